@@ -1,0 +1,209 @@
+//! [`Records`] on one SQLite file: one thread writes, a few read, one checkpoints.
+//!
+//! WAL with `synchronous=FULL`: a commit is on the disk when it is answered. Checkpoints run on a thread of their own,
+//! so that a commit costs one append and one fsync.
+
+mod checkpoint;
+mod reader;
+mod tx;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use kernel::id::{Bucket, Shard};
+use records::error::Error;
+use records::port::{Records, Work};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+/// Why a data folder cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds it.
+    #[error("another process is using the data folder {0}; stop it first, or choose another with --data")]
+    InUse(PathBuf),
+    /// It cannot be made or read.
+    #[error("cannot use the data folder {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// It is no database, or a broken one.
+    #[error("cannot open the database {path}: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+/// Memory that the page caches may take, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Caches {
+    /// Of the writer.
+    pub writer_kib: u32,
+    /// Of each reader.
+    pub reader_kib: u32,
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self { writer_kib: 64 * 1024, reader_kib: 4 * 1024 }
+    }
+}
+
+const READERS: usize = 2;
+
+pub(crate) struct Job {
+    work: Box<dyn Work>,
+    reply: oneshot::Sender<Result<(), Error>>,
+}
+
+/// One SQLite file as [`Records`].
+pub struct SqliteRecords {
+    lanes: Mutex<Option<Lanes>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: File,
+}
+
+#[derive(Clone)]
+struct Lanes {
+    write: std::sync::mpsc::Sender<Job>,
+    read: std::sync::mpsc::Sender<Job>,
+}
+
+/// The database file within a data folder.
+pub fn database_path(folder: &Path) -> PathBuf {
+    folder.join("fairground.db")
+}
+
+impl SqliteRecords {
+    /// Opens the database in a data folder, making both where they are missing. The folder is locked against a second
+    /// process until this is dropped.
+    pub fn open(folder: &Path, caches: Caches) -> Result<Self, OpenError> {
+        let in_folder = |source| OpenError::Folder { path: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(in_folder)?;
+        let lock = File::create(folder.join("fairground.lock")).map_err(in_folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(in_folder(source)),
+        }
+        let path = database_path(folder);
+        let in_database = |source| OpenError::Database { path: path.clone(), source };
+
+        let writing = connect(&path, caches.writer_kib).map_err(in_database)?;
+        let checkpointing = connect(&path, 512).map_err(in_database)?;
+        let mut reading = Vec::new();
+        for _ in 0..READERS {
+            let connection = connect(&path, caches.reader_kib).map_err(in_database)?;
+            connection.pragma_update(None, "query_only", true).map_err(in_database)?;
+            reading.push(connection);
+        }
+
+        let (write, writes) = std::sync::mpsc::channel();
+        let (read, reads) = std::sync::mpsc::channel();
+        let reads = Arc::new(Mutex::new(reads));
+        let (grown, growth) = std::sync::mpsc::channel();
+        let mut threads = vec![
+            spawn("records-write", move || writer::run(writing, &writes, &grown)).map_err(in_folder)?,
+            spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth)).map_err(in_folder)?,
+        ];
+        for connection in reading {
+            let reads = Arc::clone(&reads);
+            threads.push(spawn("records-read", move || reader::run(connection, &reads)).map_err(in_folder)?);
+        }
+        Ok(Self {
+            lanes: Mutex::new(Some(Lanes { write, read })),
+            threads: Mutex::new(threads),
+            _lock: lock,
+        })
+    }
+
+    fn lanes(&self) -> Result<Lanes, Error> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
+    }
+
+    /// Ends the threads after the work they have, and folds the WAL into the database. Blocks.
+    pub fn close(&self) {
+        drop(self.lanes.lock().unwrap_or_else(PoisonError::into_inner).take());
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a database thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for SqliteRecords {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[async_trait]
+impl Records for SqliteRecords {
+    fn shards(&self) -> Vec<Shard> {
+        vec![Shard::HOME]
+    }
+
+    fn shard_of(&self, _bucket: Bucket) -> Shard {
+        Shard::HOME
+    }
+
+    async fn write(&self, _shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        hand_over(&self.lanes()?.write, work).await
+    }
+
+    async fn read(&self, _shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        hand_over(&self.lanes()?.read, work).await
+    }
+}
+
+async fn hand_over(lane: &std::sync::mpsc::Sender<Job>, work: Box<dyn Work>) -> Result<(), Error> {
+    let (reply, answer) = oneshot::channel();
+    lane.send(Job { work, reply }).map_err(|_| Error::Unavailable("the database thread is gone".to_owned()))?;
+    answer.await.unwrap_or(Err(Error::OutcomeUnknown))
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(256);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+/// What an SQLite failure means to the caller of a transaction.
+fn fault_of(error: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode;
+    let text = error.to_string();
+    match error.sqlite_error() {
+        Some(sqlite) => match sqlite.code {
+            ErrorCode::ConstraintViolation => {
+                // SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE.
+                if matches!(sqlite.extended_code, 1555 | 2067) { Error::Duplicate(text) } else { Error::Corrupt(text) }
+            }
+            ErrorCode::TooBig | ErrorCode::TypeMismatch | ErrorCode::ApiMisuse | ErrorCode::Unknown => {
+                Error::Corrupt(text)
+            }
+            _ => Error::Unavailable(text),
+        },
+        None => Error::Corrupt(text),
+    }
+}

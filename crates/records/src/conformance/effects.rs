@@ -1,0 +1,245 @@
+//! State machines, timers, outbox, inbox and relay.
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a check speaks by panicking")]
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use kernel::id::Shard;
+use kernel::ports::PortError;
+use kernel::ports::broker::{Broker, Message};
+use kernel::ports::clock::Clock;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::inbox::{self, Heard};
+use crate::machine::{self, Machine, Outcome, Step};
+use crate::outbox::{self, Effect};
+use crate::port::{Records, write};
+use crate::relay::{Pace, Relay};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum Parcel {
+    Packed,
+    Sent { at: i64 },
+}
+
+impl Machine for Parcel {
+    const KIND: &'static str = "parcel";
+    type Event = i64;
+    type Illegal = &'static str;
+
+    fn on(&self, at: &i64) -> Result<Step<Self>, &'static str> {
+        match self {
+            Self::Packed => Ok(Step::Move {
+                to: Self::Sent { at: *at },
+                effects: vec![effect(1, 1, 1)],
+                due_ms: Some(at + 10),
+            }),
+            Self::Sent { at: before } if before == at => Ok(Step::Replay),
+            Self::Sent { .. } => Err("sent at another time"),
+        }
+    }
+}
+
+fn effect(key: u8, n: i64, seq: u64) -> Effect {
+    Effect { topic: "parcel.sent", subject: 1, seq, key: vec![key], n, body: vec![] }
+}
+
+async fn backlog(records: &Arc<dyn Records>) -> (u64, u64, u64) {
+    write(&**records, Shard::HOME, |tx| Box::pin(outbox::backlog(tx, Shard::HOME))).await.expect("backlog")
+}
+
+/// State, effect and timer together; a doubled event is a replay, another is illegal, neither writes.
+pub async fn a_machine_moves_once(records: Arc<dyn Records>) {
+    let outcomes: Result<_, Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let new = vec![(vec![1], Parcel::Packed, None), (vec![2], Parcel::Packed, Some(3))];
+            let started = (
+                machine::start(tx, Shard::HOME, &new).await?,
+                machine::start(tx, Shard::HOME, &new).await?,
+            );
+            let mut outcomes = Vec::new();
+            for (id, at) in [(1, 5), (1, 5), (1, 6), (9, 5)] {
+                outcomes.push(machine::apply::<Parcel>(tx, Shard::HOME, &[id], &at).await?);
+            }
+            let page = machine::page::<Parcel>(tx, Shard::HOME, (&[1], &[255]), 10).await?;
+            Ok((started, outcomes, page, machine::get::<Parcel>(tx, Shard::HOME, &[1]).await?))
+        })
+    })
+    .await;
+    let (started, outcomes, page, one) = outcomes.expect("run");
+    assert_eq!(started, (2, 0));
+    let sent = Parcel::Sent { at: 5 };
+    assert_eq!(
+        outcomes,
+        [
+            Outcome::Moved(sent.clone()),
+            Outcome::Replayed(sent.clone()),
+            Outcome::Illegal("sent at another time"),
+            Outcome::Missing,
+        ]
+    );
+    assert_eq!(page, [(vec![2], Parcel::Packed)]);
+    assert_eq!(one, Some(sent));
+    assert_eq!(backlog(&records).await, (1, 0, 0));
+}
+
+/// One timer a machine: a move replaces it.
+pub async fn a_timer_follows_its_machine(records: Arc<dyn Records>) {
+    let due: Result<_, Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            machine::start(tx, Shard::HOME, &[(vec![1], Parcel::Packed, Some(100))]).await?;
+            let mut due = vec![
+                machine::due::<Parcel>(tx, Shard::HOME, 99, 10).await?,
+                machine::due::<Parcel>(tx, Shard::HOME, 100, 10).await?,
+            ];
+            machine::apply::<Parcel>(tx, Shard::HOME, &[1], &500).await?;
+            due.push(machine::due::<Parcel>(tx, Shard::HOME, 509, 10).await?);
+            due.push(machine::due::<Parcel>(tx, Shard::HOME, 510, 10).await?);
+            Ok(due)
+        })
+    })
+    .await;
+    assert_eq!(due, Ok(vec![vec![], vec![vec![1]], vec![], vec![vec![1]]]));
+}
+
+/// First once, then again, per receiver.
+pub async fn an_inbox_hears_once(records: Arc<dyn Records>) {
+    let heard: Result<_, Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let mut heard = Vec::new();
+            for receiver in ["a", "a", "b"] {
+                heard.push(inbox::admit(tx, Shard::HOME, receiver, "effect/1", 0).await?);
+            }
+            Ok(heard)
+        })
+    })
+    .await;
+    assert_eq!(heard, Ok(vec![Heard::First, Heard::Again, Heard::First]));
+}
+
+/// Nothing leaves that was not kept.
+pub async fn a_rolled_back_transaction_posts_nothing(records: Arc<dyn Records>) {
+    let outcome: Result<(), Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            outbox::post(tx, Shard::HOME, &[effect(1, 1, 1)]).await?;
+            Err(Error::QueueFull)
+        })
+    })
+    .await;
+    assert_eq!((outcome, backlog(&records).await), (Err(Error::QueueFull), (0, 0, 0)));
+}
+
+struct Still(AtomicI64);
+
+impl Clock for Still {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Refuses the messages of one key until it is told otherwise.
+#[derive(Default)]
+struct Picky {
+    refused: Mutex<Option<u8>>,
+    taken: Mutex<Vec<(u8, i64)>>,
+}
+
+#[async_trait]
+impl Broker for Picky {
+    async fn publish(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = Vec::new();
+        for message in messages {
+            if Some(message.key[0]) == refused {
+                answers.push(Err(PortError::Corrupt("poison".to_owned())));
+            } else {
+                taken.push((message.key[0], message.n));
+                answers.push(Ok(()));
+            }
+        }
+        answers
+    }
+}
+
+struct Bench {
+    records: Arc<dyn Records>,
+    broker: Arc<Picky>,
+    clock: Arc<Still>,
+    relay: Relay,
+}
+
+impl Bench {
+    fn new(records: Arc<dyn Records>) -> Self {
+        let (broker, clock) = (Arc::new(Picky::default()), Arc::new(Still(AtomicI64::new(0))));
+        let pace = Pace { batch: 8, backoff_ms: 100, backoff_ms_max: 400, attempts_max: 3, rest_ms: 0 };
+        let relay = Relay::new(
+            Arc::clone(&records),
+            Arc::clone(&broker) as Arc<dyn Broker>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Shard::HOME,
+            pace,
+        );
+        Self { records, broker, clock, relay }
+    }
+
+    fn refuse(&self, key: Option<u8>) {
+        *self.broker.refused.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    fn taken(&self) -> Vec<(u8, i64)> {
+        std::mem::take(&mut self.broker.taken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn post(&self, effects: Vec<Effect>) {
+        let posted: Result<(), Error> = write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move { outbox::post(tx, Shard::HOME, &effects).await })
+        })
+        .await;
+        posted.expect("post");
+    }
+}
+
+/// A message that fails holds back its own key, those written later included, and nothing else.
+pub async fn order_holds_within_a_key_and_trouble_stays_there(records: Arc<dyn Records>) {
+    let bench = Bench::new(records);
+    bench.post((1..=20).map(|seq| effect((seq % 4) as u8, (seq / 4) as i64, seq)).collect()).await;
+    bench.refuse(Some(2));
+    for _ in 0..4 {
+        bench.relay.round().await.expect("round");
+    }
+    let taken = bench.taken();
+    assert_eq!(taken.len(), 15, "everything but the refused key: {taken:?}");
+    assert!(taken.iter().all(|(key, _)| *key != 2));
+    bench.post(vec![effect(2, 5, 21), effect(3, 9, 22)]).await;
+    bench.refuse(None);
+    bench.relay.round().await.expect("round");
+    assert_eq!(bench.taken(), [(3, 9)], "the key's wait is not over");
+    for later in [100, 101, 102, 103, 104, 105, 106] {
+        bench.clock.0.store(later, Ordering::SeqCst);
+        bench.relay.round().await.expect("round");
+    }
+    assert_eq!(bench.taken(), [(2, 0), (2, 1), (2, 2), (2, 3), (2, 4), (2, 5)]);
+    assert_eq!(backlog(&bench.records).await, (0, 0, 0));
+}
+
+/// After its last attempt a message is dead, kept, and its key goes on.
+pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
+    let bench = Bench::new(records);
+    bench.post(vec![effect(1, 1, 1), effect(1, 2, 2)]).await;
+    bench.refuse(Some(1));
+    for at in [0, 99, 100, 299] {
+        bench.clock.0.store(at, Ordering::SeqCst);
+        bench.relay.round().await.expect("round");
+    }
+    assert_eq!(backlog(&bench.records).await, (0, 2, 0), "two failures, 100 and then 200 ms apart");
+    bench.clock.0.store(300, Ordering::SeqCst);
+    assert_eq!(bench.relay.round().await.expect("round").dead, 1);
+    bench.refuse(None);
+    bench.relay.round().await.expect("round");
+    assert_eq!(bench.taken(), [(1, 2)]);
+    assert_eq!(backlog(&bench.records).await, (0, 0, 1));
+}

@@ -1,0 +1,157 @@
+//! The port itself.
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a check speaks by panicking")]
+
+use std::sync::Arc;
+
+use kernel::id::Shard;
+use tokio::task::JoinSet;
+
+use super::{balance, set};
+use crate::error::Error;
+use crate::migration::{self, RECORDS, Room};
+use crate::port::{Cell, Records, Value, read, write};
+
+/// Contract 2.
+pub async fn keeps_only_what_ended_well(records: Arc<dyn Records>) {
+    set(&records, "kept", 1).await.expect("insert");
+    let refused: Result<(), Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            tx.exec("UPDATE till SET balance = 2", &[]).await?;
+            tx.exec("INSERT INTO till (name,entries,balance) VALUES ('gone',0,1)", &[]).await?;
+            Err(Error::QueueFull)
+        })
+    })
+    .await;
+    assert_eq!(refused, Err(Error::QueueFull), "the work's own error comes back");
+    assert_eq!((balance(&records, "kept").await, balance(&records, "gone").await), (Some(1), None));
+}
+
+/// Contract 6 and 7.
+pub async fn keys_are_unique_and_compare_as_bytes(records: Arc<dyn Records>) {
+    set(&records, "abc", 1).await.expect("insert");
+    assert!(matches!(set(&records, "abc", 2).await, Err(Error::Duplicate(_))));
+    for other in ["ABC", "abc ", "\u{e1}bc"] {
+        set(&records, other, 3).await.expect("another key");
+    }
+    assert_eq!(balance(&records, "abc").await, Some(1));
+}
+
+/// Contract 6.
+pub async fn guards_are_enforced(records: Arc<dyn Records>) {
+    set(&records, "guarded", 5).await.expect("insert");
+    let overdrawn: Result<(), Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move { tx.exec("UPDATE till SET balance = balance - 6", &[]).await.map(|_| ()) })
+    })
+    .await;
+    assert!(matches!(overdrawn, Err(Error::Corrupt(_))), "{overdrawn:?}");
+    assert!(set(&records, "negative", -1).await.is_err());
+    let null: Result<(), Error> = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let values = [Value::Text("null"), Value::Null];
+            tx.exec("INSERT INTO till (name,entries,balance) VALUES (?,0,?)", &values).await.map(|_| ())
+        })
+    })
+    .await;
+    assert!(null.is_err());
+    assert_eq!(balance(&records, "guarded").await, Some(5));
+}
+
+/// Contract 5.
+pub async fn readers_see_one_moment_and_cannot_write(records: Arc<dyn Records>) {
+    set(&records, "seen", 1).await.expect("insert");
+    let wrote: Result<(), Error> = read(&*records, Shard::HOME, |tx| {
+        Box::pin(async move { tx.exec("UPDATE till SET balance = 9", &[]).await.map(|_| ()) })
+    })
+    .await;
+    assert!(wrote.is_err(), "a reader wrote");
+
+    let mut crowd = JoinSet::new();
+    for _ in 0..20 {
+        let writer = Arc::clone(&records);
+        crowd.spawn(async move {
+            write(&*writer, Shard::HOME, |tx| {
+                Box::pin(async move {
+                    tx.exec("UPDATE till SET balance = balance + 1", &[]).await?;
+                    tx.exec("UPDATE till SET entries = entries + 1", &[]).await.map(|_| ())
+                })
+            })
+            .await
+        });
+        let look = read(&*records, Shard::HOME, |tx| {
+            Box::pin(async move {
+                let first = tx.fetch("SELECT balance FROM till", &[]).await?;
+                let second = tx.fetch("SELECT entries FROM till", &[]).await?;
+                assert_eq!(first[0].int(0)?, second[0].int(0)? + 1, "two moments in one reading");
+                Ok::<_, Error>(())
+            })
+        });
+        look.await.expect("read");
+    }
+    assert!(crowd.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(balance(&records, "seen").await, Some(21));
+}
+
+/// Contract 4.
+pub async fn writers_run_one_after_the_other(records: Arc<dyn Records>) {
+    set(&records, "counter", 0).await.expect("insert");
+    let mut crowd = JoinSet::new();
+    for _ in 0..100 {
+        let records = Arc::clone(&records);
+        crowd.spawn(async move {
+            write(&*records, Shard::HOME, |tx| {
+                Box::pin(async move {
+                    let select = format!("SELECT balance FROM till{}", tx.dialect().for_update());
+                    let now = tx.fetch(&select, &[]).await?[0].int(0)?;
+                    tx.exec("UPDATE till SET balance = ?", &[Value::Int(now + 1)]).await?;
+                    Ok::<_, Error>(())
+                })
+            })
+            .await
+        });
+    }
+    assert!(crowd.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(balance(&records, "counter").await, Some(100));
+}
+
+/// Every kind of value comes back as it went in.
+pub async fn values_survive_the_round_trip(records: Arc<dyn Records>) {
+    let row = write(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let body: Vec<u8> = (0..=255).collect();
+            let effect = crate::outbox::Effect {
+                topic: "check",
+                subject: u32::MAX,
+                seq: i64::MAX as u64,
+                key: vec![0, 255],
+                n: i64::MIN,
+                body,
+            };
+            crate::outbox::post(tx, Shard::HOME, &[effect]).await?;
+            let rows = tx.fetch("SELECT topic,subject,seq,order_key,n,body,NULL FROM outbox", &[]).await?;
+            Ok::<_, Error>(rows.into_iter().next())
+        })
+    })
+    .await;
+    let expected = vec![
+        Cell::Text("check".to_owned()),
+        Cell::Int(u32::MAX.into()),
+        Cell::Int(i64::MAX),
+        Cell::Bytes(vec![0, 255]),
+        Cell::Int(i64::MIN),
+        Cell::Bytes((0..=255).collect()),
+        Cell::Null,
+    ];
+    assert_eq!(row.expect("round trip").expect("a row").0, expected);
+}
+
+/// A database of a newer release, or with a room that this release does not know, is not touched.
+pub async fn a_newer_schema_is_refused(records: Arc<dyn Records>) {
+    const NEWER: Room = Room { name: "checks", steps: &[&[], &["CREATE TABLE later (id BIGINT NOT NULL)"]] };
+    const OLDER: Room = Room { name: "checks", steps: &[&[]] };
+    migration::run(&*records, &[&RECORDS, &NEWER], 0).await.expect("newer");
+    migration::run(&*records, &[&RECORDS, &NEWER], 0).await.expect("again");
+    let refused = migration::run(&*records, &[&RECORDS, &OLDER], 0).await;
+    assert!(matches!(refused, Err(Error::NewerSchema { found: 2, known: 1, .. })), "{refused:?}");
+    let unknown = migration::run(&*records, &[&RECORDS], 0).await;
+    assert!(matches!(unknown, Err(Error::NewerSchema { known: 0, .. })), "{unknown:?}");
+}

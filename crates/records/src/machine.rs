@@ -1,0 +1,205 @@
+//! The one persisted state machine. A machine is a pure function of state and event; here its state, the effects
+//! of its move and its next timer are written in one transaction, and a late or doubled event is a named result.
+
+use kernel::id::Shard;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::outbox::{self, Effect};
+use crate::port::{Row, Tx, Value};
+use crate::statement::{ByKeys, Insert};
+
+pub(crate) const MACHINE_TABLE: &str = "CREATE TABLE machine (
+    shard INTEGER NOT NULL,
+    kind VARCHAR(32) NOT NULL,
+    id VARBINARY(64) NOT NULL,
+    version BIGINT NOT NULL CHECK (version > 0),
+    state VARCHAR(4000) NOT NULL,
+    due_ms BIGINT,
+    PRIMARY KEY (shard, kind, id)
+){table_end}";
+
+pub(crate) const TIMER_TABLE: &str = "CREATE TABLE timer (
+    shard INTEGER NOT NULL,
+    due_ms BIGINT NOT NULL,
+    kind VARCHAR(32) NOT NULL,
+    id VARBINARY(64) NOT NULL,
+    PRIMARY KEY (shard, due_ms, kind, id)
+){table_end}";
+
+/// A state that knows how it moves.
+pub trait Machine: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Names the machine's rows. At most 32 bytes; never reused for another machine.
+    const KIND: &'static str;
+    /// What can happen to it.
+    type Event: Send + Sync;
+    /// Why an event cannot happen now.
+    type Illegal: Send;
+    /// The whole life of the machine. Pure: no clock, no I/O.
+    fn on(&self, event: &Self::Event) -> Result<Step<Self>, Self::Illegal>;
+}
+
+/// What an event does to a state.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<S> {
+    /// The state moves on.
+    Move {
+        /// The state after the event.
+        to: S,
+        /// What the world is owed.
+        effects: Vec<Effect>,
+        /// When to wake the machine next, in milliseconds since the epoch; replaces the timer before.
+        due_ms: Option<i64>,
+    },
+    /// Heard before: nothing to write, nothing to do.
+    Replay,
+}
+
+/// What became of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome<M, I> {
+    /// The machine moved, now, in this transaction.
+    Moved(M),
+    /// The event had been taken before; the state as it stands.
+    Replayed(M),
+    /// The event cannot happen in this state.
+    Illegal(I),
+    /// There is no machine with this id.
+    Missing,
+}
+
+static MACHINES: Insert =
+    Insert::new("machine", &["shard", "kind", "id", "version", "state", "due_ms"]);
+static KNOWN: ByKeys =
+    ByKeys::new("SELECT id FROM machine WHERE shard=? AND kind=?", &["id"], "");
+
+/// Starts machines; ids that exist already stay as they are. Answers how many are new. Being idempotent by id,
+/// this is an inbox for messages whose effect name is the id.
+pub async fn start<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    machines: &[(Vec<u8>, M, Option<i64>)],
+) -> Result<usize, Error> {
+    let ids: Vec<_> = machines.iter().map(|(id, _, _)| Value::Bytes(id)).collect();
+    let fixed = [Value::Int(shard.0.into()), Value::Text(M::KIND)];
+    let known = KNOWN.fetch(tx, &fixed, &ids).await?;
+    let known: std::collections::HashSet<&[u8]> =
+        known.iter().map(|row| row.bytes(0)).collect::<Result<_, _>>()?;
+    let mut states = Vec::with_capacity(machines.len());
+    for (id, machine, due_ms) in machines {
+        if !known.contains(id.as_slice()) {
+            states.push((id, encode(machine)?, *due_ms));
+        }
+    }
+    let values: Vec<_> = states
+        .iter()
+        .flat_map(|(id, state, due_ms)| {
+            let [shard, kind] = fixed;
+            [shard, kind, Value::Bytes(id), Value::Int(1), Value::Text(state), Value::int_or_null(*due_ms)]
+        })
+        .collect();
+    MACHINES.rows(tx, &values).await?;
+    for (id, _, due_ms) in &states {
+        if let Some(due_ms) = due_ms {
+            set_timer(tx, shard, M::KIND, id, *due_ms).await?;
+        }
+    }
+    Ok(states.len())
+}
+
+/// Tells a machine that something happened.
+pub async fn apply<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    id: &[u8],
+    event: &M::Event,
+) -> Result<Outcome<M, M::Illegal>, Error> {
+    let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
+    let select = format!(
+        "SELECT state,version,due_ms FROM machine WHERE shard=? AND kind=? AND id=?{}",
+        tx.dialect().for_update()
+    );
+    let rows = tx.fetch(&select, &key).await?;
+    let Some(row) = rows.first() else { return Ok(Outcome::Missing) };
+    let state: M = decode(row, 0)?;
+    let (version, due_before) = (row.int(1)?, row.int_or_null(2)?);
+    let (to, effects, due_ms) = match state.on(event) {
+        Ok(Step::Move { to, effects, due_ms }) => (to, effects, due_ms),
+        Ok(Step::Replay) => return Ok(Outcome::Replayed(state)),
+        Err(illegal) => return Ok(Outcome::Illegal(illegal)),
+    };
+    let text = encode(&to)?;
+    let moved = [Value::Text(&text), Value::Int(version + 1), Value::int_or_null(due_ms)];
+    let update = "UPDATE machine SET state=?, version=?, due_ms=? WHERE shard=? AND kind=? AND id=? AND version=?";
+    let changed = tx.exec(update, &[&moved[..], &key, &[Value::Int(version)]].concat()).await?;
+    if changed != 1 {
+        return Err(Error::Surprise("machine"));
+    }
+    if let Some(before) = due_before {
+        clear_timer(tx, shard, M::KIND, id, before).await?;
+    }
+    if let Some(due_ms) = due_ms {
+        set_timer(tx, shard, M::KIND, id, due_ms).await?;
+    }
+    outbox::post(tx, shard, &effects).await?;
+    Ok(Outcome::Moved(to))
+}
+
+/// A machine's state.
+pub async fn get<M: Machine>(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result<Option<M>, Error> {
+    let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
+    let rows = tx.fetch("SELECT state FROM machine WHERE shard=? AND kind=? AND id=?", &key).await?;
+    rows.first().map(|row| decode(row, 0)).transpose()
+}
+
+/// Machines with ids in `after..=until`, in the order of their ids.
+pub async fn page<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (after, until): (&[u8], &[u8]),
+    limit: u32,
+) -> Result<Vec<(Vec<u8>, M)>, Error> {
+    let sql = "SELECT id,state FROM machine WHERE shard=? AND kind=? AND id > ? AND id <= ? ORDER BY id LIMIT ?";
+    let values = [
+        Value::Int(shard.0.into()),
+        Value::Text(M::KIND),
+        Value::Bytes(after),
+        Value::Bytes(until),
+        Value::Int(limit.into()),
+    ];
+    let rows = tx.fetch(sql, &values).await?;
+    rows.iter().map(|row| Ok((row.bytes(0)?.to_vec(), decode(row, 1)?))).collect()
+}
+
+/// Ids of machines of one kind whose timer is due, most overdue first.
+pub async fn due<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    now_ms: i64,
+    limit: u32,
+) -> Result<Vec<Vec<u8>>, Error> {
+    let sql = "SELECT id FROM timer WHERE shard=? AND due_ms<=? AND kind=? ORDER BY due_ms LIMIT ?";
+    let values =
+        [Value::Int(shard.0.into()), Value::Int(now_ms), Value::Text(M::KIND), Value::Int(limit.into())];
+    let rows = tx.fetch(sql, &values).await?;
+    rows.iter().map(|row| row.bytes(0).map(<[u8]>::to_vec)).collect()
+}
+
+async fn set_timer(tx: &mut dyn Tx, shard: Shard, kind: &str, id: &[u8], due_ms: i64) -> Result<(), Error> {
+    let values = [Value::Int(shard.0.into()), Value::Int(due_ms), Value::Text(kind), Value::Bytes(id)];
+    tx.exec("INSERT INTO timer (shard,due_ms,kind,id) VALUES (?,?,?,?)", &values).await.map(|_| ())
+}
+
+async fn clear_timer(tx: &mut dyn Tx, shard: Shard, kind: &str, id: &[u8], due_ms: i64) -> Result<(), Error> {
+    let values = [Value::Int(shard.0.into()), Value::Int(due_ms), Value::Text(kind), Value::Bytes(id)];
+    tx.exec("DELETE FROM timer WHERE shard=? AND due_ms=? AND kind=? AND id=?", &values).await.map(|_| ())
+}
+
+fn encode<M: Machine>(state: &M) -> Result<String, Error> {
+    serde_json::to_string(state).map_err(|error| Error::Corrupt(format!("{}: {error}", M::KIND)))
+}
+
+fn decode<M: Machine>(row: &Row, column: usize) -> Result<M, Error> {
+    serde_json::from_str(row.text(column)?).map_err(|error| Error::Corrupt(format!("{}: {error}", M::KIND)))
+}

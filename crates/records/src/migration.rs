@@ -1,0 +1,82 @@
+//! Tables, brought up to date at start. Each room owns its steps; a step, once released, never changes.
+
+use crate::error::Error;
+use crate::port::{InTx, Records, Tx, Value, write};
+use kernel::id::Shard;
+
+/// The tables of one room.
+pub struct Room {
+    /// The room's name, for example `raffle`.
+    pub name: &'static str,
+    /// Its steps in order; each is a list of statements. `{table_end}` stands for the dialect's end of a table.
+    pub steps: &'static [&'static [&'static str]],
+}
+
+/// The tables of this room.
+pub const RECORDS: Room = Room {
+    name: "records",
+    steps: &[&[
+        crate::gate::GATE_TABLE,
+        crate::gate::SEGMENT_TABLE,
+        crate::machine::MACHINE_TABLE,
+        crate::machine::TIMER_TABLE,
+        crate::outbox::OUTBOX_TABLE,
+        crate::outbox::DEAD_LETTER_TABLE,
+        crate::inbox::INBOX_TABLE,
+    ]],
+};
+
+const STEPS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_step (
+    room VARCHAR(32) NOT NULL,
+    step BIGINT NOT NULL,
+    applied_ms BIGINT NOT NULL,
+    PRIMARY KEY (room, step)
+){table_end}";
+
+/// Brings every database to this release's tables. Refuses a database that a newer release has written, or
+/// that holds rooms which this release does not know, before it changes anything.
+pub async fn run(records: &dyn Records, rooms: &'static [&'static Room], now_ms: i64) -> Result<(), Error> {
+    for shard in records.shards() {
+        write(records, shard, move |tx| bring_up(tx, shard, rooms, now_ms)).await?;
+    }
+    Ok(())
+}
+
+fn bring_up<'t>(
+    tx: &'t mut dyn Tx,
+    shard: Shard,
+    rooms: &'static [&'static Room],
+    now_ms: i64,
+) -> InTx<'t, (), Error> {
+    Box::pin(async move {
+        let end = tx.dialect().table_end();
+        tx.exec(&STEPS_TABLE.replace("{table_end}", end), &[]).await?;
+        let found = tx.fetch("SELECT room, MAX(step) FROM schema_step GROUP BY room", &[]).await?;
+        for row in &found {
+            let (room, found) = (row.text(0)?, row.int(1)?);
+            let known = rooms.iter().find(|known| known.name == room);
+            let known = known.map_or(0, |known| i64::try_from(known.steps.len()).unwrap_or(i64::MAX));
+            if found > known {
+                return Err(Error::NewerSchema { room: room.to_owned(), found, known });
+            }
+        }
+        for room in rooms {
+            let mut done = 0;
+            for row in &found {
+                if row.text(0)? == room.name {
+                    done = usize::try_from(row.int(1)?).unwrap_or(usize::MAX);
+                }
+            }
+            for (place, step) in room.steps.iter().enumerate().skip(done) {
+                for statement in *step {
+                    tx.exec(&statement.replace("{table_end}", end), &[]).await?;
+                }
+                let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
+                let values = [Value::Text(room.name), Value::Int(number), Value::Int(now_ms)];
+                tx.exec("INSERT INTO schema_step (room, step, applied_ms) VALUES (?,?,?)", &values).await?;
+                tracing::debug!(shard = shard.0, room = room.name, step = number, "migrated");
+            }
+        }
+        Ok(())
+    })
+}
