@@ -34,6 +34,25 @@ impl Bucket {
     }
 }
 
+/// Whose campaigns these are. The number stands in every key, the name in what people see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenant {
+    /// In keys.
+    pub number: u32,
+    /// In words.
+    pub name: &'static str,
+}
+
+impl Tenant {
+    /// The tenant of a house that has one.
+    pub const MAIN: Self = Self { number: 1, name: "main" };
+}
+
+/// A 64-bit fingerprint of a key, to find it by; equal fingerprints are no proof of equal keys.
+pub fn fingerprint(key: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key)
+}
+
 /// One of the databases. The embedded profile has one: shard 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Shard(pub u16);

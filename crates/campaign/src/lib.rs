@@ -1,0 +1,7 @@
+//! What surrounds a draw: when the campaign runs ([`window`]), how often a participant may draw ([`ticket`]), and what
+//! becomes of an award until it is in the winner's hands ([`award`]).
+
+pub mod award;
+pub mod ticket;
+pub mod window;
+pub mod error;

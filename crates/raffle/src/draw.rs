@@ -1,0 +1,202 @@
+//! Draws, in batches: lock the gate and load what judges, decide item by item in memory, write what survived.
+
+mod desk;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kernel::id::{Shard, Tenant};
+use kernel::ports::clock::Clock;
+use kernel::ports::entropy::Entropy;
+use records::batch::{Batch, Decision, Decisions};
+use records::error::Error as RecordsError;
+use records::gate::Gate;
+use records::port::{Records, Tx, write};
+
+use crate::catalog::{Catalog, LiveEpoch, Raffle};
+use crate::entry::{Draw, Event, Request};
+use crate::error::Error;
+use crate::turn::{self, Decides, Seed};
+use desk::Desk;
+
+/// One request for a draw.
+pub struct Ask {
+    /// The raffle.
+    pub raffle: Arc<Raffle>,
+    /// Who draws.
+    pub participant: String,
+    /// Their bucket.
+    pub bucket: u16,
+    /// Their public name.
+    pub pseudonym: [u8; 16],
+    /// The Idempotency-Key.
+    pub key: String,
+    /// Its fingerprint.
+    pub fingerprint: u64,
+    /// SHA-256 of the body.
+    pub body_hash: [u8; 32],
+    /// Their own part of chance, where it is not the key.
+    pub client_seed: Option<String>,
+    /// Points spent, as the caller says.
+    pub points_spent: Option<u64>,
+}
+
+/// A draw that is on the disk.
+pub struct Drawn {
+    /// The draw.
+    pub draw: Arc<Draw>,
+    /// The epoch that decided it.
+    pub epoch: Arc<LiveEpoch>,
+    /// Whether it had been made before, for the same key.
+    pub replayed: bool,
+}
+
+/// What a draw may lack before it can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lack {
+    /// The rules and the seed of an epoch, in this process's memory.
+    Epoch {
+        /// The raffle's number.
+        raffle: u32,
+        /// The epoch.
+        epoch: u32,
+    },
+    /// An epoch that is not full.
+    Turn {
+        /// The raffle's number.
+        raffle: u32,
+        /// The epoch that is.
+        full: u32,
+    },
+}
+
+/// Draws on one database.
+pub struct Draws {
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) tenant: Tenant,
+    pub(crate) shard: Shard,
+}
+
+#[async_trait]
+impl Batch for Draws {
+    type Item = Ask;
+    type Answer = Drawn;
+    type Error = Error;
+    type Lack = Lack;
+
+    async fn run(&self, tx: &mut dyn Tx, items: &[Arc<Ask>]) -> Result<Decisions<Self>, RecordsError> {
+        let mut by_raffle: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (place, ask) in items.iter().enumerate() {
+            by_raffle.entry(ask.raffle.number).or_default().push(place);
+        }
+        let mut decisions: Vec<Option<Decision<Drawn, Error, Lack>>> = items.iter().map(|_| None).collect();
+        for places in by_raffle.values() {
+            let asks: Vec<&Ask> = places.iter().map(|place| &*items[*place]).collect();
+            let Some(first) = asks.first() else { continue };
+            let Some(mut desk) = Desk::open(tx, &first.raffle, self.shard, &asks).await? else {
+                for place in places {
+                    decisions[*place] = Some(Decision::Refused(Error::NoSuchRaffle(first.raffle.id.clone())));
+                }
+                continue;
+            };
+            // Read under the lock: no draw is earlier than one with a smaller number.
+            let now_ms = self.clock.now_ms();
+            for (place, ask) in places.iter().zip(&asks) {
+                decisions[*place] = Some(desk.decide(ask, &self.catalog, now_ms));
+            }
+            desk.write(tx).await?;
+        }
+        let whole: Option<Decisions<Self>> = decisions.into_iter().collect();
+        whole.ok_or_else(|| RecordsError::Corrupt("an item was not decided".to_owned()))
+    }
+
+    async fn supply(&self, lack: Lack) -> Result<(), Error> {
+        match lack {
+            Lack::Epoch { raffle, epoch } => {
+                let raffle = self.catalog.raffle_numbered(raffle).await?;
+                self.catalog.epoch(&raffle, epoch).await.map(|_| ())
+            }
+            Lack::Turn { raffle, full } => self.turn(raffle, full).await,
+        }
+    }
+}
+
+impl Draws {
+    /// Closes a full epoch and opens the next under the same version, unless somebody has.
+    async fn turn(&self, raffle: u32, full: u32) -> Result<(), Error> {
+        let raffle = self.catalog.raffle_numbered(raffle).await?;
+        self.next_epoch(&raffle, Some(full), None).await.map(|_| ())
+    }
+
+    /// Closes the gate's epoch (where `only` is given: if it is that one) and opens the next under the same version, once
+    /// per request. Answers the epoch that is open afterwards, and whether the request had been carried out before.
+    pub(crate) async fn next_epoch(
+        &self,
+        raffle: &Arc<Raffle>,
+        only: Option<u32>,
+        request: Option<Request>,
+    ) -> Result<(u32, bool), Error> {
+        let seed = Seed::fresh(&*self.entropy)?;
+        let (raffle, catalog, entropy) = (Arc::clone(raffle), Arc::clone(&self.catalog), Arc::clone(&self.entropy));
+        let now_ms = self.clock.now_ms();
+        let key = raffle.gate(self.shard);
+        write(&*self.records, self.shard, move |tx| {
+            Box::pin(async move {
+                let gate = Gate::lock(tx, key).await?;
+                let mut gate = gate.ok_or_else(|| Error::NoSuchRaffle(raffle.id.clone()))?;
+                if let Some(request) = &request
+                    && let Some(event) = Event::by_request(tx, key, request).await?
+                {
+                    return Ok((event.epoch, true));
+                }
+                if gate.epoch == 0 {
+                    return Err(Error::Over);
+                }
+                if only.is_some_and(|only| only != gate.epoch) {
+                    return Ok((gate.epoch, false));
+                }
+                let decides = decides(tx, &raffle, gate.version).await?;
+                turn::close(tx, &raffle, &mut gate, now_ms).await?;
+                let number =
+                    turn::open(tx, (&raffle, &catalog), &mut gate, decides, (&seed, &*entropy), (now_ms, request)).await?;
+                gate.save(tx).await?;
+                Ok((number, false))
+            })
+        })
+        .await
+    }
+}
+
+impl Draws {
+    /// Closes an epoch without opening another. Answers whether it was open.
+    pub(crate) async fn close_epoch(&self, raffle: &Arc<Raffle>, epoch: u32) -> Result<bool, Error> {
+        let (raffle, now_ms, key) = (Arc::clone(raffle), self.clock.now_ms(), raffle.gate(self.shard));
+        write(&*self.records, self.shard, move |tx| {
+            Box::pin(async move {
+                let gate = Gate::lock(tx, key).await?;
+                let mut gate = gate.ok_or_else(|| Error::NoSuchRaffle(raffle.id.clone()))?;
+                if gate.epoch != epoch {
+                    return Ok(false);
+                }
+                turn::close(tx, &raffle, &mut gate, now_ms).await?;
+                gate.save(tx).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
+
+/// What an epoch under a published version is committed to.
+async fn decides(tx: &mut dyn Tx, raffle: &Raffle, version: u32) -> Result<Decides, Error> {
+    let text = crate::catalog::rules_text(tx, raffle.tenant.number, raffle.number, version).await?;
+    let text = text.ok_or(Error::NoSuchVersion(version))?;
+    let rules: crate::rules::Rules =
+        serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))?;
+    let rules_hash = crate::fairness::sha256(text.as_bytes());
+    Ok(Decides { version, rules_hash, until_ms: rules.until_ms })
+}

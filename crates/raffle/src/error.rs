@@ -1,0 +1,112 @@
+//! What can go wrong with a raffle.
+
+use kernel::fault::{Classify, Fault};
+
+use crate::finding::Finding;
+
+/// Why a raffle says no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No raffle has this id.
+    #[error("there is no raffle `{0}`")]
+    NoSuchRaffle(String),
+    /// No draw has this id.
+    #[error("there is no draw {0}")]
+    NoSuchDraw(String),
+    /// The raffle never had this version.
+    #[error("the raffle has no version {0}")]
+    NoSuchVersion(u32),
+    /// The raffle has no such finite prize.
+    #[error("the raffle has no finite prize `{0}`")]
+    NoSuchPrize(String),
+    /// The document is wrong.
+    #[error("the document has {} findings that forbid publishing", .0.len())]
+    Document(Vec<Finding>),
+    /// The document is another raffle's.
+    #[error("the document is about the raffle `{found}`, the address about `{wanted}`")]
+    OtherRaffle {
+        /// In the document.
+        found: String,
+        /// In the address.
+        wanted: String,
+    },
+    /// A published stock is changed by restocking, not by a document.
+    #[error("the stock of prize `{prize}` is {published} in the version before and {asked} here: restock it instead")]
+    StockIsNotEdited {
+        /// Which prize.
+        prize: String,
+        /// In the version before.
+        published: String,
+        /// In the document.
+        asked: String,
+    },
+    /// The key was used for another body.
+    #[error("this Idempotency-Key was used before with another body")]
+    KeyReused,
+    /// The raffle is frozen.
+    #[error("the raffle is frozen: no draw is taken until it is thawed")]
+    Frozen,
+    /// The raffle's last epoch is closed.
+    #[error("the raffle is over: its last epoch is closed and its seed revealed")]
+    Over,
+    /// There is nothing to change.
+    #[error("it is {0} already")]
+    AlreadySo(&'static str),
+    /// The epoch's seed is not revealed yet.
+    #[error("no epoch of this raffle is closed yet: there is nothing that an outsider could verify")]
+    NothingRevealed,
+    /// The campaign says no.
+    #[error(transparent)]
+    Campaign(#[from] campaign::error::Error),
+    /// The key of the seeds is another than the one they were sealed with.
+    #[error("the secret of {0} does not open: the seed key is not the one that this data folder was made with")]
+    WrongSeedKey(String),
+    /// No chance is to be had.
+    #[error("no entropy: {0}")]
+    Entropy(String),
+    /// A published version cannot be read.
+    #[error("a published version cannot be read: {0}")]
+    BrokenVersion(String),
+    /// The records failed.
+    #[error(transparent)]
+    Records(#[from] records::error::Error),
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NoSuchRaffle(_) | Self::NoSuchDraw(_) | Self::NoSuchVersion(_) | Self::NoSuchPrize(_) => {
+                Fault::Missing
+            }
+            Self::Document(_) | Self::OtherRaffle { .. } | Self::StockIsNotEdited { .. } => Fault::Refused,
+            Self::Frozen | Self::Over | Self::NothingRevealed => Fault::Refused,
+            Self::KeyReused | Self::AlreadySo(_) => Fault::Conflict,
+            Self::Entropy(_) => Fault::Busy,
+            Self::WrongSeedKey(_) | Self::BrokenVersion(_) => Fault::Bug,
+            Self::Campaign(error) => error.fault(),
+            Self::Records(error) => error.fault(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchRaffle(_) => "raffle.missing",
+            Self::NoSuchDraw(_) => "draw.missing",
+            Self::NoSuchVersion(_) => "raffle.no_such_version",
+            Self::NoSuchPrize(_) => "raffle.no_such_prize",
+            Self::Document(_) => "raffle.document",
+            Self::OtherRaffle { .. } => "raffle.other_raffle",
+            Self::StockIsNotEdited { .. } => "raffle.stock_is_not_edited",
+            Self::KeyReused => "idempotency.key_reused",
+            Self::Frozen => "raffle.frozen",
+            Self::Over => "raffle.over",
+            Self::AlreadySo(_) => "raffle.already_so",
+            Self::NothingRevealed => "raffle.nothing_revealed",
+            Self::WrongSeedKey(_) => "raffle.wrong_seed_key",
+            Self::Entropy(_) => "raffle.entropy",
+            Self::BrokenVersion(_) => "raffle.broken_version",
+            Self::Campaign(error) => error.code(),
+            Self::Records(error) => error.code(),
+        }
+    }
+}

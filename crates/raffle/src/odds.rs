@@ -1,0 +1,157 @@
+//! Exact odds of a document: pools before the rule tree, outcomes after it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::document::{Document, Node};
+use crate::rules::{NO_WIN, Plan, Publication, Rules, Shelf, Standing, base_pool, tier_pool};
+
+/// A probability in lowest terms. It is written `p/q`, or `1`, as people and the proof of odds write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fraction {
+    /// Above the line.
+    pub numerator: u64,
+    /// Below it, never zero.
+    pub denominator: u64,
+}
+
+impl Fraction {
+    fn of(part: u64, whole: u64) -> Self {
+        let (mut a, mut b) = (part, whole);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let divisor = a.max(1);
+        Self { numerator: part / divisor, denominator: (whole / divisor).max(1) }
+    }
+}
+
+impl std::fmt::Display for Fraction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.denominator == 1 {
+            write!(f, "{}", self.numerator)
+        } else {
+            write!(f, "{}/{}", self.numerator, self.denominator)
+        }
+    }
+}
+
+impl Serialize for Fraction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fraction {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (numerator, denominator) = text.split_once('/').unwrap_or((&text, "1"));
+        match (numerator.parse(), denominator.parse()) {
+            (Ok(numerator), Ok(denominator)) => Ok(Self { numerator, denominator }),
+            _ => Err(serde::de::Error::custom("not a fraction")),
+        }
+    }
+}
+
+/// The odds of each prize that can come; no-win is named `-`.
+pub type Pool = BTreeMap<String, Fraction>;
+
+/// The odds of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Odds {
+    /// `base`, and each tier by its threshold: before the rule tree.
+    pub pools: BTreeMap<String, Pool>,
+    /// By completed draws, up to the highest unlock threshold: after the tree, base pool, stock plentiful.
+    pub unlock: BTreeMap<String, Pool>,
+}
+
+fn as_pool(weights: &[(String, u64)]) -> Pool {
+    let sum: u64 = weights.iter().map(|(_, weight)| weight).sum();
+    weights.iter().map(|(id, weight)| (id.clone(), Fraction::of(*weight, sum))).collect()
+}
+
+/// Every finite prize is there.
+struct Plentiful;
+
+impl Shelf for Plentiful {
+    fn take(&mut self, _: usize) -> bool {
+        true
+    }
+}
+
+/// The odds of a document, with or without errors: a reference that leads nowhere wins nothing.
+pub fn odds(document: &Document) -> Odds {
+    let base = base_pool(document);
+    let mut pools = BTreeMap::from([("base".to_owned(), as_pool(&base))]);
+    for tier in document.odds_tiers.iter().flat_map(|tiers| &tiers.tiers) {
+        pools.insert(tier.threshold.to_string(), as_pool(&tier_pool(document, &tier.prizes)));
+    }
+
+    let nodes = document.rule_trees.values().flat_map(|tree| tree.nodes.values());
+    let highest = nodes.filter_map(|node| match node {
+        Node::Unlock { after, .. } => Some(*after),
+        Node::Stock {} | Node::Fallback { .. } => None,
+    });
+    let highest = u64::from(highest.max().unwrap_or(0));
+    let plan = plan_for_odds(document);
+    let mut unlock = BTreeMap::new();
+    for completed in 0..=highest {
+        let standing =
+            Standing { pseudonym: [0; 16], completed, completed_today: completed, points_spent: None };
+        let mut after: BTreeMap<String, u64> = BTreeMap::new();
+        for (id, weight) in &base {
+            let won = plan.as_ref().and_then(|plan| {
+                let candidate = plan.prizes.iter().position(|known| **known == **id)?;
+                let prize = plan.walk(candidate, &standing, &mut Plentiful, &mut Vec::new())?;
+                plan.prizes.get(prize)
+            });
+            *after.entry(won.map_or(NO_WIN, |prize| &**prize).to_owned()).or_default() += weight;
+        }
+        let after: Vec<_> = after.into_iter().collect();
+        unlock.insert(completed.to_string(), as_pool(&after));
+    }
+    Odds { pools, unlock }
+}
+
+/// A plan of the parts that matter to odds, with references that lead nowhere cut off.
+fn plan_for_odds(document: &Document) -> Option<Plan> {
+    let mut document = document.clone();
+    document.odds_tiers = None;
+    document.deny_list = None;
+    document.time_zone = "UTC".to_owned();
+    let known: Vec<_> = document.prizes.iter().map(|prize| prize.id.clone()).collect();
+    let trees: Vec<_> = document.rule_trees.keys().cloned().collect();
+    for prize in &mut document.prizes {
+        prize.rule_tree = prize.rule_tree.take().filter(|name| trees.contains(name));
+    }
+    for tree in document.rule_trees.values_mut() {
+        tree.nodes.retain(|_, node| match node {
+            Node::Fallback { prize } => known.contains(prize),
+            Node::Unlock { .. } | Node::Stock {} => true,
+        });
+        let nodes = &tree.nodes;
+        tree.edges.retain(|edge| nodes.contains_key(&edge.from) && nodes.contains_key(&edge.to));
+        if !tree.nodes.contains_key(&tree.start) {
+            // Nothing stands where the tree begins: whoever walks it wins nothing.
+            tree.nodes.insert(tree.start.clone(), Node::Unlock { after: u32::MAX, per: crate::document::Per::Day });
+        }
+    }
+    let publication = Publication { tenant: "", version: 0, pseudonym: &|_| String::new() };
+    Plan::of(Rules::of(&document, &publication)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_are_in_lowest_terms() {
+        let check = |part, whole, text: &str| assert_eq!(Fraction::of(part, whole).to_string(), text);
+        check(79, 100, "79/100");
+        check(300, 9703, "300/9703");
+        check(10_000, 10_000, "1");
+        check(1, 1_000_000_000, "1/1000000000");
+        check(0, 5, "0");
+    }
+}

@@ -1,0 +1,103 @@
+//! What an operator does to a running raffle: restock, freeze, thaw. Each is an entry of the gate's log.
+
+use std::sync::Arc;
+
+use records::gate::{Gate, Segment};
+use records::port::{Tx, write};
+
+use crate::catalog::Raffle;
+use crate::draw::Draws;
+use crate::entry::{Event, Request};
+use crate::error::Error;
+
+/// Most units of one restock.
+pub const UNITS_MAX: u64 = 1_000_000_000_000;
+
+/// What an operator asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// More units of a finite prize.
+    Restock {
+        /// Which prize.
+        prize: String,
+        /// How many, from 1.
+        units: u64,
+    },
+    /// Take no draws, or grant no unit of a prize.
+    Freeze {
+        /// Which prize; `None` is the whole raffle.
+        prize: Option<String>,
+    },
+    /// Go on.
+    Thaw {
+        /// Which prize; `None` is the whole raffle.
+        prize: Option<String>,
+    },
+}
+
+/// An order, carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// Its entry in the gate's log.
+    pub event: Event,
+    /// Whether it had been carried out before, for the same key.
+    pub replayed: bool,
+}
+
+impl Draws {
+    /// Carries out an order, once per key.
+    pub(crate) async fn carry_out(
+        &self,
+        raffle: &Arc<Raffle>,
+        order: Order,
+        reason: String,
+        request: Request,
+    ) -> Result<Carried, Error> {
+        let (raffle, now_ms, shard) = (Arc::clone(raffle), self.clock.now_ms(), self.shard);
+        write(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                let key = raffle.gate(shard);
+                let gate = Gate::lock(tx, key).await?;
+                let mut gate = gate.ok_or_else(|| Error::NoSuchRaffle(raffle.id.clone()))?;
+                if let Some(event) = Event::by_request(tx, key, &request).await? {
+                    return Ok(Carried { event, replayed: true });
+                }
+                let mut event = apply(tx, &mut gate, order).await?;
+                (event.at_ms, event.reason, event.request) = (now_ms, reason, Some(request));
+                let event = event.append(tx, &mut gate).await?;
+                gate.save(tx).await?;
+                Ok(Carried { event, replayed: false })
+            })
+        })
+        .await
+    }
+}
+
+async fn apply(tx: &mut dyn Tx, gate: &mut Gate, order: Order) -> Result<Event, Error> {
+    let segments = Segment::all(tx, gate.key).await?;
+    let segment = |prize: &str| {
+        let found = segments.iter().find(|segment| segment.item == prize);
+        found.ok_or_else(|| Error::NoSuchPrize(prize.to_owned()))
+    };
+    let (kind, prize, freeze) = match order {
+        Order::Restock { prize, units } => {
+            segment(&prize)?;
+            Segment::add(tx, gate.key, &prize, units).await?;
+            return Ok(Event { kind: "moved", prize, units, ..Event::default() });
+        }
+        Order::Freeze { prize } => ("frozen", prize, true),
+        Order::Thaw { prize } => ("thawed", prize, false),
+    };
+    let before = match &prize {
+        Some(prize) => segment(prize)?.frozen,
+        None => gate.frozen,
+    };
+    if before == freeze {
+        return Err(Error::AlreadySo(if freeze { "frozen" } else { "thawed" }));
+    }
+    match &prize {
+        Some(prize) => Segment::set_frozen(tx, gate.key, prize, freeze).await?,
+        None => gate.frozen = freeze,
+    }
+    Ok(Event { kind, prize: prize.unwrap_or_default(), ..Event::default() })
+}

@@ -1,0 +1,113 @@
+//! The tables of this room. Every key begins with the shard key: `bucket` for what a participant owns, `shard` for what
+//! a gate has numbered (and for the home tables, where it is 0).
+
+use records::migration::Room;
+
+/// Steps of this room's tables.
+pub const ROOM: Room = Room {
+    name: "raffle",
+    steps: &[&[
+        "CREATE TABLE raffle (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            id VARCHAR(64) NOT NULL,
+            number BIGINT NOT NULL,
+            pseudonym_key VARBINARY(128) NOT NULL,
+            created_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, id),
+            UNIQUE (shard, number)
+        ){table_end}",
+        "CREATE TABLE raffle_version (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            version BIGINT NOT NULL,
+            epoch BIGINT NOT NULL,
+            idem_key VARCHAR(255) NOT NULL,
+            body_hash VARBINARY(32) NOT NULL,
+            document MEDIUMTEXT NOT NULL,
+            rules MEDIUMTEXT NOT NULL,
+            rules_hash VARBINARY(32) NOT NULL,
+            published_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, version),
+            UNIQUE (shard, tenant, raffle, idem_key)
+        ){table_end}",
+        "CREATE TABLE raffle_epoch (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            epoch BIGINT NOT NULL,
+            version BIGINT NOT NULL,
+            seed VARBINARY(128) NOT NULL,
+            seed_hash VARBINARY(32) NOT NULL,
+            rules_hash VARBINARY(32) NOT NULL,
+            opened_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, epoch)
+        ){table_end}",
+        // Everything that a gate lets through besides draws, numbered in the same sequence.
+        "CREATE TABLE gate_event (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            at_ms BIGINT NOT NULL,
+            kind VARCHAR(16) NOT NULL,
+            prize VARCHAR(64) NOT NULL,
+            units BIGINT NOT NULL,
+            epoch BIGINT NOT NULL,
+            version BIGINT NOT NULL,
+            rules_hash VARBINARY(32) NOT NULL,
+            seed_hash VARBINARY(32) NOT NULL,
+            reason VARCHAR(500) NOT NULL,
+            idem_key VARCHAR(340),
+            body_hash VARBINARY(32) NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, seq),
+            UNIQUE (shard, tenant, raffle, idem_key)
+        ){table_end}",
+        // In the order of the gate, so that a batch of draws is one append and a log is one scan.
+        "CREATE TABLE draw (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            bucket INTEGER NOT NULL,
+            pseudonym VARBINARY(16) NOT NULL,
+            number BIGINT NOT NULL,
+            epoch BIGINT NOT NULL,
+            at_ms BIGINT NOT NULL,
+            day INTEGER NOT NULL,
+            idem_key VARCHAR(255) NOT NULL,
+            body_hash VARBINARY(32) NOT NULL,
+            client_seed VARCHAR(255),
+            points BIGINT,
+            prize VARCHAR(64),
+            trace VARBINARY(128) NOT NULL,
+            chain VARBINARY(32) NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, seq)
+        ){table_end}",
+        // One row a participant: counters, chain head, and the latest keys, so that a draw touches one such row.
+        "CREATE TABLE player (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            pseudonym VARBINARY(16) NOT NULL,
+            participant VARCHAR(128),
+            number BIGINT NOT NULL CHECK (number >= 0),
+            day INTEGER NOT NULL,
+            today BIGINT NOT NULL CHECK (today >= 0),
+            chain VARBINARY(32) NOT NULL,
+            recent_keys VARBINARY(512) NOT NULL,
+            PRIMARY KEY (bucket, tenant, raffle, pseudonym)
+        ){table_end}",
+        // Older keys of a participant, a page at a time.
+        "CREATE TABLE player_keys (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            pseudonym VARBINARY(16) NOT NULL,
+            page BIGINT NOT NULL,
+            page_keys VARBINARY(512) NOT NULL,
+            PRIMARY KEY (bucket, tenant, raffle, pseudonym, page)
+        ){table_end}",
+    ]],
+};

@@ -1,0 +1,264 @@
+//! The command line.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use raffle::document::SCHEMA;
+use raffle::finding::{Finding, Severity};
+use raffle::{lint, odds, verify};
+use serde::Serialize;
+
+use crate::bench;
+use crate::config::Config;
+use crate::demo;
+use crate::serve::{Ready, run};
+use crate::wiring::Ports;
+
+/// Incentive campaigns that never oversell and can prove each draw fair.
+#[derive(Debug, Parser)]
+#[command(name = "fairground", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port; port 0 takes a free one, and the bound address is printed.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The data folder.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a raffle to play with (also what happens without a command).
+    Demo(ServeArgs),
+    /// Serve the API.
+    Serve(ServeArgs),
+    /// Tell everything that is wrong with a raffle document.
+    Check {
+        /// The document, in YAML or JSON; `-` is standard input.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell the exact odds of a raffle document.
+    Odds {
+        /// The document, in YAML or JSON; `-` is standard input.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replay the evidence of a raffle.
+    Verify {
+        /// The evidence, as GET /api/v1/raffles/{id}/evidence gives it; `-` is standard input.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of raffle documents.
+    Schema,
+    /// Measure this build on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+/// Runs the command line. What is wrong is one sentence on standard error.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Demo(ServeArgs { config: None, listen: None, data: None })) {
+        Command::Demo(args) => serve(&args, true),
+        Command::Serve(args) => serve(&args, false),
+        Command::Check { file, json } => check(&file, json),
+        Command::Odds { file, json } => show_odds(&file, json),
+        Command::Verify { file, json } => verify_file(&file, json),
+        Command::Schema => print(SCHEMA).map(|()| true),
+        Command::Bench(command) => bench::run(command),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(told) => {
+            eprintln!("fairground: {told}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether it went well, or why it could not be tried.
+pub(crate) type Outcome = Result<bool, String>;
+
+/// Writes to standard output; a reader that went away (`| head`) is no error of ours.
+pub(crate) fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(format!("cannot write to standard output: {error}")),
+    }
+}
+
+/// Writes one JSON object.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
+    print(&format!("{text}\n"))
+}
+
+fn open(file: &Path) -> Result<Box<dyn BufRead>, String> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let opened = std::fs::File::open(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    Ok(Box::new(BufReader::with_capacity(1 << 20, opened)))
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = std::io::Read::read_to_string(&mut open(file)?, &mut text);
+    read.map(|_| text).map_err(|error| format!("cannot read {}: {error}", file.display()))
+}
+
+fn serve(args: &ServeArgs, is_demo: bool) -> Outcome {
+    let mut config = Config::load(args.config.as_deref(), environment()).map_err(|error| error.to_string())?;
+    if is_demo && args.data.is_none() && config.store == crate::config::Store::default() {
+        config.store.data = PathBuf::from("fairground-demo");
+    }
+    if let Some(listen) = &args.listen {
+        config.server.listen.clone_from(listen);
+    }
+    if let Some(data) = &args.data {
+        config.store.data.clone_from(data);
+    }
+    log_to_stderr();
+    runtime()?.block_on(async {
+        let ready = Ready::open(&config, Ports::default()).await.map_err(|error| error.to_string())?;
+        if is_demo {
+            demo::start(ready).await.map_err(|error| error.to_string())?;
+        } else {
+            if let Some((_, file)) = &ready.admin_key {
+                eprintln!("no API keys are configured: the key in {} may do everything", file.display());
+            }
+            run(ready).await.map_err(|error| error.to_string())?;
+        }
+        Ok(true)
+    })
+}
+
+/// The environment, as far as it is text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// A runtime for servers and loads.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start threads: {error}"))
+}
+
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("FAIRGROUND_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (trials) keeps the first one's log.
+    let installed = if std::env::var("FAIRGROUND_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        format.json().try_init()
+    } else {
+        format.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+    };
+    installed.unwrap_or_default();
+}
+
+/// The address that a started server printed.
+pub(crate) fn bound_address(line: &str) -> Option<SocketAddr> {
+    line.trim().strip_prefix("listening on http://")?.parse().ok()
+}
+
+fn check(file: &Path, json: bool) -> Outcome {
+    #[derive(Serialize)]
+    struct Report {
+        findings: Vec<Finding>,
+    }
+    let now_ms = Ports::default().clock.now_ms();
+    let (_, findings) = lint::check(&read(file)?, now_ms);
+    let fine = !lint::forbids(&findings);
+    if json {
+        print_json(&Report { findings })?;
+        return Ok(fine);
+    }
+    let mut text = String::new();
+    for Finding { code, severity, pointer, message } in &findings {
+        let word = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let at = if pointer.is_empty() { "/" } else { pointer };
+        text.push_str(&format!("{word:<8} {code:<24} {at}\n         {message}\n"));
+    }
+    if findings.is_empty() {
+        text.push_str("nothing is wrong\n");
+    }
+    print(&text)?;
+    Ok(fine)
+}
+
+fn show_odds(file: &Path, json: bool) -> Outcome {
+    let document = raffle::document::read(&read(file)?).map_err(|findings| {
+        let first = findings.first();
+        first.map_or_else(String::new, |finding| format!("{}: {}", finding.pointer, finding.message))
+    })?;
+    let odds = odds::odds(&document);
+    if json {
+        return print_json(&odds).map(|()| true);
+    }
+    let mut text = String::new();
+    let mut table = |title: &str, pool: &odds::Pool| {
+        text.push_str(&format!("{title}\n"));
+        for (prize, odds) in pool {
+            let percent = odds.numerator as f64 / odds.denominator as f64 * 100.0;
+            text.push_str(&format!("  {prize:<16} {:>24}  {percent:>14.9} %\n", odds.to_string()));
+        }
+    };
+    for (name, pool) in &odds.pools {
+        let title = if name == "base" { "base pool".to_owned() } else { format!("odds tier {name}") };
+        table(&format!("{title}, before the rule tree"), pool);
+    }
+    let mut unlock: Vec<_> = odds.unlock.iter().collect();
+    unlock.sort_by_key(|(completed, _)| completed.parse::<u64>().unwrap_or(u64::MAX));
+    for (completed, pool) in unlock {
+        table(&format!("after the rule tree, with {completed} completed draws"), pool);
+    }
+    print(&text).map(|()| true)
+}
+
+fn verify_file(file: &Path, json: bool) -> Outcome {
+    let report = verify::verify(open(file)?.lines());
+    let fine = report.failed.is_empty();
+    if json {
+        print_json(&report)?;
+    } else {
+        let mut text = String::new();
+        for verify::Failure { id, reason } in &report.failed {
+            text.push_str(&format!("failed   {id}: {reason}\n"));
+        }
+        text.push_str(&format!(
+            "{} verified, {} attested, {} failed\n",
+            report.verified,
+            report.attested,
+            report.failed.len()
+        ));
+        print(&text)?;
+    }
+    Ok(fine)
+}

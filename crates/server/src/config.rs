@@ -1,0 +1,241 @@
+//! `fairground.toml`: one section per part of the product; every key can be set by the environment as
+//! `FAIRGROUND_<SECTION>__<KEY>`.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How the API listens.
+    pub server: Server,
+    /// Where the records live.
+    pub store: Store,
+    /// Who may call.
+    pub auth: Auth,
+    /// How draws are batched.
+    pub batch: Batch,
+}
+
+/// The `[server]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one. Default `127.0.0.1:8080`.
+    pub listen: String,
+    /// Longest time from the end of a request's headers to its answer, in seconds. Default 10.
+    pub request_seconds: NonZeroU32,
+    /// Longest time for a request's headers to arrive, in seconds. Default 10.
+    pub header_seconds: NonZeroU32,
+    /// Longest wait for requests in flight after SIGTERM, in seconds. Default 20.
+    pub drain_seconds: NonZeroU32,
+    /// Largest body, in bytes; a document may be as large as its own limit. Default 16384.
+    pub body_bytes_max: NonZeroUsize,
+    /// Most connections at once; one more waits to be accepted. Default 10000.
+    pub connections_max: NonZeroUsize,
+    /// Adds `POST /api/v1/noop/{id}`, which does all that a draw does except drawing: for the bench. Default false.
+    pub noop: bool,
+}
+
+/// The `[store]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// The data folder. Default `fairground-data`.
+    pub data: PathBuf,
+    /// The file with the key under which seeds are sealed. Default `seed.key` in the data folder, made where it is missing.
+    pub seed_key_file: Option<PathBuf>,
+    /// Memory for the writer's page cache, in MiB. Default 64.
+    pub writer_cache_mib: NonZeroU32,
+}
+
+/// The `[auth]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// API keys. Where there are none, `admin.key` in the data folder is used, and made where it is missing.
+    pub keys: Vec<ApiKey>,
+}
+
+/// One API key. The key itself is not configured, only its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// Who holds it: stands in the log.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the key, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Draw and read, for the services that participants use.
+    Service,
+}
+
+/// The `[batch]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Batch {
+    /// Most draws in one transaction. Default 512.
+    pub draws_max: NonZeroUsize,
+    /// Most draws that wait; one more is answered 503. Default 16384.
+    pub queue_max: NonZeroUsize,
+}
+
+const fn number(value: u32) -> NonZeroU32 {
+    NonZeroU32::new(value).expect("not zero")
+}
+
+const fn size(value: usize) -> NonZeroUsize {
+    NonZeroUsize::new(value).expect("not zero")
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            request_seconds: const { number(10) },
+            header_seconds: const { number(10) },
+            drain_seconds: const { number(20) },
+            body_bytes_max: const { size(16 * 1024) },
+            connections_max: const { size(10_000) },
+            noop: false,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("fairground-data"),
+            seed_key_file: None,
+            writer_cache_mib: const { number(64) },
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { draws_max: const { size(512) }, queue_max: const { size(16 * 1024) } }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The text is wrong.
+    #[error("the configuration is wrong: {0}")]
+    Wrong(String),
+}
+
+const PREFIX: &str = "FAIRGROUND_";
+
+impl Config {
+    /// Reads a file, where one is given, and the environment over it.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?,
+            None => String::new(),
+        };
+        Self::read(&text, environment)
+    }
+
+    /// Reads a text, and the environment over it.
+    pub fn read(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let wrong = |error: toml::de::Error| ConfigError::Wrong(error.to_string().trim().to_owned());
+        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        for (name, value) in environment {
+            let Some(path) = name.strip_prefix(PREFIX) else { continue };
+            let Some((section, key)) = path.split_once("__") else { continue };
+            let section = table
+                .entry(section.to_ascii_lowercase())
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                .as_table_mut()
+                .ok_or_else(|| ConfigError::Wrong(format!("{name}: `{section}` is no section")))?;
+            section.insert(key.to_ascii_lowercase(), scalar(&value));
+        }
+        // Through text, so that a complaint names the line and the key as the operator knows them.
+        let merged = toml::to_string(&table).map_err(|error| ConfigError::Wrong(error.to_string()))?;
+        let config: Self = toml::from_str(&merged).map_err(wrong)?;
+        for key in &config.auth.keys {
+            if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
+                let told = format!("auth.keys: the sha256 of `{}` is not 64 hexadecimal digits", key.name);
+                return Err(ConfigError::Wrong(told));
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// A value of the environment: TOML where it reads as TOML (numbers, lists, quoted text), else plain text.
+fn scalar(value: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
+    parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read(text, environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_and_the_environment_wins() {
+        assert_eq!(read("", &[]), Ok(Config::default()));
+        let config = read(
+            "[server]\nlisten = \"0.0.0.0:1\"\n",
+            &[
+                ("FAIRGROUND_SERVER__LISTEN", "127.0.0.1:9"),
+                ("FAIRGROUND_BATCH__DRAWS_MAX", "7"),
+                ("FAIRGROUND_STORE__DATA", "/some/where"),
+                ("PATH", "/bin"),
+            ],
+        )
+        .expect("config");
+        assert_eq!(config.server.listen, "127.0.0.1:9");
+        assert_eq!(config.batch.draws_max.get(), 7);
+        assert_eq!(config.store.data, PathBuf::from("/some/where"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let check = |text: &str, environment: &[(&str, &str)], part: &str| {
+            let told = read(text, environment).expect_err("wrong");
+            assert!(told.contains(part), "{told}");
+        };
+        check("[server]\nlistem = \"x\"", &[], "listem");
+        check("[batch]\ndraws_max = 0", &[], "nonzero");
+        check("[batch", &[], "the configuration is wrong");
+        check("", &[("FAIRGROUND_SERVER__PORT", "1")], "port");
+        check("[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"12\"", &[], "64 hexadecimal digits");
+        check("[[auth.keys]]\nname = \"ops\"\nrole = \"boss\"\nsha256 = \"12\"", &[], "boss");
+    }
+}

@@ -1,0 +1,97 @@
+//! The API. Handlers translate; they decide nothing.
+
+pub mod listener;
+pub mod raffles;
+pub mod draws;
+pub mod awards;
+pub mod health;
+pub mod request;
+pub mod auth;
+pub mod problem;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use campaign::award::Awards;
+use kernel::ports::clock::Clock;
+use ::raffle::raffles::Raffles;
+
+use auth::Keys;
+use problem::Problem;
+
+/// What handlers work with.
+pub struct App {
+    /// Raffles.
+    pub raffles: Raffles,
+    /// Awards.
+    pub awards: Awards,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Who may call.
+    pub keys: Keys,
+    /// Longest time for an answer.
+    pub request_time: Duration,
+    /// Numbers the requests of this process.
+    pub requests: request::Numbering,
+}
+
+/// Largest body, and whether the bench's route is there.
+#[derive(Debug, Clone, Copy)]
+pub struct Edge {
+    /// Largest body of any route but publishing, in bytes.
+    pub body_bytes_max: usize,
+    /// Adds the bench's no-op.
+    pub noop: bool,
+}
+
+/// All routes.
+pub fn router(app: Arc<App>, edge: Edge) -> Router {
+    let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    if edge.noop {
+        api = api.merge(draws::noop_routes());
+    }
+    Router::new()
+        .nest("/api/v1", api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()))
+        .merge(health::routes())
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
+        .with_state(app)
+}
+
+async fn no_such_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "edge.no_such_route", "there is nothing at this address")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "edge.wrong_method", "this address does not take this method")
+}
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Around every request: an id, a time limit, and the id in whatever is answered.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).filter(|id| request::is_token(id.as_bytes(), 64)).cloned();
+    let id = given.unwrap_or_else(|| app.requests.next());
+    let writes = request.method() != Method::GET && request.method() != Method::HEAD;
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = match tokio::time::timeout(app.request_time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::too_slow(app.request_time, writes).into_response(),
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let status = problem.status();
+        if status.is_server_error() {
+            let request = id.to_str().unwrap_or_default();
+            tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");
+        }
+        response = problem.into_body(id.to_str().unwrap_or_default());
+    }
+    response.headers_mut().insert(REQUEST_ID.clone(), HeaderValue::clone(&id));
+    response
+}

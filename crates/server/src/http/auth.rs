@@ -1,0 +1,70 @@
+//! API keys: `Authorization: Bearer <key>`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use raffle::fairness::{from_hex, sha256};
+
+use super::App;
+use super::problem::Problem;
+use crate::config::{ApiKey, Role};
+
+/// The keys that are known, by their hash: looking one up takes as long whether or not it is right.
+#[derive(Debug, Default)]
+pub struct Keys(HashMap<[u8; 32], Role>);
+
+impl Keys {
+    /// Configured keys.
+    pub fn configured(keys: &[ApiKey]) -> Self {
+        Self(keys.iter().filter_map(|key| Some((from_hex(&key.sha256)?, key.role))).collect())
+    }
+
+    /// One key that may do everything.
+    pub fn admin(key: &str) -> Self {
+        Self(HashMap::from([(sha256(key.as_bytes()), Role::Admin)]))
+    }
+
+    fn role_of(&self, key: &[u8]) -> Option<Role> {
+        self.0.get(&sha256(key)).copied()
+    }
+}
+
+fn role(parts: &Parts, app: &App) -> Result<Role, Problem> {
+    let unknown = |detail| Problem::new(StatusCode::UNAUTHORIZED, "edge.no_key", detail);
+    let header = parts.headers.get(header::AUTHORIZATION);
+    let header = header.ok_or_else(|| unknown("send your API key as Authorization: Bearer <key>"))?;
+    let bytes = header.as_bytes();
+    let scheme = bytes.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+    let key = scheme.map(|_| bytes[7..].trim_ascii());
+    key.and_then(|key| app.keys.role_of(key)).ok_or_else(|| unknown("this API key is not known"))
+}
+
+/// A caller with any key.
+pub struct Caller;
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        role(parts, app).map(|_| Self)
+    }
+}
+
+/// A caller whose key may do everything.
+pub struct Admin;
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        match role(parts, app)? {
+            Role::Admin => Ok(Self),
+            Role::Service => {
+                Err(Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", "this needs a key with the role admin"))
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `/awards`: what was won, and whether it is in the winner's hands.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use campaign::award::Award;
+use campaign::error::Error;
+use kernel::id::{DrawId, Shard};
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::{Admin, Caller};
+use super::problem::Problem;
+use super::request::{Body, Ids, PageOf, answer, json};
+
+/// Routes of awards.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/raffles/{id}/awards", get(list))
+        .route("/awards/{draw}", get(show))
+        .route("/awards/{draw}/hand-over", post(hand_over))
+}
+
+#[derive(Serialize)]
+struct AwardView {
+    /// The gate's sequence of the draw.
+    seq: u64,
+    #[serde(flatten)]
+    award: Award,
+}
+
+#[derive(Serialize)]
+struct ListView {
+    awards: Vec<AwardView>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Ids(raffle): Ids<String>,
+    page: PageOf,
+) -> Result<Response, Problem> {
+    let after = if page.cursor.is_empty() { Ok(0) } else { page.cursor.parse() };
+    let after: u64 = after
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", "`cursor` is not one that was given"))?;
+    let raffle = app.raffles.catalog().raffle(&raffle).await?;
+    let awards = app.awards.page(Shard::HOME, raffle.number, after, page.limit).await?;
+    let next = awards.last().filter(|_| awards.len() == page.limit as usize).map(|(seq, _)| seq.to_string());
+    let awards = awards.into_iter().map(|(seq, award)| AwardView { seq, award }).collect();
+    Ok(answer(StatusCode::OK, &ListView { awards, next }, false))
+}
+
+fn draw_id(text: &str) -> Result<DrawId, Problem> {
+    text.parse().map_err(|_| Error::NoSuchAward(text.to_owned()).into())
+}
+
+async fn show(State(app): State<Arc<App>>, _: Caller, Ids(draw): Ids<String>) -> Result<Response, Problem> {
+    let award = app.awards.get(draw_id(&draw)?).await?;
+    Ok(answer(StatusCode::OK, &award, false))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandOverBody {
+    /// What the operator notes, for example a parcel number: at most 500 characters.
+    note: String,
+}
+
+async fn hand_over(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids(draw): Ids<String>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let read: HandOverBody = json(&headers, &body)?;
+    super::request::text("note", &read.note, 500)?;
+    let award = app.awards.hand_over(draw_id(&draw)?, read.note, app.clock.now_ms()).await?;
+    Ok(answer(StatusCode::OK, &award, false))
+}

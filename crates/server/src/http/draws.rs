@@ -1,0 +1,227 @@
+//! `POST /raffles/{id}/draws` and `GET /draws/{id}`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use kernel::id::DrawId;
+use raffle::draw::Drawn;
+use raffle::entry::{self, Draw};
+use raffle::epoch::Epoch;
+use raffle::fairness::hex;
+use raffle::raffles::{DrawRequest, Found};
+use raffle::rules::Plan;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::Caller;
+use super::problem::Problem;
+use super::request::{Body, Ids, answer, idempotency, json, text};
+
+/// Routes of draws.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/raffles/{id}/draws", post(draw)).route("/draws/{id}", get(show))
+}
+
+/// The bench's no-op: all that a draw does at the edge, and nothing behind it.
+pub fn noop_routes() -> Router<Arc<App>> {
+    Router::new().route("/noop/{id}", post(noop))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrawBody {
+    /// Who draws: 1 to 128 characters.
+    participant: String,
+    /// The participant's own part of chance, 1 to 255 characters. The Idempotency-Key where it is left out.
+    client_seed: Option<String>,
+    /// Points spent, for raffles whose odds tiers count them.
+    points_spent: Option<u64>,
+}
+
+impl DrawBody {
+    fn read(headers: &HeaderMap, body: &bytes::Bytes) -> Result<Self, Problem> {
+        let read: Self = json(headers, body)?;
+        text("participant", &read.participant, 128)?;
+        if let Some(seed) = &read.client_seed {
+            text("client_seed", seed, 255)?;
+        }
+        if read.points_spent.is_some_and(|points| points > i64::MAX as u64) {
+            let detail = "`points_spent` is larger than 9223372036854775807";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
+        }
+        Ok(read)
+    }
+}
+
+#[derive(Serialize)]
+struct PrizeView<'a> {
+    id: &'a str,
+    title: &'a str,
+}
+
+/// A draw as it is answered: a pure function of the draw's row and its version.
+#[derive(Serialize)]
+struct DrawView<'a> {
+    draw: String,
+    raffle: &'a str,
+    version: u32,
+    epoch: u32,
+    participant: Option<&'a str>,
+    number: u64,
+    at_ms: i64,
+    prize: Option<PrizeView<'a>>,
+    pool: &'a str,
+    /// The participant's chain head after this draw: keep it, and no draw of yours can be withheld or slipped in.
+    chain: String,
+}
+
+impl<'a> DrawView<'a> {
+    fn of(draw: &'a Draw, plan: &'a Plan, participant: Option<&'a str>) -> Self {
+        let prize = draw.prize.as_deref().map(|id| {
+            let title = plan.rules.prizes.get(id).map_or("", |prize| &prize.title);
+            PrizeView { id, title }
+        });
+        let pool = entry::decode_trace(&draw.trace).and_then(|(chosen, _)| plan.pool_name(chosen.pool));
+        Self {
+            draw: draw.id.to_string(),
+            raffle: &plan.rules.raffle,
+            version: plan.rules.version,
+            epoch: draw.epoch,
+            participant,
+            number: draw.number,
+            at_ms: draw.at_ms,
+            prize,
+            pool: pool.unwrap_or_default(),
+            chain: hex(&draw.chain),
+        }
+    }
+}
+
+async fn draw(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Ids(raffle): Ids<String>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let request = idempotency(&headers, &body)?;
+    let read = DrawBody::read(&headers, &body)?;
+    let participant = read.participant.clone();
+    let asked = DrawRequest {
+        raffle,
+        participant: read.participant,
+        client_seed: read.client_seed,
+        points_spent: read.points_spent,
+        request,
+    };
+    let Drawn { draw, epoch, replayed } = app.raffles.draw(asked).await?;
+    let view = DrawView::of(&draw, &epoch.plan, Some(&participant));
+    Ok(answer(StatusCode::CREATED, &view, replayed))
+}
+
+async fn noop(
+    _: Caller,
+    Ids(raffle): Ids<String>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct NoopView<'a> {
+        raffle: &'a str,
+        participant: &'a str,
+        key: &'a str,
+    }
+    let request = idempotency(&headers, &body)?;
+    let read = DrawBody::read(&headers, &body)?;
+    let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
+    Ok(answer(StatusCode::CREATED, &view, false))
+}
+
+#[derive(Serialize)]
+struct StepView<'a> {
+    node: Option<&'a str>,
+    said: &'static str,
+}
+
+#[derive(Serialize)]
+struct TraceView<'a> {
+    pool: &'a str,
+    integer: u64,
+    total: u64,
+    candidate: Option<&'a str>,
+    steps: Vec<StepView<'a>>,
+    prize: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ProofView {
+    epoch: String,
+    seed_hash: String,
+    rules_hash: String,
+    pseudonym: String,
+    number: u64,
+    client_seed: String,
+    points_spent: Option<u64>,
+    seq: u64,
+    day: i32,
+    chain: String,
+    /// The seed, once the epoch is revealed.
+    seed: Option<String>,
+}
+
+#[derive(Serialize)]
+struct FullView<'a> {
+    #[serde(flatten)]
+    draw: DrawView<'a>,
+    trace: Option<TraceView<'a>>,
+    proof: ProofView,
+}
+
+fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
+    let (chosen, steps) = entry::decode_trace(&draw.trace)?;
+    let candidate = plan.candidate(chosen);
+    let steps = steps.into_iter().map(|(node, step)| StepView {
+        node: candidate.and_then(|candidate| plan.node_name(candidate, node?)),
+        said: step.word(),
+    });
+    Some(TraceView {
+        pool: plan.pool_name(chosen.pool)?,
+        integer: chosen.integer,
+        total: plan.total(chosen.pool),
+        candidate: candidate.map(|candidate| &*plan.prizes[candidate]),
+        steps: steps.collect(),
+        prize: draw.prize.as_deref(),
+    })
+}
+
+async fn show(State(app): State<Arc<App>>, _: Caller, Ids(id): Ids<String>) -> Result<Response, Problem> {
+    let not_an_id = || raffle::error::Error::NoSuchDraw(id.clone());
+    let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
+    let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;
+    let proof = ProofView {
+        epoch: raffle::fairness::epoch_name(raffle.tenant.name, &raffle.id, draw.epoch),
+        seed_hash: hex(&commitment.seed_hash),
+        rules_hash: hex(&commitment.rules_hash),
+        pseudonym: hex(&draw.pseudonym),
+        number: draw.number,
+        client_seed: draw.seed().to_owned(),
+        points_spent: draw.points_spent,
+        seq: draw.id.seq,
+        day: draw.day,
+        chain: hex(&draw.chain),
+        seed: match commitment.state {
+            Epoch::Revealed { seed, .. } => Some(seed),
+            Epoch::Open { .. } => None,
+        },
+    };
+    let view = FullView {
+        draw: DrawView::of(&draw, &epoch.plan, participant.as_deref()),
+        trace: trace(&draw, &epoch.plan),
+        proof,
+    };
+    Ok(answer(StatusCode::OK, &view, false))
+}

@@ -1,0 +1,161 @@
+//! What requests carry: ids in paths, keys in headers, JSON in bodies, cursors in queries.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use raffle::entry;
+use raffle::fairness::sha256;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// Numbers the requests of a process, under a name that no other start has.
+pub struct Numbering {
+    start: String,
+    next: AtomicU64,
+}
+
+impl Numbering {
+    /// Numbers under the instant of this start.
+    pub fn new(start_ms: i64) -> Self {
+        Self { start: format!("{start_ms:x}"), next: AtomicU64::new(1) }
+    }
+
+    /// The next request's id.
+    pub fn next(&self) -> HeaderValue {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("{}-{number}", self.start)).unwrap_or(HeaderValue::from_static("-"))
+    }
+}
+
+/// Whether bytes are 1 to `longest` visible ASCII characters.
+pub fn is_token(bytes: &[u8], longest: usize) -> bool {
+    (1..=longest).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+fn bad(code: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+/// The parts of the path, decoded.
+pub struct Ids<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
+        path.map(|Path(ids)| Self(ids)).map_err(|error| bad("edge.bad_path", error.body_text()))
+    }
+}
+
+/// Which page of a list.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// How many, 1 to 200. Default 50.
+    pub limit: Option<u32>,
+}
+
+/// A checked page: the cursor and a limit of 1 to 200.
+pub struct PageOf {
+    /// Where the page before ended; empty at the beginning.
+    pub cursor: String,
+    /// How many.
+    pub limit: u32,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageOf {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query: Result<Query<PageQuery>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        let Query(query) = query.map_err(|error| bad("edge.bad_query", error.body_text()))?;
+        let limit = query.limit.unwrap_or(50);
+        if !(1..=200).contains(&limit) {
+            return Err(bad("edge.bad_query", format!("limit must be from 1 to 200, not {limit}")));
+        }
+        Ok(Self { cursor: query.cursor.unwrap_or_default(), limit })
+    }
+}
+
+/// The whole body, within the route's limit.
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "edge.body_too_large", "the body is larger than this address takes")
+            }
+            _ => bad("edge.bad_body", "the body could not be read to its end"),
+        })
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Refuses a body that does not say it is one of these.
+pub fn expect_media(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Problem> {
+    let media = media_type(headers);
+    if allowed.contains(&media.as_str()) {
+        return Ok(());
+    }
+    let detail = format!("send the body as Content-Type: {}", allowed.join(" or "));
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "edge.wrong_media", detail))
+}
+
+/// Reads a JSON body.
+pub fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem> {
+    expect_media(headers, &["application/json"])?;
+    serde_json::from_slice(body).map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
+}
+
+/// The request that a mutation is remembered by: its Idempotency-Key and the hash of its raw body.
+pub fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<entry::Request, Problem> {
+    let key = headers.get("idempotency-key");
+    let key = key.ok_or_else(|| bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe"))?;
+    if !is_token(key.as_bytes(), 255) {
+        return Err(bad("idempotency.bad_key", "an Idempotency-Key is 1 to 255 visible ASCII characters"));
+    }
+    let key = key.to_str().unwrap_or_default().to_owned();
+    Ok(entry::Request { key, body_hash: sha256(body) })
+}
+
+/// Text of 1 to `longest` characters without control characters.
+pub fn text(name: &'static str, text: &str, longest: usize) -> Result<(), Problem> {
+    let count = text.chars().count();
+    if (1..=longest).contains(&count) && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let detail = format!("`{name}` must be 1 to {longest} characters, none of them a control character");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_text", detail))
+}
+
+/// A JSON answer; `replayed` says that it was given before.
+pub fn answer(status: StatusCode, view: &impl Serialize, replayed: bool) -> Response {
+    let Ok(body) = serde_json::to_vec(view) else {
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", "the answer could not be written")
+            .into_response();
+    };
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (status, json, body).into_response();
+    if replayed {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}

@@ -1,0 +1,10 @@
+//! The edge: the only room that knows HTTP, JSON and TOML, and the one that puts all others together.
+
+pub mod cli;
+pub mod bench;
+pub mod demo;
+pub mod serve;
+pub mod http;
+pub mod wiring;
+pub mod secrets;
+pub mod config;

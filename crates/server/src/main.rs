@@ -1,0 +1,5 @@
+//! The `fairground` binary.
+
+fn main() -> std::process::ExitCode {
+    fairground::cli::main()
+}
