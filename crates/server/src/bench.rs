@@ -1,9 +1,25 @@
-//! `fairground bench`.
+//! `fairground bench`: measures the real server from a separate load process, over loopback HTTP.
+
+pub mod draws;
+pub mod audit;
+pub mod process;
+pub mod load;
+
 use clap::Subcommand;
-/// Benches.
+
+/// What can be measured.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// Draws.
-    Draws,
+    /// Durable draws per second, beside the same server's no-op.
+    Draws(draws::Args),
+    /// One load, in a process of its own; the other benches start it.
+    #[command(hide = true)]
+    Load(load::Args),
 }
-pub(crate) fn run(_: Bench) -> Result<bool, String> { Ok(true) }
+
+pub(crate) fn run(bench: Bench) -> Result<bool, String> {
+    match bench {
+        Bench::Draws(args) => draws::run(&args),
+        Bench::Load(args) => load::run(&args),
+    }
+}

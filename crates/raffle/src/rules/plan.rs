@@ -80,6 +80,8 @@ pub enum Step {
     Taken = 2,
     /// There was none.
     Empty = 3,
+    /// The prize never runs out.
+    Unlimited = 4,
 }
 
 impl Step {
@@ -90,12 +92,14 @@ impl Step {
             Self::Locked => "locked",
             Self::Taken => "taken",
             Self::Empty => "empty",
+            Self::Unlimited => "unlimited",
         }
     }
 
     /// The step of a stored number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Open, Self::Locked, Self::Taken, Self::Empty].into_iter().find(|step| *step as u8 == number)
+        let all = [Self::Open, Self::Locked, Self::Taken, Self::Empty, Self::Unlimited];
+        all.into_iter().find(|step| *step as u8 == number)
     }
 }
 
@@ -219,7 +223,7 @@ impl Plan {
         Outcome { chosen, steps, prize }
     }
 
-    /// Takes a unit of a finite prize. The unlimited are always there, and leave no step.
+    /// Takes a unit of a prize, where it is finite.
     fn take(
         &self,
         prize: usize,
@@ -227,12 +231,13 @@ impl Plan {
         shelf: &mut dyn Shelf,
         steps: &mut Vec<(Option<usize>, Step)>,
     ) -> bool {
-        if self.unlimited[prize] {
-            return true;
-        }
-        let taken = shelf.take(prize);
-        steps.push((node, if taken { Step::Taken } else { Step::Empty }));
-        taken
+        let step = match self.unlimited[prize] {
+            true => Step::Unlimited,
+            false if shelf.take(prize) => Step::Taken,
+            false => Step::Empty,
+        };
+        steps.push((node, step));
+        step != Step::Empty
     }
 
     /// Walks the candidate's tree. Whatever way a finite prize is won, a unit of it is taken.
