@@ -152,8 +152,7 @@ impl Awards {
     async fn open(&self, shard: Shard, awards: Vec<(Vec<u8>, Award, Option<i64>)>) -> Result<(), Error> {
         write(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                machine::start(tx, shard, &awards).await?;
-                Ok(())
+                Ok(machine::start(tx, shard, &awards).await?)
             })
         })
         .await

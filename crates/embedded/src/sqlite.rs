@@ -61,6 +61,10 @@ impl Default for Caches {
 
 const READERS: usize = 2;
 
+/// Bytes of a page. A draw changes a page at random (its participant's) and every changed page goes to the WAL whole, so
+/// small pages halve what is written; below this the saving is lost to the deeper tree.
+const PAGE_BYTES: u32 = 2048;
+
 pub(crate) struct Job {
     work: Box<dyn Work>,
     reply: oneshot::Sender<Result<(), Error>>,
@@ -181,6 +185,7 @@ fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(256);
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

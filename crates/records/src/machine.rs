@@ -1,6 +1,8 @@
 //! The one persisted state machine. A machine is a pure function of state and event; here its state, the effects
 //! of its move and its next timer are written in one transaction, and a late or doubled event is a named result.
 
+use std::collections::HashSet;
+
 use kernel::id::Shard;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +31,7 @@ pub(crate) const TIMER_TABLE: &str = "CREATE TABLE timer (
 ){table_end}";
 
 /// A state that knows how it moves.
-pub trait Machine: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Machine: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Names the machine's rows. At most 32 bytes; never reused for another machine.
     const KIND: &'static str;
     /// What can happen to it.
@@ -74,38 +76,55 @@ static MACHINES: Insert =
 static KNOWN: ByKeys =
     ByKeys::new("SELECT id FROM machine WHERE shard=? AND kind=?", &["id"], "");
 
-/// Starts machines; ids that exist already stay as they are. Answers how many are new. Being idempotent by id,
-/// this is an inbox for messages whose effect name is the id.
+/// Starts machines; ids that exist already stay as they are. Being idempotent by id, this is an inbox for messages whose
+/// effect name is the id.
 pub async fn start<M: Machine>(
     tx: &mut dyn Tx,
     shard: Shard,
     machines: &[(Vec<u8>, M, Option<i64>)],
-) -> Result<usize, Error> {
+) -> Result<(), Error> {
+    // Most ids are new, so that is tried first; a statement that meets an old one keeps nothing of itself.
+    match insert(tx, shard, machines).await {
+        Err(Error::Duplicate(_)) => {}
+        outcome => return outcome,
+    }
     let ids: Vec<_> = machines.iter().map(|(id, _, _)| Value::Bytes(id)).collect();
     let fixed = [Value::Int(shard.0.into()), Value::Text(M::KIND)];
     let known = KNOWN.fetch(tx, &fixed, &ids).await?;
-    let known: std::collections::HashSet<&[u8]> =
-        known.iter().map(|row| row.bytes(0)).collect::<Result<_, _>>()?;
-    let mut states = Vec::with_capacity(machines.len());
-    for (id, machine, due_ms) in machines {
-        if !known.contains(id.as_slice()) {
-            states.push((id, encode(machine)?, *due_ms));
-        }
-    }
-    let values: Vec<_> = states
+    let known: HashSet<&[u8]> = known.iter().map(|row| row.bytes(0)).collect::<Result<_, _>>()?;
+    let new = machines.iter().filter(|(id, _, _)| !known.contains(id.as_slice()));
+    let new: Vec<_> = new.cloned().collect();
+    insert(tx, shard, &new).await
+}
+
+/// Starts machines whose ids are new, or none of a statement's rows.
+async fn insert<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    machines: &[(Vec<u8>, M, Option<i64>)],
+) -> Result<(), Error> {
+    let states: Vec<_> = machines.iter().map(|(_, machine, _)| encode(machine)).collect::<Result<_, _>>()?;
+    let values: Vec<_> = machines
         .iter()
-        .flat_map(|(id, state, due_ms)| {
-            let [shard, kind] = fixed;
-            [shard, kind, Value::Bytes(id), Value::Int(1), Value::Text(state), Value::int_or_null(*due_ms)]
+        .zip(&states)
+        .flat_map(|((id, _, due_ms), state)| {
+            [
+                Value::Int(shard.0.into()),
+                Value::Text(M::KIND),
+                Value::Bytes(id),
+                Value::Int(1),
+                Value::Text(state),
+                Value::int_or_null(*due_ms),
+            ]
         })
         .collect();
     MACHINES.rows(tx, &values).await?;
-    for (id, _, due_ms) in &states {
+    for (id, _, due_ms) in machines {
         if let Some(due_ms) = due_ms {
             set_timer(tx, shard, M::KIND, id, *due_ms).await?;
         }
     }
-    Ok(states.len())
+    Ok(())
 }
 
 /// Tells a machine that something happened.

@@ -21,7 +21,7 @@ pub const RECORDS: Room = Room {
         crate::machine::MACHINE_TABLE,
         crate::machine::TIMER_TABLE,
         crate::outbox::OUTBOX_TABLE,
-        crate::outbox::DEAD_LETTER_TABLE,
+        crate::outbox::ASIDE_TABLE,
         crate::inbox::INBOX_TABLE,
     ]],
 };

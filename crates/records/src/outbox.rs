@@ -1,11 +1,14 @@
-//! Effects, written in the transaction that causes them. A row here is unsent: the relay deletes what was
-//! acknowledged, moves what failed to the waiting rows, and what cannot be delivered to the dead letters.
+//! Effects, written in the transaction that causes them. What stands here is unsent: the relay deletes what was
+//! acknowledged, sets aside what failed, and keeps what cannot be delivered as dead letters.
+//!
+//! The effects of one transaction travel as one row, a parcel, as they came together and mostly leave together. An
+//! effect that does not leave with its parcel gets a row of its own, aside.
 
 use kernel::id::Shard;
 use kernel::ports::broker::Message;
 
 use crate::error::Error;
-use crate::port::{Row, Tx, Value};
+use crate::port::{Tx, Value};
 use crate::statement::{ByKeys, Insert};
 
 pub(crate) const OUTBOX_TABLE: &str = "CREATE TABLE outbox (
@@ -13,14 +16,13 @@ pub(crate) const OUTBOX_TABLE: &str = "CREATE TABLE outbox (
     topic VARCHAR(48) NOT NULL,
     subject BIGINT NOT NULL,
     seq BIGINT NOT NULL,
-    order_key VARBINARY(64) NOT NULL,
-    n BIGINT NOT NULL,
-    body BLOB NOT NULL,
+    effects INTEGER NOT NULL,
+    parcel MEDIUMBLOB NOT NULL,
     PRIMARY KEY (shard, topic, subject, seq)
 ){table_end}";
 
-/// Both tables of effects that left the outbox without being delivered.
-pub(crate) const DEAD_LETTER_TABLE: &str = "CREATE TABLE outbox_aside (
+/// Effects that left their parcel without being delivered: they wait, or are dead.
+pub(crate) const ASIDE_TABLE: &str = "CREATE TABLE outbox_aside (
     shard INTEGER NOT NULL,
     topic VARCHAR(48) NOT NULL,
     subject BIGINT NOT NULL,
@@ -53,8 +55,7 @@ pub struct Effect {
     pub body: Vec<u8>,
 }
 
-static OUTBOX: Insert =
-    Insert::new("outbox", &["shard", "topic", "subject", "seq", "order_key", "n", "body"]);
+static OUTBOX: Insert = Insert::new("outbox", &["shard", "topic", "subject", "seq", "effects", "parcel"]);
 static ASIDE: Insert = Insert::or_replace(
     "outbox_aside",
     &[
@@ -63,22 +64,47 @@ static ASIDE: Insert = Insert::or_replace(
     4,
 );
 
-fn values(shard: Shard, effect: &Effect) -> [Value<'_>; 7] {
-    [
-        Value::Int(shard.0.into()),
-        Value::Text(effect.topic),
-        Value::Int(effect.subject.into()),
-        Value::count(effect.seq),
-        Value::Bytes(&effect.key),
-        Value::Int(effect.n),
-        Value::Bytes(&effect.body),
-    ]
+fn put(parcel: &mut Vec<u8>, bytes: &[u8]) {
+    parcel.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+    parcel.extend(bytes);
+}
+
+fn take<'p>(parcel: &mut &'p [u8]) -> Option<&'p [u8]> {
+    let (length, rest) = parcel.split_first_chunk::<4>()?;
+    let (bytes, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    *parcel = rest;
+    Some(bytes)
+}
+
+/// Each effect as its sequence and place (eight bytes each, big-endian), then key and body, each after its length.
+fn pack(effects: &[Effect]) -> Vec<u8> {
+    let size = effects.iter().map(|effect| 24 + effect.key.len() + effect.body.len()).sum();
+    let mut parcel = Vec::with_capacity(size);
+    for effect in effects {
+        parcel.extend(effect.seq.to_be_bytes());
+        parcel.extend(effect.n.to_be_bytes());
+        put(&mut parcel, &effect.key);
+        put(&mut parcel, &effect.body);
+    }
+    parcel
 }
 
 /// Writes effects; they leave after the transaction is kept, never before.
 pub async fn post(tx: &mut dyn Tx, shard: Shard, effects: &[Effect]) -> Result<(), Error> {
-    let values: Vec<_> = effects.iter().flat_map(|effect| values(shard, effect)).collect();
-    OUTBOX.rows(tx, &values).await
+    for together in effects.chunk_by(|a, b| (a.topic, a.subject) == (b.topic, b.subject)) {
+        let Some(first) = together.first() else { continue };
+        let parcel = pack(together);
+        let values = [
+            Value::Int(shard.0.into()),
+            Value::Text(first.topic),
+            Value::Int(first.subject.into()),
+            Value::count(first.seq),
+            Value::count(together.len() as u64),
+            Value::Bytes(&parcel),
+        ];
+        OUTBOX.rows(tx, &values).await?;
+    }
+    Ok(())
 }
 
 /// An unsent effect, as the relay sees it.
@@ -86,26 +112,17 @@ pub async fn post(tx: &mut dyn Tx, shard: Shard, effects: &[Effect]) -> Result<(
 pub(crate) struct Unsent {
     pub(crate) subject: i64,
     pub(crate) seq: i64,
-    /// How often it failed; `None` while it stands in the outbox itself.
+    /// How often it failed; `None` while it stands in its parcel.
     pub(crate) aside: Option<u32>,
     pub(crate) message: Message,
 }
 
 impl Unsent {
-    fn from_row(shard: Shard, row: &Row, aside: Option<u32>) -> Result<Self, Error> {
-        let (topic, subject, seq) = (row.text(0)?, row.int(1)?, row.int(2)?);
-        Ok(Self {
-            subject,
-            seq,
-            aside,
-            message: Message {
-                topic: topic.to_owned(),
-                effect: format!("{topic}/{}/{subject}/{seq}", shard.0),
-                key: row.bytes(3)?.to_vec(),
-                n: row.int(4)?,
-                body: row.bytes(5)?.to_vec(),
-            },
-        })
+    fn new(shard: Shard, topic: &str, subject: i64, seq: i64, message: (&[u8], i64, &[u8])) -> Self {
+        let (key, n, body) = message;
+        let effect = format!("{topic}/{}/{subject}/{seq}", shard.0);
+        let message = Message { topic: topic.to_owned(), effect, key: key.to_vec(), n, body: body.to_vec() };
+        Self { subject, seq, aside: None, message }
     }
 
     fn key_values(&self) -> [Value<'_>; 3] {
@@ -113,12 +130,36 @@ impl Unsent {
     }
 }
 
-/// Up to `limit` effects that never failed, in the order in which they were written.
-pub(crate) async fn fresh(tx: &mut dyn Tx, shard: Shard, limit: u32) -> Result<Vec<Unsent>, Error> {
-    let sql = "SELECT topic,subject,seq,order_key,n,body FROM outbox WHERE shard=?
-               ORDER BY topic,subject,seq LIMIT ?";
+/// Names a parcel: topic, subject, and the sequence of its first effect.
+pub(crate) type ParcelKey = (String, i64, i64);
+
+/// Up to `limit` parcels, in the order in which they were written, and the effects in them.
+pub(crate) async fn fresh(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    limit: u32,
+) -> Result<(Vec<ParcelKey>, Vec<Unsent>), Error> {
+    let sql = "SELECT topic,subject,seq,parcel FROM outbox WHERE shard=? ORDER BY topic,subject,seq LIMIT ?";
     let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(limit.into())]).await?;
-    rows.iter().map(|row| Unsent::from_row(shard, row, None)).collect()
+    let (mut parcels, mut effects) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let (topic, subject) = (row.text(0)?, row.int(1)?);
+        parcels.push((topic.to_owned(), subject, row.int(2)?));
+        let mut parcel = row.bytes(3)?;
+        while !parcel.is_empty() {
+            let effect = unpack(&mut parcel).ok_or_else(|| Error::Corrupt(format!("a parcel of {topic}")))?;
+            let (seq, n, key, body) = effect;
+            effects.push(Unsent::new(shard, topic, subject, seq, (key, n, body)));
+        }
+    }
+    Ok((parcels, effects))
+}
+
+fn unpack<'p>(parcel: &mut &'p [u8]) -> Option<(i64, i64, &'p [u8], &'p [u8])> {
+    let (seq, rest) = parcel.split_first_chunk::<8>()?;
+    let (n, rest) = rest.split_first_chunk::<8>()?;
+    *parcel = rest;
+    Some((i64::from_be_bytes(*seq), i64::from_be_bytes(*n), take(parcel)?, take(parcel)?))
 }
 
 /// Effects that failed or stand behind one that did, oldest first. `due_ms` of each comes second.
@@ -130,21 +171,36 @@ pub(crate) async fn waiting(
     let sql = "SELECT topic,subject,seq,order_key,n,body,attempts,due_ms FROM outbox_aside
                WHERE shard=? AND dead=0 ORDER BY topic,subject,seq LIMIT ?";
     let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(limit.into())]).await?;
-    rows.iter().map(|row| Ok((Unsent::from_row(shard, row, Some(row.small(6)?))?, row.int(7)?))).collect()
+    rows.iter()
+        .map(|row| {
+            let message = (row.bytes(3)?, row.int(4)?, row.bytes(5)?);
+            let unsent = Unsent::new(shard, row.text(0)?, row.int(1)?, row.int(2)?, message);
+            Ok((Unsent { aside: Some(row.small(6)?), ..unsent }, row.int(7)?))
+        })
+        .collect()
 }
 
-static DELETE_FRESH: ByKeys =
+static DELETE_PARCELS: ByKeys =
     ByKeys::new("DELETE FROM outbox WHERE shard=?", &["topic", "subject", "seq"], "");
 static DELETE_ASIDE: ByKeys =
     ByKeys::new("DELETE FROM outbox_aside WHERE shard=?", &["topic", "subject", "seq"], "");
 
-/// Forgets effects that were acknowledged, wherever they stood.
-pub(crate) async fn forget(tx: &mut dyn Tx, shard: Shard, sent: &[&Unsent]) -> Result<(), Error> {
-    for (statement, is_aside) in [(&DELETE_FRESH, false), (&DELETE_ASIDE, true)] {
-        let rows = sent.iter().filter(|unsent| unsent.aside.is_some() == is_aside);
-        let keys: Vec<_> = rows.flat_map(|unsent| unsent.key_values()).collect();
-        statement.exec(tx, &[Value::Int(shard.0.into())], &keys).await?;
-    }
+/// Forgets parcels of which every effect was sent or set aside, and what was sent from aside.
+pub(crate) async fn forget(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    parcels: &[ParcelKey],
+    sent: &[Unsent],
+) -> Result<(), Error> {
+    let fixed = [Value::Int(shard.0.into())];
+    let keys: Vec<_> = parcels
+        .iter()
+        .flat_map(|(topic, subject, seq)| [Value::Text(topic), Value::Int(*subject), Value::Int(*seq)])
+        .collect();
+    DELETE_PARCELS.exec(tx, &fixed, &keys).await?;
+    let from_aside = sent.iter().filter(|unsent| unsent.aside.is_some());
+    let keys: Vec<_> = from_aside.flat_map(|unsent| unsent.key_values()).collect();
+    DELETE_ASIDE.exec(tx, &fixed, &keys).await?;
     Ok(())
 }
 
@@ -173,17 +229,13 @@ pub(crate) async fn set_aside(tx: &mut dyn Tx, shard: Shard, rows: &[Aside<'_>])
             Value::Text(row.fault),
         ]);
     }
-    ASIDE.rows(tx, &values).await?;
-    let fresh = rows.iter().map(|row| row.unsent).filter(|unsent| unsent.aside.is_none());
-    let keys: Vec<_> = fresh.flat_map(|unsent| unsent.key_values()).collect();
-    DELETE_FRESH.exec(tx, &[Value::Int(shard.0.into())], &keys).await?;
-    Ok(())
+    ASIDE.rows(tx, &values).await
 }
 
 /// How much is unsent: `(fresh, waiting, dead)`.
 pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), Error> {
     let shard = [Value::Int(shard.0.into())];
-    let fresh = tx.fetch("SELECT COUNT(*) FROM outbox WHERE shard=?", &shard).await?;
+    let fresh = tx.fetch("SELECT COALESCE(SUM(effects),0) FROM outbox WHERE shard=?", &shard).await?;
     let aside = tx
         .fetch("SELECT dead, COUNT(*) FROM outbox_aside WHERE shard=? GROUP BY dead ORDER BY dead", &shard)
         .await?;

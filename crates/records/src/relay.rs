@@ -11,13 +11,13 @@ use kernel::ports::clock::Clock;
 use tokio::sync::Notify;
 
 use crate::error::Error;
-use crate::outbox::{self, Aside, Unsent};
+use crate::outbox::{self, Aside, ParcelKey, Unsent};
 use crate::port::{Records, read, write};
 
 /// How the relay goes about it.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// Most effects carried in one round.
+    /// Most parcels carried in one round.
     pub batch: u32,
     /// Rest between rounds that did not fill a batch, in milliseconds: effects gather, commits are spared.
     pub rest_ms: u64,
@@ -31,9 +31,12 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { batch: 2048, rest_ms: 50, backoff_ms: 200, backoff_ms_max: 60_000, attempts_max: 20 }
+        Self { batch: 4, rest_ms: 20, backoff_ms: 200, backoff_ms_max: 60_000, attempts_max: 20 }
     }
 }
+
+/// Most effects that wait which one round looks at.
+const WAITING_MAX: u32 = 4096;
 
 /// What one round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Round {
     pub waiting: usize,
     /// Effects given up.
     pub dead: usize,
+    /// Whether more may be ready: the round took as much as it may.
+    pub full: bool,
 }
 
 /// The relay of one database.
@@ -79,7 +84,7 @@ impl Relay {
         tokio::pin!(stopped);
         loop {
             let full = match self.round().await {
-                Ok(round) => round.sent >= self.pace.batch as usize,
+                Ok(round) => round.full,
                 Err(error) => {
                     tracing::warn!(shard = self.shard.0, %error, "the relay could not carry effects");
                     false
@@ -99,9 +104,9 @@ impl Relay {
     /// One round: what waits and is due, then what is fresh.
     pub async fn round(&self) -> Result<Round, Error> {
         let (shard, limit, now) = (self.shard, self.pace.batch, self.clock.now_ms());
-        let (waiting, fresh) = read(&*self.records, shard, move |tx| {
+        let (waiting, (parcels, fresh)) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let waiting = outbox::waiting(tx, shard, limit).await?;
+                let waiting = outbox::waiting(tx, shard, WAITING_MAX).await?;
                 Ok::<_, Error>((waiting, outbox::fresh(tx, shard, limit).await?))
             })
         })
@@ -125,11 +130,19 @@ impl Relay {
             }
         }
         due.extend(ready);
-        self.carry(due, behind, now).await
+        let full = parcels.len() >= limit as usize;
+        let round = self.carry(parcels, due, behind, now).await?;
+        Ok(Round { full, ..round })
     }
 
     /// Publishes in waves that hold each key once, then writes down how it went.
-    async fn carry(&self, mut due: Vec<Unsent>, mut behind: Vec<Unsent>, now: i64) -> Result<Round, Error> {
+    async fn carry(
+        &self,
+        parcels: Vec<ParcelKey>,
+        mut due: Vec<Unsent>,
+        mut behind: Vec<Unsent>,
+        now: i64,
+    ) -> Result<Round, Error> {
         let mut sent = Vec::new();
         let mut failed = Vec::new();
         while !due.is_empty() {
@@ -158,17 +171,16 @@ impl Relay {
             behind.extend(held);
             due = next;
         }
-        self.note(sent, failed, behind, now).await
+        self.note(parcels, (sent, failed, behind), now).await
     }
 
     async fn note(
         &self,
-        sent: Vec<Unsent>,
-        failed: Vec<(Unsent, String)>,
-        behind: Vec<Unsent>,
+        parcels: Vec<ParcelKey>,
+        (sent, failed, behind): (Vec<Unsent>, Vec<(Unsent, String)>, Vec<Unsent>),
         now: i64,
     ) -> Result<Round, Error> {
-        if sent.is_empty() && failed.is_empty() && behind.is_empty() {
+        if parcels.is_empty() && sent.is_empty() && failed.is_empty() {
             return Ok(Round::default());
         }
         let (shard, pace) = (self.shard, self.pace.clone());
@@ -193,7 +205,7 @@ impl Relay {
                     aside.push(Aside { unsent, dead: false, attempts: 0, due_ms: now, fault: "" });
                 }
                 outbox::set_aside(tx, shard, &aside).await?;
-                outbox::forget(tx, shard, &sent.iter().collect::<Vec<_>>()).await?;
+                outbox::forget(tx, shard, &parcels, &sent).await?;
                 Ok(round)
             })
         })

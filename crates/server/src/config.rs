@@ -86,7 +86,7 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Batch {
-    /// Most draws in one transaction. Default 512.
+    /// Most draws in one transaction. Default 256: the next batch gathers while this one is written.
     pub draws_max: NonZeroUsize,
     /// Most draws that wait; one more is answered 503. Default 16384.
     pub queue_max: NonZeroUsize,
@@ -126,7 +126,7 @@ impl Default for Store {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { draws_max: const { size(512) }, queue_max: const { size(16 * 1024) } }
+        Self { draws_max: const { size(256) }, queue_max: const { size(16 * 1024) } }
     }
 }
 

@@ -42,6 +42,9 @@ pub enum WiringError {
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     /// The tables cannot be brought up to date.
     #[error("{0}")]
     Records(#[from] records::error::Error),
@@ -70,7 +73,7 @@ pub struct House {
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     store: Arc<SqliteRecords>,
-    drivers: JoinSet<()>,
+    drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
     stop: Arc<Notify>,
 }
@@ -106,8 +109,7 @@ impl House {
             Sealer::new(&seed_key),
             limits,
         );
-        let mut drivers = JoinSet::new();
-        drivers.spawn(driver);
+        let drivers = vec![spawn_driver("draws-batch", driver)?];
 
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
@@ -140,7 +142,11 @@ impl House {
     /// Decides what waits, sends what is unsent, closes the store.
     pub async fn close(mut self) {
         self.raffles.close();
-        while self.drivers.join_next().await.is_some() {}
+        let drivers = std::mem::take(&mut self.drivers);
+        let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a batch driver had panicked");
+        }
         self.stop.notify_waiters();
         while self.background.join_next().await.is_some() {}
         let store = Arc::clone(&self.store);
@@ -148,6 +154,17 @@ impl House {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
     }
+}
+
+/// Runs a batch's driver on a thread of its own. Among the connections' tasks it would wait its turn behind hundreds of
+/// them between two batches, and the database with it.
+fn spawn_driver(
+    name: &str,
+    driver: impl Future<Output = ()> + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, WiringError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WiringError::Thread)?;
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || runtime.block_on(driver)).map_err(WiringError::Thread)
 }
 
 async fn watch_timers(raffles: Raffles, stop: Arc<Notify>) {

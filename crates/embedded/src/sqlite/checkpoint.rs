@@ -4,8 +4,8 @@ use std::sync::mpsc::Receiver;
 
 use rusqlite::Connection;
 
-/// Pages in the WAL (of 4 KiB) above which writers are made to wait for a checkpoint: 256 MiB.
-const WAL_PAGES_MAX: i64 = 65_536;
+/// Pages in the WAL (of 2 KiB) above which writers are made to wait for a checkpoint: 256 MiB.
+const WAL_PAGES_MAX: i64 = 131_072;
 pub(super) fn run(connection: &Connection, growth: &Receiver<()>) {
     while growth.recv().is_ok() {
         while growth.try_recv().is_ok() {}

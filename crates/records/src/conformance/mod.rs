@@ -23,6 +23,13 @@ const CHECKS: Room = Room {
         entries BIGINT NOT NULL,
         balance BIGINT NOT NULL CHECK (balance >= 0),
         PRIMARY KEY (name)
+    ){table_end}",
+    "CREATE TABLE kinds (
+        number BIGINT NOT NULL,
+        phrase VARCHAR(64) NOT NULL,
+        raw VARBINARY(256) NOT NULL,
+        absent BIGINT,
+        PRIMARY KEY (number)
     ){table_end}"]],
 };
 

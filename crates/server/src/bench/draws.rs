@@ -185,7 +185,7 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
             for number in (worker..rows).step_by(usize::try_from(WORKERS).unwrap_or(1)) {
                 let asked = DrawRequest {
                     raffle: RAFFLE.to_owned(),
-                    participant: format!("p{:07}", number.wrapping_mul(7_919) % 120_000),
+                    participant: format!("p{:07}", number.wrapping_mul(7_919) % 100_000),
                     client_seed: None,
                     points_spent: None,
                     request: Request { key: format!("earlier-{number}"), body_hash: [0; 32] },

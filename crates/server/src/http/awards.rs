@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use campaign::award::Award;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Admin, Caller};
 use super::problem::Problem;
-use super::request::{Body, Ids, PageOf, answer, json};
+use super::request::{Ids, PageOf, Sent, answer, text};
 
 /// Routes of awards.
 pub fn routes() -> Router<Arc<App>> {
@@ -77,11 +77,10 @@ async fn hand_over(
     State(app): State<Arc<App>>,
     _: Admin,
     Ids(draw): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let read: HandOverBody = json(&headers, &body)?;
-    super::request::text("note", &read.note, 500)?;
+    let read: HandOverBody = sent.json()?;
+    text("note", &read.note, 500)?;
     let award = app.awards.hand_over(draw_id(&draw)?, read.note, app.clock.now_ms()).await?;
     Ok(answer(StatusCode::OK, &award, false))
 }

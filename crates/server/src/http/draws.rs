@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use kernel::id::DrawId;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::Caller;
 use super::problem::Problem;
-use super::request::{Body, Ids, answer, idempotency, json, text};
+use super::request::{Ids, Sent, answer, text};
 
 /// Routes of draws.
 pub fn routes() -> Router<Arc<App>> {
@@ -43,8 +43,8 @@ struct DrawBody {
 }
 
 impl DrawBody {
-    fn read(headers: &HeaderMap, body: &bytes::Bytes) -> Result<Self, Problem> {
-        let read: Self = json(headers, body)?;
+    fn read(sent: &Sent) -> Result<Self, Problem> {
+        let read: Self = sent.json()?;
         text("participant", &read.participant, 128)?;
         if let Some(seed) = &read.client_seed {
             text("client_seed", seed, 255)?;
@@ -105,11 +105,10 @@ async fn draw(
     State(app): State<Arc<App>>,
     _: Caller,
     Ids(raffle): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = idempotency(&headers, &body)?;
-    let read = DrawBody::read(&headers, &body)?;
+    let request = sent.request()?;
+    let read = DrawBody::read(&sent)?;
     let participant = read.participant.clone();
     let asked = DrawRequest {
         raffle,
@@ -126,8 +125,7 @@ async fn draw(
 async fn noop(
     _: Caller,
     Ids(raffle): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct NoopView<'a> {
@@ -135,8 +133,8 @@ async fn noop(
         participant: &'a str,
         key: &'a str,
     }
-    let request = idempotency(&headers, &body)?;
-    let read = DrawBody::read(&headers, &body)?;
+    let request = sent.request()?;
+    let read = DrawBody::read(&sent)?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
     Ok(answer(StatusCode::CREATED, &view, false))
 }

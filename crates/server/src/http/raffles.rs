@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body as StreamBody;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Admin, Caller};
 use super::problem::Problem;
-use super::request::{Body, Ids, PageOf, answer, expect_media, idempotency, json, text};
+use super::request::{Ids, PageOf, Sent, answer, text};
 
 /// Routes of raffles.
 pub fn routes() -> Router<Arc<App>> {
@@ -79,12 +79,11 @@ async fn publish(
     State(app): State<Arc<App>>,
     _: Admin,
     Ids(raffle): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = idempotency(&headers, &body)?;
-    expect_media(&headers, &["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
-    let text = String::from_utf8(body.to_vec())
+    let request = sent.request()?;
+    sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
+    let text = String::from_utf8(sent.body.to_vec())
         .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_text", "the document is not UTF-8"))?;
     let published = app.raffles.publish(Publish { raffle, text, request }).await.map_err(|error| {
         let findings = if let Error::Document(findings) = &error { findings.clone() } else { vec![] };
@@ -207,8 +206,8 @@ async fn epochs(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>
 }
 
 /// The request of an admin's order, scoped to its route.
-fn scoped(headers: &HeaderMap, body: &Bytes, route: &str) -> Result<raffle::entry::Request, Problem> {
-    let mut request = idempotency(headers, body)?;
+fn scoped(sent: &Sent, route: &str) -> Result<raffle::entry::Request, Problem> {
+    let mut request = sent.request()?;
     request.key = format!("{route} {}", request.key);
     Ok(request)
 }
@@ -223,10 +222,9 @@ async fn turn(
     State(app): State<Arc<App>>,
     _: Admin,
     Ids(raffle): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = scoped(&headers, &body, "epochs")?;
+    let request = scoped(&sent, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
 }
@@ -288,15 +286,14 @@ async fn restock(
     State(app): State<Arc<App>>,
     _: Admin,
     Ids((raffle, prize)): Ids<(String, String)>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let read: RestockBody = json(&headers, &body)?;
+    let read: RestockBody = sent.json()?;
     if !(1..=UNITS_MAX).contains(&read.units) {
         let detail = format!("`units` must be from 1 to {UNITS_MAX}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
     }
-    let request = scoped(&headers, &body, &format!("restock/{prize}"))?;
+    let request = scoped(&sent, &format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
 }
 
@@ -304,11 +301,10 @@ async fn freeze(
     State(app): State<Arc<App>>,
     _: Admin,
     Ids(raffle): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let read: FreezeBody = json(&headers, &body)?;
-    let request = scoped(&headers, &body, "freeze")?;
+    let read: FreezeBody = sent.json()?;
+    let request = scoped(&sent, "freeze")?;
     carry_out(&app, &raffle, Order::Freeze { prize: read.prize }, read.reason, request).await
 }
 
@@ -316,11 +312,10 @@ async fn thaw(
     State(app): State<Arc<App>>,
     _: Admin,
     Ids(raffle): Ids<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    sent: Sent,
 ) -> Result<Response, Problem> {
-    let read: FreezeBody = json(&headers, &body)?;
-    let request = scoped(&headers, &body, "thaw")?;
+    let read: FreezeBody = sent.json()?;
+    let request = scoped(&sent, "thaw")?;
     carry_out(&app, &raffle, Order::Thaw { prize: read.prize }, read.reason, request).await
 }
 

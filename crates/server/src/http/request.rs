@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use raffle::entry;
@@ -87,53 +87,64 @@ impl<S: Send + Sync> FromRequestParts<S> for PageOf {
     }
 }
 
-/// The whole body, within the route's limit.
-pub struct Body(pub Bytes);
+/// What a mutation sends: its Idempotency-Key, its body within the route's limit, and what kind of body it says it is.
+pub struct Sent {
+    key: Option<HeaderValue>,
+    media: Option<HeaderValue>,
+    /// The raw body.
+    pub body: Bytes,
+}
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl<S: Send + Sync> FromRequest<S> for Sent {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let (key, media) = (headers.get("idempotency-key").cloned(), headers.get(header::CONTENT_TYPE).cloned());
         let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
-        body.map(Self).map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "edge.body_too_large", "the body is larger than this address takes")
-            }
+        let body = body.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "edge.body_too_large",
+                "the body is larger than this address takes",
+            ),
             _ => bad("edge.bad_body", "the body could not be read to its end"),
-        })
+        })?;
+        Ok(Self { key, media, body })
     }
 }
 
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// Refuses a body that does not say it is one of these.
-pub fn expect_media(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Problem> {
-    let media = media_type(headers);
-    if allowed.contains(&media.as_str()) {
-        return Ok(());
+impl Sent {
+    /// Refuses a body that does not say it is one of these.
+    pub fn expect_media(&self, allowed: &[&str]) -> Result<(), Problem> {
+        let media = self.media.as_ref().and_then(|media| media.to_str().ok()).unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim();
+        if allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(media)) {
+            return Ok(());
+        }
+        let detail = format!("send the body as Content-Type: {}", allowed.join(" or "));
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "edge.wrong_media", detail))
     }
-    let detail = format!("send the body as Content-Type: {}", allowed.join(" or "));
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "edge.wrong_media", detail))
-}
 
-/// Reads a JSON body.
-pub fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem> {
-    expect_media(headers, &["application/json"])?;
-    serde_json::from_slice(body).map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
-}
-
-/// The request that a mutation is remembered by: its Idempotency-Key and the hash of its raw body.
-pub fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<entry::Request, Problem> {
-    let key = headers.get("idempotency-key");
-    let key = key.ok_or_else(|| bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe"))?;
-    if !is_token(key.as_bytes(), 255) {
-        return Err(bad("idempotency.bad_key", "an Idempotency-Key is 1 to 255 visible ASCII characters"));
+    /// Reads a JSON body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.expect_media(&["application/json"])?;
+        serde_json::from_slice(&self.body)
+            .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
     }
-    let key = key.to_str().unwrap_or_default().to_owned();
-    Ok(entry::Request { key, body_hash: sha256(body) })
+
+    /// The request that a mutation is remembered by: its Idempotency-Key and the hash of its raw body.
+    pub fn request(&self) -> Result<entry::Request, Problem> {
+        let key = self.key.as_ref();
+        let key =
+            key.ok_or_else(|| bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe"))?;
+        match key.to_str() {
+            Ok(text) if is_token(text.as_bytes(), 255) => {
+                Ok(entry::Request { key: text.to_owned(), body_hash: sha256(&self.body) })
+            }
+            _ => Err(bad("idempotency.bad_key", "an Idempotency-Key is 1 to 255 visible ASCII characters")),
+        }
+    }
 }
 
 /// Text of 1 to `longest` characters without control characters.
