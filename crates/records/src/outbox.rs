@@ -133,16 +133,27 @@ impl Unsent {
 /// Names a parcel: topic, subject, and the sequence of its first effect.
 pub(crate) type ParcelKey = (String, i64, i64);
 
-/// Up to `limit` parcels, in the order in which they were written, and the effects in them.
+/// Parcels, and the effects in them.
+pub(crate) struct Fresh {
+    pub(crate) parcels: Vec<ParcelKey>,
+    pub(crate) effects: Vec<Unsent>,
+    /// Whether there were more than the limits let through.
+    pub(crate) more: bool,
+}
+
+/// The oldest parcels within limits on parcels and effects, but at least one.
 pub(crate) async fn fresh(
     tx: &mut dyn Tx,
     shard: Shard,
-    limit: u32,
-) -> Result<(Vec<ParcelKey>, Vec<Unsent>), Error> {
+    (parcels_max, effects_max): (u32, usize),
+) -> Result<Fresh, Error> {
     let sql = "SELECT topic,subject,seq,parcel FROM outbox WHERE shard=? ORDER BY topic,subject,seq LIMIT ?";
-    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(limit.into())]).await?;
+    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(parcels_max.into())]).await?;
     let (mut parcels, mut effects) = (Vec::new(), Vec::new());
     for row in &rows {
+        if effects.len() >= effects_max {
+            break;
+        }
         let (topic, subject) = (row.text(0)?, row.int(1)?);
         parcels.push((topic.to_owned(), subject, row.int(2)?));
         let mut parcel = row.bytes(3)?;
@@ -152,7 +163,8 @@ pub(crate) async fn fresh(
             effects.push(Unsent::new(shard, topic, subject, seq, (key, n, body)));
         }
     }
-    Ok((parcels, effects))
+    let more = parcels.len() < rows.len() || rows.len() >= parcels_max as usize;
+    Ok(Fresh { parcels, effects, more })
 }
 
 fn unpack<'p>(parcel: &mut &'p [u8]) -> Option<(i64, i64, &'p [u8], &'p [u8])> {

@@ -18,8 +18,10 @@ use crate::port::{Records, read, write};
 #[derive(Debug, Clone)]
 pub struct Pace {
     /// Most parcels carried in one round.
-    pub batch: u32,
-    /// Rest between rounds that did not fill a batch, in milliseconds: effects gather, commits are spared.
+    pub parcels: u32,
+    /// Most effects carried in one round; a single parcel may hold more.
+    pub effects: usize,
+    /// Rest between rounds that left nothing behind, in milliseconds: effects gather, commits are spared.
     pub rest_ms: u64,
     /// Wait after the first failure, in milliseconds; doubles with each.
     pub backoff_ms: u32,
@@ -31,7 +33,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { batch: 4, rest_ms: 20, backoff_ms: 200, backoff_ms_max: 60_000, attempts_max: 20 }
+        Self { parcels: 16, effects: 1024, rest_ms: 20, backoff_ms: 200, backoff_ms_max: 60_000, attempts_max: 20 }
     }
 }
 
@@ -103,8 +105,8 @@ impl Relay {
 
     /// One round: what waits and is due, then what is fresh.
     pub async fn round(&self) -> Result<Round, Error> {
-        let (shard, limit, now) = (self.shard, self.pace.batch, self.clock.now_ms());
-        let (waiting, (parcels, fresh)) = read(&*self.records, shard, move |tx| {
+        let (shard, limit, now) = (self.shard, (self.pace.parcels, self.pace.effects), self.clock.now_ms());
+        let (waiting, outbox::Fresh { parcels, effects: fresh, more }) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let waiting = outbox::waiting(tx, shard, WAITING_MAX).await?;
                 Ok::<_, Error>((waiting, outbox::fresh(tx, shard, limit).await?))
@@ -130,9 +132,8 @@ impl Relay {
             }
         }
         due.extend(ready);
-        let full = parcels.len() >= limit as usize;
         let round = self.carry(parcels, due, behind, now).await?;
-        Ok(Round { full, ..round })
+        Ok(Round { full: more, ..round })
     }
 
     /// Publishes in waves that hold each key once, then writes down how it went.

@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use super::tx::{SqliteTx, run_to_end};
 use super::{Job, fault_of};
 
-/// Rows changed since the last hint after which the checkpointer is woken. Many, so that a page that changes often is
-/// moved once.
-const GROWTH: u64 = 60_000;
+/// Rows changed since the last hint after which the checkpointer is woken. A checkpoint's fsync holds up those of commits:
+/// few enough that it takes milliseconds, enough that it is rare.
+const GROWTH: u64 = 3_000;
 
 pub(super) fn run(connection: Connection, jobs: &Receiver<Job>, grown: &Sender<()>) {
     let mut tx = SqliteTx(connection);

@@ -95,7 +95,6 @@ impl Report {
 
 struct Shared {
     args: Args,
-    start: Instant,
     next: AtomicU64,
     over: AtomicBool,
     acks: Option<Mutex<BufWriter<File>>>,
@@ -122,7 +121,6 @@ pub fn run(args: &Args) -> Outcome {
     });
     let shared = Arc::new(Shared {
         args: args.clone(),
-        start: now(),
         next: AtomicU64::new(0),
         over: AtomicBool::new(false),
         acks: acks.transpose()?,
@@ -137,13 +135,20 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 async fn load(shared: &Arc<Shared>) -> Report {
-    let mut workers = JoinSet::new();
+    // All connections first: the schedule begins when everybody can keep it.
+    let mut connections = JoinSet::new();
     for _ in 0..shared.args.connections {
+        connections.spawn(connect(shared.args.address));
+    }
+    let connections = connections.join_all().await;
+    let start = now();
+    let mut workers = JoinSet::new();
+    for connection in connections {
         let shared = Arc::clone(shared);
-        workers.spawn(async move { worker(&shared).await });
+        workers.spawn(async move { worker(&shared, start, connection).await });
     }
     let seen = workers.join_all().await;
-    let seconds = shared.start.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let mut latencies: Vec<u32> = seen.iter().flat_map(|seen| &seen.latencies_us).copied().collect();
     latencies.sort_unstable();
     let percentile = |share: f64| {
@@ -172,11 +177,11 @@ async fn connect(address: SocketAddr) -> Option<SendRequest<Full<Bytes>>> {
     Some(sender)
 }
 
-async fn worker(shared: &Shared) -> Seen {
+async fn worker(shared: &Shared, start: Instant, connection: Option<SendRequest<Full<Bytes>>>) -> Seen {
     let mut seen = Seen::default();
     let args = &shared.args;
     let length = Duration::from_secs_f64(args.seconds);
-    let Some(mut sender) = connect(args.address).await else {
+    let Some(mut sender) = connection else {
         seen.unanswered += 1;
         return seen;
     };
@@ -184,13 +189,13 @@ async fn worker(shared: &Shared) -> Seen {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let due = match args.rate {
             Some(rate) => {
-                let due = shared.start + Duration::from_secs_f64(number as f64 / rate);
+                let due = start + Duration::from_secs_f64(number as f64 / rate);
                 tokio::time::sleep_until(due.into()).await;
                 due
             }
             None => now(),
         };
-        if due.duration_since(shared.start) >= length || shared.over.load(Ordering::Relaxed) {
+        if due.duration_since(start) >= length || shared.over.load(Ordering::Relaxed) {
             return seen;
         }
         // A stride that shares no factor with the number of participants visits each of them.
