@@ -1,0 +1,122 @@
+//! Killed at any moment, and on a disk that fails: what was answered is kept, what is granted is granted once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fairground::bench::audit::audit;
+use fairground::bench::load::Target;
+use fairground::bench::process::{Load, Server};
+
+const RAFFLE: &str = "late-100006-repaired";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
+
+/// Waits until a log of acknowledgements has grown to a size; the load writes it in blocks.
+fn wait_until_larger(path: &Path, bytes: u64) {
+    while std::fs::metadata(path).map_or(0, |file| file.len()) <= bytes {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_killed_server_loses_nothing_that_it_answered() {
+    let kills = trials::count(10, 50);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut logs: Vec<PathBuf> = Vec::new();
+    let mut in_flight = 0;
+    for kill in 0..kills {
+        let server = Server::start(Path::new(PROGRAM), &data, &log, &[]).expect("it starts again");
+        if kill == 0 {
+            runtime.block_on(server.publish(RAFFLE, &trials::example(RAFFLE))).expect("publish");
+        }
+        let acks = folder.path().join(format!("acks-{kill}"));
+        let mut load = server.load(RAFFLE, Target::Draws, &format!("kill{kill}"), 60.0);
+        (load.connections, load.participants, load.acks) = (64, 500, Some(acks.clone()));
+        let load = Load::start(Path::new(PROGRAM), &load).expect("a load");
+        // Each kill meets the server at another amount of work.
+        wait_until_larger(&acks, 8_192 * (1 + kill as u64 % 5));
+        server.kill().expect("a kill");
+        let report = load.finish().expect("a report");
+        assert_eq!((report.refused, report.first_error), (0, None));
+        in_flight += usize::from(report.unanswered > 0);
+        logs.push(acks);
+    }
+    let server = Server::start(Path::new(PROGRAM), &data, &log, &[]).expect("it starts once more");
+    assert!(server.terminate().expect("an end"));
+
+    let acks: Vec<&Path> = logs.iter().map(PathBuf::as_path).collect();
+    let audit = runtime.block_on(audit(&data, &acks)).expect("an audit");
+    println!("{kills} kills, {in_flight} with requests in flight: {audit:?}");
+    assert!(audit.acknowledged > 0);
+    assert!(audit.holds(), "{audit:?}");
+    assert!(in_flight * 10 >= kills * 9, "requests were in flight in {in_flight} of {kills} kills");
+}
+
+fn failing_sync(folder: &Path) -> PathBuf {
+    let library = folder.join("failing_sync.so");
+    let source = trials::root().join("trials/fault/failing_sync.c");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+    assert!(built.expect("cc").success());
+    library
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_acknowledges_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, log, trigger) = (folder.path().join("data"), folder.path().join("log"), folder.path().join("failing"));
+    let environment = [
+        ("LD_PRELOAD", failing_sync(folder.path()).display().to_string()),
+        ("FAILING_SYNC_WHILE", trigger.display().to_string()),
+    ];
+    let server = Server::start(Path::new(PROGRAM), &data, &log, &environment).expect("a server");
+    server.publish(RAFFLE, &trials::example(RAFFLE)).await.expect("publish");
+    let path = format!("/api/v1/raffles/{RAFFLE}/draws");
+    let draw = async |key: String| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
+        server.ask("POST", &path, &headers, "{\"participant\":\"ada\"}").await.expect("an answer")
+    };
+    for number in 0..5 {
+        assert_eq!(draw(format!("before-{number}")).await.status.as_u16(), 201);
+    }
+    std::fs::write(&trigger, "").expect("the disk fails");
+    for number in 0..5 {
+        let answer = draw(format!("failing-{number}")).await;
+        assert_eq!(answer.status.as_u16(), 503, "{}", answer.text());
+        assert_eq!(answer.json().expect("a problem")["code"], "records.outcome_unknown");
+    }
+    std::fs::remove_file(&trigger).expect("the disk works again");
+    let mut numbers = Vec::new();
+    for number in 0..5 {
+        let answer = draw(format!("failing-{number}")).await;
+        assert_eq!(answer.status.as_u16(), 201, "the same key learns the outcome: {}", answer.text());
+        numbers.push(answer.json().expect("a draw")["number"].as_u64().expect("a number"));
+    }
+    assert_eq!(numbers, [6, 7, 8, 9, 10], "each is made once");
+    server.kill().expect("a kill");
+    let audit = audit(&data, &[]).await.expect("an audit");
+    assert_eq!(audit.draws, 10);
+    assert!(audit.holds(), "{audit:?}");
+    let log = std::fs::read_to_string(&log).expect("a log");
+    assert!(log.contains("a commit failed"), "the log says why");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_answers_what_is_in_flight() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, log, acks) = (folder.path().join("data"), folder.path().join("log"), folder.path().join("acks"));
+    let server = Server::start(Path::new(PROGRAM), &data, &log, &[]).expect("a server");
+    server.publish(RAFFLE, &trials::example(RAFFLE)).await.expect("publish");
+    let mut load = server.load(RAFFLE, Target::Draws, "term", 60.0);
+    (load.connections, load.participants, load.acks) = (64, 500, Some(acks.clone()));
+    let load = Load::start(Path::new(PROGRAM), &load).expect("a load");
+    wait_until_larger(&acks, 8_192);
+    assert!(server.terminate().expect("an end"));
+    let report = load.finish().expect("a report");
+    assert_eq!(report.refused, 0, "{report:?}");
+    let audit = audit(&data, &[&acks]).await.expect("an audit");
+    assert!(audit.holds(), "{audit:?}");
+    // A connection that is told to close may have sent one request more, which is then not drawn.
+    assert!(audit.draws >= audit.acknowledged && audit.draws <= audit.acknowledged + 64, "{audit:?}");
+    assert!(!data.join("fairground.db-wal").exists(), "the WAL is folded in");
+}
