@@ -1,4 +1,5 @@
 //! Killed at any moment, and on a disk that fails: what was answered is kept, what is granted is granted once.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,7 +57,12 @@ fn a_killed_server_loses_nothing_that_it_answered() {
 fn failing_sync(folder: &Path) -> PathBuf {
     let library = folder.join("failing_sync.so");
     let source = trials::root().join("trials/fault/failing_sync.c");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl")
+        .status();
     assert!(built.expect("cc").success());
     library
 }
@@ -64,7 +70,8 @@ fn failing_sync(folder: &Path) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_acknowledges_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (data, log, trigger) = (folder.path().join("data"), folder.path().join("log"), folder.path().join("failing"));
+    let (data, log, trigger) =
+        (folder.path().join("data"), folder.path().join("log"), folder.path().join("failing"));
     let environment = [
         ("LD_PRELOAD", failing_sync(folder.path()).display().to_string()),
         ("FAILING_SYNC_WHILE", trigger.display().to_string()),
@@ -104,7 +111,8 @@ async fn a_disk_that_fails_acknowledges_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_answers_what_is_in_flight() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (data, log, acks) = (folder.path().join("data"), folder.path().join("log"), folder.path().join("acks"));
+    let (data, log, acks) =
+        (folder.path().join("data"), folder.path().join("log"), folder.path().join("acks"));
     let server = Server::start(Path::new(PROGRAM), &data, &log, &[]).expect("a server");
     server.publish(RAFFLE, &trials::example(RAFFLE)).await.expect("publish");
     let mut load = server.load(RAFFLE, Target::Draws, "term", 60.0);

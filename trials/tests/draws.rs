@@ -1,4 +1,5 @@
 //! What a participant and an operator may rely on.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +64,12 @@ async fn a_key_answers_the_same_for_as_long_as_its_record_lives() {
 }
 
 /// Draws until a prize's stock is gone and some way beyond; answers how often each prize came.
-async fn exhaust(trial: &Trial, raffle: &str, who: impl Fn(usize) -> String, draws: usize) -> BTreeMap<String, u64> {
+async fn exhaust(
+    trial: &Trial,
+    raffle: &str,
+    who: impl Fn(usize) -> String,
+    draws: usize,
+) -> BTreeMap<String, u64> {
     let mut crowd = JoinSet::new();
     let mut won = BTreeMap::new();
     for number in 0..draws {
@@ -146,7 +152,10 @@ async fn points_choose_the_highest_tier_reached() {
     trial.publish(&example("early-100001"), "p").await.expect("publish");
     let mut pools = Vec::new();
     for points in [0, 3_999, 4_000, 4_900, 4_999, 5_000, 5_900, 6_000, u64::MAX >> 1] {
-        let drawn = trial.draw_with("early-100001", "ada", &format!("k{points}"), Some(points)).await.expect("a draw");
+        let drawn = trial
+            .draw_with("early-100001", "ada", &format!("k{points}"), Some(points))
+            .await
+            .expect("a draw");
         let (chosen, _) = raffle::entry::decode_trace(&drawn.draw.trace).expect("a trace");
         pools.push(drawn.epoch.plan.pool_name(chosen.pool).expect("a pool").to_owned());
     }
@@ -171,7 +180,12 @@ async fn unlocks_and_tickets_count_by_the_campaigns_own_day() {
         trial.publish(&text, "p").await.expect("publish");
         let mut seen = Vec::new();
         for number in 0..4 {
-            seen.push(trial.draw("small", "ada", &format!("a{number}")).await.map(|drawn| drawn.draw.prize.is_some()));
+            seen.push(
+                trial
+                    .draw("small", "ada", &format!("a{number}"))
+                    .await
+                    .map(|drawn| drawn.draw.prize.is_some()),
+            );
         }
         let used_today = Err(Error::Campaign(CampaignError::TicketsUsedToday(3)));
         assert_eq!(seen, [Ok(false), Ok(false), Ok(true), used_today], "{zone}");
@@ -179,7 +193,12 @@ async fn unlocks_and_tickets_count_by_the_campaigns_own_day() {
         trial.clock.set(midnight_ms);
         let mut seen = Vec::new();
         for number in 4..7 {
-            seen.push(trial.draw("small", "ada", &format!("a{number}")).await.map(|drawn| drawn.draw.prize.is_some()));
+            seen.push(
+                trial
+                    .draw("small", "ada", &format!("a{number}"))
+                    .await
+                    .map(|drawn| drawn.draw.prize.is_some()),
+            );
         }
         let used = Err(Error::Campaign(CampaignError::TicketsUsed(5)));
         assert_eq!(seen, [Ok(false), Ok(false), used], "{zone}: a new day is locked again");
@@ -201,7 +220,10 @@ async fn a_campaign_that_is_over_takes_no_draw_and_reveals_its_seed() {
     trial.clock.set(NOON_MS + 2 * 3_600_000);
     trial.wait_for_reveal("small", 1).await;
     assert_eq!(trial.draw("small", "ada", "late").await.err(), Some(Error::Over));
-    assert!(trial.draw("small", "ada", "last").await.expect("a repeat").replayed, "what was drawn is answered for ever");
+    assert!(
+        trial.draw("small", "ada", "last").await.expect("a repeat").replayed,
+        "what was drawn is answered for ever"
+    );
     let report = trials::verify_lines(&trial.evidence("small").await);
     assert_eq!((report.verified, report.failed), (2, vec![]));
     trial.house.close().await;
@@ -249,10 +271,10 @@ async fn versions_follow_each_other_and_stock_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_prizes_and_raffles_give_nothing_until_thawed() {
     let trial = Trial::open().await;
-    let text = document("").replace("weight: 4", "weight: 10").replace("weight: 6", "weight: 0").replace(
-        "title: Pen,",
-        "title: Pen, rule_tree: none,",
-    );
+    let text = document("")
+        .replace("weight: 4", "weight: 10")
+        .replace("weight: 6", "weight: 0")
+        .replace("title: Pen,", "title: Pen, rule_tree: none,");
     let text = text.replace(
         "stock: unlimited}",
         "stock: unlimited}\n  - {id: cup, title: Cup, weight: 0, stock: 1}\ndeny_list: {participants: [m], prize: cup}\nrule_trees: {none: {start: s, nodes: {s: {kind: stock}}, edges: []}}",
@@ -263,7 +285,10 @@ async fn frozen_prizes_and_raffles_give_nothing_until_thawed() {
     let mug = || Some("mug".to_owned());
     trial.order("small", Order::Freeze { prize: mug() }, "f1").await.expect("freeze");
     assert_eq!(trial.prize("small", "ada", "k1").await, "-");
-    assert_eq!(trial.order("small", Order::Freeze { prize: mug() }, "f2").await, Err(Error::AlreadySo("frozen")));
+    assert_eq!(
+        trial.order("small", Order::Freeze { prize: mug() }, "f2").await,
+        Err(Error::AlreadySo("frozen"))
+    );
     assert!(trial.order("small", Order::Freeze { prize: mug() }, "f1").await.expect("repeat").replayed);
     trial.order("small", Order::Thaw { prize: mug() }, "t1").await.expect("thaw");
     assert_eq!(trial.prize("small", "ada", "k2").await, "mug");

@@ -1,4 +1,5 @@
 //! The API over HTTP: what is wrong is a problem document, and changes nothing.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use fairground::bench::process::{Answer, Server};
 use std::path::Path;
@@ -7,7 +8,8 @@ const RAFFLE: &str = "late-100006-repaired";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
 
 fn start(folder: &Path, environment: &[(&str, String)]) -> Server {
-    Server::start(Path::new(PROGRAM), &folder.join("data"), &folder.join("log"), environment).expect("a server")
+    Server::start(Path::new(PROGRAM), &folder.join("data"), &folder.join("log"), environment)
+        .expect("a server")
 }
 
 fn code(answer: &Answer) -> String {
@@ -41,11 +43,25 @@ async fn whatever_is_wrong_is_a_problem_with_a_code() {
         ("POST", &draws, vec![json, key], "{\"participant\":", 400, "edge.bad_json"),
         ("POST", &draws, vec![json, key], "{\"participant\":5}", 400, "edge.bad_json"),
         ("POST", &draws, vec![json, key], "{\"participant\":\"a\",\"colour\":1}", 400, "edge.bad_json"),
-        ("POST", &draws, vec![json, key], "{\"participant\":\"a\",\"points_spent\":-1}", 400, "edge.bad_json"),
+        (
+            "POST",
+            &draws,
+            vec![json, key],
+            "{\"participant\":\"a\",\"points_spent\":-1}",
+            400,
+            "edge.bad_json",
+        ),
         ("POST", &draws, vec![json, key], "{\"participant\":\"\"}", 422, "edge.bad_text"),
         ("POST", &draws, vec![json, key], "{\"participant\":\"a\\u0000\"}", 422, "edge.bad_text"),
         ("POST", &draws, vec![json, key], &large, 413, "edge.body_too_large"),
-        ("POST", "/api/v1/raffles/none/draws", vec![json, key], "{\"participant\":\"a\"}", 404, "raffle.missing"),
+        (
+            "POST",
+            "/api/v1/raffles/none/draws",
+            vec![json, key],
+            "{\"participant\":\"a\"}",
+            404,
+            "raffle.missing",
+        ),
         ("GET", "/api/v1/raffles/none", vec![], "", 404, "raffle.missing"),
         ("GET", "/api/v1/raffles/%ff", vec![], "", 400, "edge.bad_path"),
         ("GET", "/api/v1/raffles?limit=0", vec![], "", 400, "edge.bad_query"),
@@ -57,13 +73,38 @@ async fn whatever_is_wrong_is_a_problem_with_a_code() {
         ("DELETE", "/livez", vec![], "", 405, "edge.wrong_method"),
         ("GET", "/api/v1/raffles/late-100006-repaired/evidence", vec![], "", 422, "raffle.nothing_revealed"),
         ("GET", "/api/v1/raffles/late-100006-repaired/versions/9", vec![], "", 404, "raffle.no_such_version"),
-        ("POST", "/api/v1/raffles/late-100006-repaired/prizes/105/restock", vec![json, key], "{\"units\":0,\"reason\":\"x\"}", 422, "edge.bad_number"),
-        ("POST", "/api/v1/raffles/late-100006-repaired/prizes/101/restock", vec![json, key], "{\"units\":1,\"reason\":\"x\"}", 404, "raffle.no_such_prize"),
-        ("POST", "/api/v1/raffles/late-100006-repaired/thaw", vec![json, key], "{\"reason\":\"x\"}", 409, "raffle.already_so"),
+        (
+            "POST",
+            "/api/v1/raffles/late-100006-repaired/prizes/105/restock",
+            vec![json, key],
+            "{\"units\":0,\"reason\":\"x\"}",
+            422,
+            "edge.bad_number",
+        ),
+        (
+            "POST",
+            "/api/v1/raffles/late-100006-repaired/prizes/101/restock",
+            vec![json, key],
+            "{\"units\":1,\"reason\":\"x\"}",
+            404,
+            "raffle.no_such_prize",
+        ),
+        (
+            "POST",
+            "/api/v1/raffles/late-100006-repaired/thaw",
+            vec![json, key],
+            "{\"reason\":\"x\"}",
+            409,
+            "raffle.already_so",
+        ),
     ];
     for (method, path, headers, body, status, expected) in cases {
         let answer = server.ask(method, path, &headers, body.to_owned()).await.expect("an answer");
-        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (status, expected), "{method} {path} {body}");
+        assert_eq!(
+            (answer.status.as_u16(), code(&answer).as_str()),
+            (status, expected),
+            "{method} {path} {body}"
+        );
     }
     for (path, document, expected) in [
         ("/api/v1/raffles/other/versions", trials::example(RAFFLE), "raffle.other_raffle"),
@@ -97,12 +138,16 @@ async fn a_key_opens_what_its_role_says_and_answers_repeat_byte_for_byte() {
     // The helper reads admin.key, which a server with configured keys does not make.
     std::fs::create_dir(folder.path().join("data")).expect("data");
     std::fs::write(folder.path().join("data/admin.key"), "not in use").expect("a key");
-    let keys = format!("[{{name='shop',role='service',sha256='{hash}'}},{{name='ops',role='admin',sha256='{admin}'}}]");
+    let keys = format!(
+        "[{{name='shop',role='service',sha256='{hash}'}},{{name='ops',role='admin',sha256='{admin}'}}]"
+    );
     let server = start(folder.path(), &[("FAIRGROUND_AUTH__KEYS", keys)]);
     let ask = async |method: &str, path: &str, key: &str, headers: &[(&str, &str)], body: String| {
         let bearer = format!("Bearer {key}");
         let all: Vec<_> = headers.iter().copied().chain([("authorization", bearer.as_str())]).collect();
-        fairground::bench::process::ask(server.address, method, path, &all, body.into()).await.expect("an answer")
+        fairground::bench::process::ask(server.address, method, path, &all, body.into())
+            .await
+            .expect("an answer")
     };
     let yaml = [("content-type", "application/yaml"), ("idempotency-key", "p")];
     let versions = format!("/api/v1/raffles/{RAFFLE}/versions");
@@ -170,7 +215,8 @@ async fn a_seed_key_that_is_gone_is_asked_for() {
     server.publish(RAFFLE, &trials::example(RAFFLE)).await.expect("publish");
     assert!(server.terminate().expect("an end"));
     std::fs::remove_file(folder.path().join("data/seed.key")).expect("remove");
-    let again = Server::start(Path::new(PROGRAM), &folder.path().join("data"), &folder.path().join("log2"), &[]);
+    let again =
+        Server::start(Path::new(PROGRAM), &folder.path().join("data"), &folder.path().join("log2"), &[]);
     let told = again.err().expect("no start");
     assert!(told.contains("seed.key is missing"), "{told}");
 }

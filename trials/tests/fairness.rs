@@ -1,4 +1,5 @@
 //! An outsider can replay every draw, and what was tampered with shows.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use raffle::stock::Order;
 use trials::{Trial, example, verify_in_python, verify_lines};
@@ -38,7 +39,12 @@ async fn eventful() -> Vec<String> {
 
 fn both_accept(lines: &[String], verified: u64) {
     let report = verify_lines(lines);
-    assert_eq!((report.verified, report.attested, report.failed.len()), (verified, 0, 0), "{:?}", report.failed);
+    assert_eq!(
+        (report.verified, report.attested, report.failed.len()),
+        (verified, 0, 0),
+        "{:?}",
+        report.failed
+    );
     let (report, accepted) = verify_in_python(lines);
     assert!(accepted, "{report}");
     assert_eq!(report["verified"], verified);
@@ -55,7 +61,8 @@ async fn both_verifiers_accept_the_truth_and_nothing_else() {
     let lines = eventful().await;
     both_accept(&lines, 200);
 
-    let a_draw = |from: usize| (from..lines.len()).find(|at| lines[*at].contains("\"draw\"")).expect("a draw");
+    let a_draw =
+        |from: usize| (from..lines.len()).find(|at| lines[*at].contains("\"draw\"")).expect("a draw");
     let first = a_draw(20);
     let altered = |at: usize, from: &str, to: &str| {
         let mut tampered = lines.clone();
@@ -93,8 +100,7 @@ async fn both_verifiers_accept_the_truth_and_nothing_else() {
     both_reject("swapped seeds", &altered(0, &seeds[0], &seeds[1]));
     let mut other = header.clone();
     other["epochs"][0]["seed"] = "00".repeat(32).into();
-    other["epochs"][0]["seed_hash"] =
-        raffle::fairness::hex(&raffle::fairness::sha256(&[0; 32])).into();
+    other["epochs"][0]["seed_hash"] = raffle::fairness::hex(&raffle::fairness::sha256(&[0; 32])).into();
     let mut other_seed = lines.clone();
     other_seed[0] = other.to_string();
     both_reject("another seed with its own hash", &other_seed);
@@ -108,7 +114,9 @@ async fn both_verifiers_accept_the_truth_and_nothing_else() {
 async fn what_a_caller_told_is_marked_attested() {
     let trial = Trial::open().await;
     trial.publish(&example("early-100001"), "p").await.expect("publish");
-    for (draw, points) in [None, Some(3_999), Some(4_000), Some(4_900), Some(5_900), Some(6_000)].iter().enumerate() {
+    for (draw, points) in
+        [None, Some(3_999), Some(4_000), Some(4_900), Some(5_900), Some(6_000)].iter().enumerate()
+    {
         trial.draw_with("early-100001", "ada", &format!("k{draw}"), *points).await.expect("draw");
     }
     trial.reveal("early-100001", "t").await;
@@ -126,5 +134,22 @@ fn what_is_no_evidence_is_refused() {
     for text in ["", "{}", "nonsense", "{\"format\":\"fairground/evidence/9\"}"] {
         let report = verify_lines(&[text.to_owned()]);
         assert_eq!(report.failed.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn the_published_vectors_hold() {
+    let text = std::fs::read_to_string(trials::root().join("docs/fairness/vectors.json")).expect("vectors");
+    let vectors: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let vectors = vectors["chance"].as_array().expect("a list");
+    assert!(vectors.iter().any(|vector| vector["rejections"].as_u64() > Some(0)), "no vector rejects");
+    for vector in vectors {
+        let text = |key: &str| vector[key].as_str().expect("text");
+        let number = |key: &str| vector[key].as_u64().expect("a number");
+        let seed = raffle::fairness::from_hex(text("seed")).expect("a seed");
+        let pseudonym = raffle::fairness::from_hex(text("pseudonym")).expect("a pseudonym");
+        let chance = raffle::fairness::Chance::new(&seed, text("epoch").to_owned());
+        let integer = chance.below(number("total"), &pseudonym, number("number"), text("client_seed"));
+        assert_eq!(integer, number("integer"), "{vector}");
     }
 }

@@ -1,6 +1,7 @@
 //! What becomes of an award. A draw that wins leaves an effect in the outbox; from it an award is opened here, once,
 //! and an operator hands the prize over. (Awards that deliver themselves come with fulfilment.)
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -74,11 +75,16 @@ impl Machine for Award {
                 due_ms: None,
             }),
             // The clock has gone on between the two calls; the note is what makes them the same.
-            (Self::HandedOver { note: before, .. }, Event::HandOver { note, .. }) if before == note => Ok(Step::Replay),
+            (Self::HandedOver { note: before, .. }, Event::HandOver { note, .. }) if before == note => {
+                Ok(Step::Replay)
+            }
             (Self::HandedOver { .. }, Event::HandOver { .. }) => Err(Illegal),
         }
     }
 }
+
+/// An award to be: its id, its state, and no timer.
+type NewAward = (Vec<u8>, Award, Option<i64>);
 
 /// The award's id is its draw: raffle and gate sequence, so that a raffle's awards lie together in order.
 fn machine_id(raffle: u32, seq: u64) -> Vec<u8> {
@@ -149,11 +155,9 @@ impl Awards {
         }
     }
 
-    async fn open(&self, shard: Shard, awards: Vec<(Vec<u8>, Award, Option<i64>)>) -> Result<(), Error> {
+    async fn open(&self, shard: Shard, awards: Vec<NewAward>) -> Result<(), Error> {
         write(&*self.records, shard, move |tx| {
-            Box::pin(async move {
-                Ok(machine::start(tx, shard, &awards).await?)
-            })
+            Box::pin(async move { Ok(machine::start(tx, shard, &awards).await?) })
         })
         .await
     }
@@ -164,13 +168,14 @@ impl Awards {
 impl Subscriber for Awards {
     async fn take(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
         let mut answers = Vec::with_capacity(messages.len());
-        let mut awards: Vec<(Vec<u8>, Award, Option<i64>)> = Vec::with_capacity(messages.len());
+        let mut awards: BTreeMap<Shard, Vec<NewAward>> = BTreeMap::new();
         for message in messages {
             answers.push(match serde_json::from_slice::<DrawMade>(&message.body) {
                 Ok(DrawMade { prize: None, .. }) => Ok(()),
                 Ok(DrawMade { draw, prize: Some(prize) }) => match draw.parse::<DrawId>() {
                     Ok(draw) => {
-                        awards.push((machine_id(draw.raffle, draw.seq), Award::Granted { prize }, None));
+                        let award = (machine_id(draw.raffle, draw.seq), Award::Granted { prize }, None);
+                        awards.entry(draw.shard).or_default().push(award);
                         Ok(())
                     }
                     Err(error) => Err(PortError::Corrupt(error.to_string())),
@@ -178,13 +183,13 @@ impl Subscriber for Awards {
                 Err(error) => Err(PortError::Corrupt(error.to_string())),
             });
         }
-        match self.open(Shard::HOME, awards).await {
-            Ok(()) => answers,
-            Err(error) => {
+        for (shard, awards) in awards {
+            if let Err(error) = self.open(shard, awards).await {
                 let told = error.to_string();
-                messages.iter().map(|_| Err(PortError::Unavailable(told.clone().into()))).collect()
+                return messages.iter().map(|_| Err(PortError::Unavailable(told.clone().into()))).collect();
             }
         }
+        answers
     }
 }
 

@@ -31,7 +31,9 @@ pub enum Error {
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::NotBegun(_) | Self::Ended(_) | Self::TicketsUsed(_) | Self::TicketsUsedToday(_) => Fault::Refused,
+            Self::NotBegun(_) | Self::Ended(_) | Self::TicketsUsed(_) | Self::TicketsUsedToday(_) => {
+                Fault::Refused
+            }
             Self::NoSuchAward(_) => Fault::Missing,
             Self::HandedOverBefore => Fault::Conflict,
             Self::Records(error) => error.fault(),

@@ -28,7 +28,11 @@ impl Zone {
     /// The local day of an instant, counted in days from 1970-01-01. Days are as long as the zone makes them: 23 or 25
     /// hours where the clocks change.
     pub fn day_of(&self, at_ms: i64) -> i32 {
-        let instant = Timestamp::from_millisecond(at_ms).unwrap_or(if at_ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
+        let instant = Timestamp::from_millisecond(at_ms).unwrap_or(if at_ms < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        });
         let date = self.zone.to_datetime(instant).date();
         let epoch = jiff::civil::date(1970, 1, 1);
         date.since(epoch).map_or(0, |span| span.get_days())

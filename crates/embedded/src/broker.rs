@@ -33,8 +33,10 @@ impl Broker for ProcessBroker {
         let mut answers = Vec::with_capacity(messages.len());
         // Runs of one topic go together: the outbox is ordered by topic, so there are few.
         for run in messages.chunk_by(|a, b| a.topic == b.topic) {
-            let Some(subscriber) = run.first().and_then(|first| self.subscribers.get(first.topic.as_str())) else {
-                let nobody = |m: &Message| Err(PortError::Unavailable(Box::new(NobodyListens(m.topic.clone()))));
+            let Some(subscriber) = run.first().and_then(|first| self.subscribers.get(first.topic.as_str()))
+            else {
+                let nobody =
+                    |m: &Message| Err(PortError::Unavailable(Box::new(NobodyListens(m.topic.clone()))));
                 answers.extend(run.iter().map(nobody));
                 continue;
             };

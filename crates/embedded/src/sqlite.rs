@@ -118,17 +118,14 @@ impl SqliteRecords {
         let (grown, growth) = std::sync::mpsc::channel();
         let mut threads = vec![
             spawn("records-write", move || writer::run(writing, &writes, &grown)).map_err(in_folder)?,
-            spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth)).map_err(in_folder)?,
+            spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth))
+                .map_err(in_folder)?,
         ];
         for connection in reading {
             let reads = Arc::clone(&reads);
             threads.push(spawn("records-read", move || reader::run(connection, &reads)).map_err(in_folder)?);
         }
-        Ok(Self {
-            lanes: Mutex::new(Some(Lanes { write, read })),
-            threads: Mutex::new(threads),
-            _lock: lock,
-        })
+        Ok(Self { lanes: Mutex::new(Some(Lanes { write, read })), threads: Mutex::new(threads), _lock: lock })
     }
 
     fn lanes(&self) -> Result<Lanes, Error> {
@@ -173,7 +170,8 @@ impl Records for SqliteRecords {
 
 async fn hand_over(lane: &std::sync::mpsc::Sender<Job>, work: Box<dyn Work>) -> Result<(), Error> {
     let (reply, answer) = oneshot::channel();
-    lane.send(Job { work, reply }).map_err(|_| Error::Unavailable("the database thread is gone".to_owned()))?;
+    lane.send(Job { work, reply })
+        .map_err(|_| Error::Unavailable("the database thread is gone".to_owned()))?;
     answer.await.unwrap_or(Err(Error::OutcomeUnknown))
 }
 
@@ -194,21 +192,22 @@ fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// What an SQLite failure means to the caller of a transaction.
+/// What an SQLite failure means to the caller of a transaction. Codes: <https://sqlite.org/rescode.html>.
 fn fault_of(error: &rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode;
+    const ERROR: i32 = 1;
+    const TOO_BIG: i32 = 18;
+    const CONSTRAINT: i32 = 19;
+    const MISMATCH: i32 = 20;
+    const MISUSE: i32 = 21;
+    const CONSTRAINT_PRIMARY_KEY: i32 = 1555;
+    const CONSTRAINT_UNIQUE: i32 = 2067;
     let text = error.to_string();
-    match error.sqlite_error() {
-        Some(sqlite) => match sqlite.code {
-            ErrorCode::ConstraintViolation => {
-                // SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE.
-                if matches!(sqlite.extended_code, 1555 | 2067) { Error::Duplicate(text) } else { Error::Corrupt(text) }
-            }
-            ErrorCode::TooBig | ErrorCode::TypeMismatch | ErrorCode::ApiMisuse | ErrorCode::Unknown => {
-                Error::Corrupt(text)
-            }
-            _ => Error::Unavailable(text),
-        },
-        None => Error::Corrupt(text),
+    let Some(code) = error.sqlite_error().map(|error| error.extended_code) else {
+        return Error::Corrupt(text);
+    };
+    match code & 0xff {
+        CONSTRAINT if matches!(code, CONSTRAINT_PRIMARY_KEY | CONSTRAINT_UNIQUE) => Error::Duplicate(text),
+        ERROR | TOO_BIG | CONSTRAINT | MISMATCH | MISUSE => Error::Corrupt(text),
+        _ => Error::Unavailable(text),
     }
 }

@@ -1,4 +1,5 @@
 //! The embedded adapters pass what every adapter must.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::sync::Arc;
 

@@ -148,7 +148,7 @@ impl Catalog {
         .await
     }
 
-    /// A version's rules, where they are remembered.
+    /// An epoch, where it is remembered.
     pub fn known_epoch(&self, raffle: u32, epoch: u32) -> Option<Arc<LiveEpoch>> {
         recall(&self.epochs, &(raffle, epoch))
     }
@@ -165,7 +165,8 @@ impl Catalog {
         })
         .await?;
         let text = text.ok_or(Error::NoSuchVersion(version))?;
-        let rules: Rules = serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))?;
+        let rules: Rules =
+            serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))?;
         let plan = Arc::new(Plan::of(rules).map_err(Error::BrokenVersion)?);
         remember(&self.plans, key, Arc::clone(&plan));
         Ok(plan)

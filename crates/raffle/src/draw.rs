@@ -141,8 +141,9 @@ impl Draws {
         request: Option<Request>,
     ) -> Result<(u32, bool), Error> {
         let seed = Seed::fresh(&*self.entropy)?;
-        let (raffle, catalog, entropy) = (Arc::clone(raffle), Arc::clone(&self.catalog), Arc::clone(&self.entropy));
-        let now_ms = self.clock.now_ms();
+        let clock = Arc::clone(&self.clock);
+        let (raffle, catalog, entropy) =
+            (Arc::clone(raffle), Arc::clone(&self.catalog), Arc::clone(&self.entropy));
         let key = raffle.gate(self.shard);
         write(&*self.records, self.shard, move |tx| {
             Box::pin(async move {
@@ -156,13 +157,21 @@ impl Draws {
                 if gate.epoch == 0 {
                     return Err(Error::Over);
                 }
+                let now_ms = clock.now_ms();
                 if only.is_some_and(|only| only != gate.epoch) {
                     return Ok((gate.epoch, false));
                 }
                 let decides = decides(tx, &raffle, gate.version).await?;
                 turn::close(tx, &raffle, &mut gate, now_ms).await?;
-                let number =
-                    turn::open(tx, (&raffle, &catalog), &mut gate, decides, (&seed, &*entropy), (now_ms, request)).await?;
+                let number = turn::open(
+                    tx,
+                    (&raffle, &catalog),
+                    &mut gate,
+                    decides,
+                    (&seed, &*entropy),
+                    (now_ms, request),
+                )
+                .await?;
                 gate.save(tx).await?;
                 Ok((number, false))
             })
@@ -174,7 +183,7 @@ impl Draws {
 impl Draws {
     /// Closes an epoch without opening another. Answers whether it was open.
     pub(crate) async fn close_epoch(&self, raffle: &Arc<Raffle>, epoch: u32) -> Result<bool, Error> {
-        let (raffle, now_ms, key) = (Arc::clone(raffle), self.clock.now_ms(), raffle.gate(self.shard));
+        let (raffle, clock, key) = (Arc::clone(raffle), Arc::clone(&self.clock), raffle.gate(self.shard));
         write(&*self.records, self.shard, move |tx| {
             Box::pin(async move {
                 let gate = Gate::lock(tx, key).await?;
@@ -182,7 +191,7 @@ impl Draws {
                 if gate.epoch != epoch {
                     return Ok(false);
                 }
-                turn::close(tx, &raffle, &mut gate, now_ms).await?;
+                turn::close(tx, &raffle, &mut gate, clock.now_ms()).await?;
                 gate.save(tx).await?;
                 Ok(true)
             })

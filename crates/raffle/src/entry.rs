@@ -1,7 +1,7 @@
 //! Entries of a gate's log: draws and events, as rows and as what is hashed.
 //!
-//! An entry's digest is SHA-256 over length-prefixed fields: integers are eight bytes, big-endian; what is absent is an
-//! empty field. The digests chain the gate's log and the participant's draws (see [`crate::fairness::link`]).
+//! An entry's digest is SHA-256 over length-prefixed fields: integers are eight bytes, big-endian; text
+//! and hashes that are absent are empty fields, integers that a kind of event does not use are zero. The digests chain the gate's log and the participant's draws (see [`crate::fairness::link`]).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use records::statement::{ByKeys, Insert};
 
 use crate::error::Error;
 use crate::fairness::{hash_fields, link};
-use crate::rules::{Chosen, Outcome, Step};
+use crate::rules::{Chosen, Outcome, Step, Steps};
 
 /// A draw, as it is written and never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,8 @@ impl Draw {
         Ok(Self {
             id: DrawId {
                 seq: row.count(0)?,
-                bucket: u16::try_from(row.int(1)?).map_err(|_| RecordsError::Corrupt("a bucket".to_owned()))?,
+                bucket: u16::try_from(row.int(1)?)
+                    .map_err(|_| RecordsError::Corrupt("a bucket".to_owned()))?,
                 shard: gate.shard,
                 raffle: gate.subject,
             },
@@ -125,8 +126,23 @@ macro_rules! draw_columns {
 static DRAWS: Insert = Insert::new(
     "draw",
     &[
-        "shard", "tenant", "raffle", "seq", "bucket", "pseudonym", "number", "epoch", "at_ms", "day", "idem_key",
-        "body_hash", "client_seed", "points", "prize", "trace", "chain",
+        "shard",
+        "tenant",
+        "raffle",
+        "seq",
+        "bucket",
+        "pseudonym",
+        "number",
+        "epoch",
+        "at_ms",
+        "day",
+        "idem_key",
+        "body_hash",
+        "client_seed",
+        "points",
+        "prize",
+        "trace",
+        "chain",
     ],
 );
 static DRAWS_AT: ByKeys = ByKeys::new(
@@ -254,7 +270,8 @@ impl Event {
     fn from_row(row: &Row) -> Result<Self, RecordsError> {
         let kind = row.text(2)?;
         let known = EVENT_KINDS.into_iter().find(|known| *known == kind);
-        let request = row.text_or_null(10)?.map(|key| Ok(Request { key: key.to_owned(), body_hash: row.array(11)? }));
+        let request =
+            row.text_or_null(10)?.map(|key| Ok(Request { key: key.to_owned(), body_hash: row.array(11)? }));
         Ok(Self {
             seq: row.count(0)?,
             at_ms: row.int(1)?,
@@ -271,7 +288,11 @@ impl Event {
     }
 
     /// The event that a request has caused before. The same key with another body is [`Error::KeyReused`].
-    pub async fn by_request(tx: &mut dyn Tx, gate: GateKey, request: &Request) -> Result<Option<Self>, Error> {
+    pub async fn by_request(
+        tx: &mut dyn Tx,
+        gate: GateKey,
+        request: &Request,
+    ) -> Result<Option<Self>, Error> {
         let sql = concat!(
             "SELECT seq,at_ms,kind,prize,units,epoch,version,rules_hash,seed_hash,reason,idem_key,body_hash ",
             "FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND idem_key=?"
@@ -279,7 +300,9 @@ impl Event {
         let rows = tx.fetch(sql, &[&gate.values()[..], &[Value::Text(&request.key)]].concat()).await?;
         let event = rows.first().map(Self::from_row).transpose()?;
         match &event {
-            Some(Self { request: Some(before), .. }) if before.body_hash != request.body_hash => Err(Error::KeyReused),
+            Some(Self { request: Some(before), .. }) if before.body_hash != request.body_hash => {
+                Err(Error::KeyReused)
+            }
             _ => Ok(event),
         }
     }
@@ -330,7 +353,7 @@ pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
 }
 
 /// Reads a trace back: what chance picked, and the steps.
-pub fn decode_trace(mut bytes: &[u8]) -> Option<(Chosen, Vec<(Option<usize>, Step)>)> {
+pub fn decode_trace(mut bytes: &[u8]) -> Option<(Chosen, Steps)> {
     let pool = usize::try_from(take_varint(&mut bytes)?).ok()?;
     let integer = take_varint(&mut bytes)?;
     let steps = bytes.chunks(2).map(|pair| match pair {

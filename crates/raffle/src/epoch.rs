@@ -63,7 +63,9 @@ impl Machine for Epoch {
     fn on(&self, event: &Event) -> Result<Step<Self>, Illegal> {
         let Event::GateClosed { closing, seed } = event;
         match self {
-            Self::Open { closed, .. } | Self::Revealed { closed, .. } if closed.contains(closing) => Ok(Step::Replay),
+            Self::Open { closed, .. } | Self::Revealed { closed, .. } if closed.contains(closing) => {
+                Ok(Step::Replay)
+            }
             Self::Open { gates, closed } if gates.contains(&closing.shard) => {
                 if closed.iter().any(|before| before.shard == closing.shard) {
                     return Err(Illegal);

@@ -20,7 +20,7 @@ pub enum Error {
     #[error("the raffle has no finite prize `{0}`")]
     NoSuchPrize(String),
     /// The document is wrong.
-    #[error("the document has {} findings that forbid publishing", .0.len())]
+    #[error("the document cannot be published: see the findings")]
     Document(Vec<Finding>),
     /// The document is another raffle's.
     #[error("the document is about the raffle `{found}`, the address about `{wanted}`")]
@@ -31,7 +31,9 @@ pub enum Error {
         wanted: String,
     },
     /// A published stock is changed by restocking, not by a document.
-    #[error("the stock of prize `{prize}` is {published} in the version before and {asked} here: restock it instead")]
+    #[error(
+        "the stock of prize `{prize}` is {published} in the version before and {asked} here: restock it instead"
+    )]
     StockIsNotEdited {
         /// Which prize.
         prize: String,
@@ -59,7 +61,9 @@ pub enum Error {
     #[error(transparent)]
     Campaign(#[from] campaign::error::Error),
     /// The key of the seeds is another than the one they were sealed with.
-    #[error("the secret of {0} does not open: the seed key is not the one that this data folder was made with")]
+    #[error(
+        "the secret of {0} does not open: the seed key is not the one that this data folder was made with"
+    )]
     WrongSeedKey(String),
     /// No chance is to be had.
     #[error("no entropy: {0}")]

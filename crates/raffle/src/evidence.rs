@@ -246,10 +246,13 @@ impl Pages {
         let full = draws.len() >= PAGE as usize;
         let reached = draws.last().filter(|_| full).map_or(last, |draw| draw.id.seq).min(last);
         let mut draws = draws.iter().filter(|draw| draw.id.seq <= last).peekable();
-        let mut events = self.events.iter().filter(|event| event.seq > after && event.seq <= reached).peekable();
+        let mut events =
+            self.events.iter().filter(|event| event.seq > after && event.seq <= reached).peekable();
         loop {
             match (draws.peek(), events.peek()) {
-                (Some(draw), Some(event)) if event.seq < draw.id.seq => write_line(text, &EventLine::from(*event))?,
+                (Some(draw), Some(event)) if event.seq < draw.id.seq => {
+                    write_line(text, &EventLine::from(*event))?
+                }
                 (Some(draw), _) => {
                     write_line(text, &DrawLine::from(*draw))?;
                     draws.next();

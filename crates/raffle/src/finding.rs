@@ -28,7 +28,12 @@ pub struct Finding {
 impl Finding {
     /// A finding that forbids publishing.
     pub fn error(code: &str, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), severity: Severity::Error, pointer: pointer.into(), message: message.into() }
+        Self {
+            code: code.to_owned(),
+            severity: Severity::Error,
+            pointer: pointer.into(),
+            message: message.into(),
+        }
     }
 
     /// A finding that does not.

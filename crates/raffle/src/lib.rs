@@ -1,4 +1,10 @@
 //! Raffles: rules from documents, stock that never oversells, draws that an outsider can verify.
+//!
+//! Read downwards. [`verify`] replays what [`evidence`] exports; [`raffles`] is what the edge calls; [`publish`] and
+//! [`stock`] are what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the
+//! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`lint`] and
+//! [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
+//! people write.
 
 pub mod verify;
 pub mod evidence;
@@ -18,5 +24,5 @@ pub mod rules;
 pub mod seal;
 pub mod fairness;
 pub mod document;
-pub mod finding;
 pub mod error;
+pub mod finding;

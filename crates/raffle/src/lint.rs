@@ -39,7 +39,8 @@ pub fn lint(document: &Document, now_ms: i64) -> Vec<Finding> {
 
 fn time(document: &Document, now_ms: i64, found: &mut Vec<Finding>) {
     let Some(zone) = Zone::named(&document.time_zone) else {
-        let told = format!("there is no time zone `{}`; use an IANA name such as Asia/Shanghai", document.time_zone);
+        let told =
+            format!("there is no time zone `{}`; use an IANA name such as Asia/Shanghai", document.time_zone);
         found.push(Finding::error("window.unknown_zone", "/time_zone", told));
         return;
     };
@@ -59,7 +60,11 @@ fn time(document: &Document, now_ms: i64, found: &mut Vec<Finding>) {
     {
         found.push(Finding::error("window.empty", "/window", "the window ends before it begins"));
     } else if until.is_some_and(|until| until <= now_ms) {
-        found.push(Finding::warning("window.over", "/window/until", "the window is over: no draw will be taken"));
+        found.push(Finding::warning(
+            "window.over",
+            "/window/until",
+            "the window is over: no draw will be taken",
+        ));
     }
 }
 
@@ -67,7 +72,11 @@ fn sums(document: &Document, found: &mut Vec<Finding>) {
     let sum: u64 = document.prizes.iter().map(|prize| prize.weight).sum();
     let whole = document.denominator;
     if sum == 0 && document.when_weights_differ != Some(SumPolicy::NoWin) {
-        found.push(Finding::error("odds.nothing_to_win", "/prizes", "all weights are zero: chance can pick nothing"));
+        found.push(Finding::error(
+            "odds.nothing_to_win",
+            "/prizes",
+            "all weights are zero: chance can pick nothing",
+        ));
         return;
     }
     if sum == whole {
@@ -155,9 +164,12 @@ fn tree_shape(document: &Document, name: &str, tree: &Tree, found: &mut Vec<Find
         let at = step(&format!("{at}/nodes"), node_name);
         if let Node::Fallback { prize } = node {
             missing_prize(document, prize, step(&at, "prize"), found);
-            let finite = document.prizes.iter().find(|known| known.id == *prize).and_then(|known| known.stock.units());
+            let finite =
+                document.prizes.iter().find(|known| known.id == *prize).and_then(|known| known.stock.units());
             if finite.is_some() {
-                let told = format!("the fallback prize `{prize}` can run out; a draw that falls back then wins nothing");
+                let told = format!(
+                    "the fallback prize `{prize}` can run out; a draw that falls back then wins nothing"
+                );
                 found.push(Finding::warning("fallback.finite", step(&at, "prize"), told));
             }
         }
@@ -211,7 +223,8 @@ fn cycle(tree: &Tree) -> Option<&str> {
             *incoming.entry(to).or_default() += 1;
         }
     }
-    let mut free: Vec<&str> = incoming.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
+    let mut free: Vec<&str> =
+        incoming.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
     let mut left = tree.nodes.len();
     while let Some(node) = free.pop() {
         left -= 1;
@@ -238,7 +251,8 @@ fn reach(document: &Document, found: &mut Vec<Finding>) {
     let mut won: BTreeSet<&str> = BTreeSet::new();
     let mut stuck: BTreeMap<&str, &str> = BTreeMap::new();
     for prize in document.prizes.iter().filter(|prize| picked.contains(prize.id.as_str())) {
-        let Some((name, tree)) = prize.rule_tree.as_ref().and_then(|name| Some((name, document.rule_trees.get(name)?)))
+        let Some((name, tree)) =
+            prize.rule_tree.as_ref().and_then(|name| Some((name, document.rule_trees.get(name)?)))
         else {
             won.insert(&prize.id);
             continue;
@@ -287,7 +301,11 @@ fn lists(document: &Document, found: &mut Vec<Finding>) {
         for (place, participant) in denied.participants.iter().enumerate() {
             if !seen.insert(participant) {
                 let at = format!("/deny_list/participants/{place}");
-                found.push(Finding::warning("deny_list.duplicate", at, format!("`{participant}` stands twice")));
+                found.push(Finding::warning(
+                    "deny_list.duplicate",
+                    at,
+                    format!("`{participant}` stands twice"),
+                ));
             }
         }
     }
@@ -306,8 +324,12 @@ fn lists(document: &Document, found: &mut Vec<Finding>) {
                 found.push(Finding::warning("tier.duplicate_prize", at, format!("`{prize}` stands twice")));
             }
         }
-        let weight: u64 =
-            document.prizes.iter().filter(|prize| tier.prizes.contains(&prize.id)).map(|prize| prize.weight).sum();
+        let weight: u64 = document
+            .prizes
+            .iter()
+            .filter(|prize| tier.prizes.contains(&prize.id))
+            .map(|prize| prize.weight)
+            .sum();
         if weight == 0 {
             let told = "the weights of this tier's prizes are all zero: chance can pick nothing";
             found.push(Finding::error("tier.nothing_to_win", step(&at, "prizes"), told));

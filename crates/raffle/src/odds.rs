@@ -134,7 +134,8 @@ fn plan_for_odds(document: &Document) -> Option<Plan> {
         tree.edges.retain(|edge| nodes.contains_key(&edge.from) && nodes.contains_key(&edge.to));
         if !tree.nodes.contains_key(&tree.start) {
             // Nothing stands where the tree begins: whoever walks it wins nothing.
-            tree.nodes.insert(tree.start.clone(), Node::Unlock { after: u32::MAX, per: crate::document::Per::Day });
+            tree.nodes
+                .insert(tree.start.clone(), Node::Unlock { after: u32::MAX, per: crate::document::Per::Day });
         }
     }
     let publication = Publication { tenant: "", version: 0, pseudonym: &|_| String::new() };

@@ -94,7 +94,9 @@ impl Player {
 }
 
 fn encode(keys: &[KeyAt]) -> Vec<u8> {
-    keys.iter().flat_map(|(fingerprint, seq)| [fingerprint.to_be_bytes(), seq.to_be_bytes()].concat()).collect()
+    keys.iter()
+        .flat_map(|(fingerprint, seq)| [fingerprint.to_be_bytes(), seq.to_be_bytes()].concat())
+        .collect()
 }
 
 fn decode(bytes: &[u8]) -> Vec<KeyAt> {
@@ -122,7 +124,16 @@ static LOAD_PAGES: ByKeys = ByKeys::new(
 static SAVE: Insert = Insert::or_replace(
     "player",
     &[
-        "bucket", "tenant", "raffle", "pseudonym", "participant", "number", "day", "today", "chain", "recent_keys",
+        "bucket",
+        "tenant",
+        "raffle",
+        "pseudonym",
+        "participant",
+        "number",
+        "day",
+        "today",
+        "chain",
+        "recent_keys",
     ],
     4,
 );
@@ -130,7 +141,9 @@ static SAVE_PAGES: Insert =
     Insert::new("player_keys", &["bucket", "tenant", "raffle", "pseudonym", "page", "page_keys"]);
 
 fn key_values(keys: &[PlayerKey]) -> Vec<Value<'_>> {
-    keys.iter().flat_map(|(bucket, pseudonym)| [Value::Int((*bucket).into()), Value::Bytes(pseudonym)]).collect()
+    keys.iter()
+        .flat_map(|(bucket, pseudonym)| [Value::Int((*bucket).into()), Value::Bytes(pseudonym)])
+        .collect()
 }
 
 /// Loads participants of a raffle; those who never drew are not in the answer. Locked by the gate.
@@ -141,7 +154,8 @@ pub async fn load(
 ) -> Result<HashMap<PlayerKey, Player>, Error> {
     let fixed = [Value::Int(gate.tenant.into()), Value::Int(gate.subject.into())];
     let rows = LOAD.fetch(tx, &fixed, &key_values(keys)).await?;
-    let mut players: HashMap<PlayerKey, Player> = rows.iter().map(Player::from_row).collect::<Result<_, _>>()?;
+    let mut players: HashMap<PlayerKey, Player> =
+        rows.iter().map(Player::from_row).collect::<Result<_, _>>()?;
     let paged: Vec<PlayerKey> =
         players.iter().filter(|(_, player)| player.number > PAGE as u64).map(|(key, _)| *key).collect();
     for row in LOAD_PAGES.fetch(tx, &fixed, &key_values(&paged)).await? {
@@ -154,11 +168,7 @@ pub async fn load(
 }
 
 /// Writes participants back, or for the first time.
-pub async fn save(
-    tx: &mut dyn Tx,
-    gate: GateKey,
-    players: &[(&PlayerKey, &Player)],
-) -> Result<(), Error> {
+pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Player)]) -> Result<(), Error> {
     let recent: Vec<_> = players.iter().map(|(_, player)| encode(&player.recent)).collect();
     let mut values = Vec::with_capacity(players.len() * 10);
     let mut pages = Vec::new();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use kernel::id::Shard;
+use kernel::ports::clock::Clock;
 use records::gate::{Gate, Segment};
-use records::port::{Tx, Value, write};
+use records::port::{Tx, Value, read, write};
 
 use crate::catalog::{Raffle, pseudonym_secret};
 use crate::document::{Document, Stock};
@@ -79,6 +80,10 @@ impl Draws {
     /// Publishes a document as the raffle's next version; the first makes the raffle. Its epoch is open when this is
     /// answered, and the one before is closed.
     pub(crate) async fn publish(&self, publish: Publish) -> Result<Published, Error> {
+        // What was published is answered again, even where the linter has become stricter since.
+        if let Some(published) = self.published_before(&publish).await? {
+            return Ok(published);
+        }
         let now_ms = self.clock.now_ms();
         let (document, findings) = lint::check(&publish.text, now_ms);
         let document = match document {
@@ -93,7 +98,7 @@ impl Draws {
             pseudonym_key: fresh_secret(&*self.entropy)?,
             document,
             publish,
-            now_ms,
+            clock: Arc::clone(&self.clock),
         };
         let (catalog, entropy, shard) = (Arc::clone(&self.catalog), Arc::clone(&self.entropy), self.shard);
         let tenant = self.tenant;
@@ -102,7 +107,7 @@ impl Draws {
                 let (number, key) = identity(tx, &making, tenant, &catalog, &*entropy).await?;
                 let pseudonyms = Pseudonyms::new(&key);
                 let raffle = Raffle { tenant, number, id: making.publish.raffle.clone(), pseudonyms };
-                if let Some(published) = making.before(tx, &raffle).await? {
+                if let Some(published) = before(tx, &raffle, &making.publish.request).await? {
                     return Ok(published);
                 }
                 making.publish(tx, (&raffle, &catalog), shard, &*entropy).await
@@ -110,6 +115,51 @@ impl Draws {
         })
         .await
     }
+}
+
+impl Draws {
+    async fn published_before(&self, publish: &Publish) -> Result<Option<Published>, Error> {
+        let raffle = match self.catalog.raffle(&publish.raffle).await {
+            Err(Error::NoSuchRaffle(_)) => return Ok(None),
+            found => found?,
+        };
+        let request = publish.request.clone();
+        read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move { before(tx, &raffle, &request).await })
+        })
+        .await
+    }
+}
+
+/// What the same key published before.
+async fn before(tx: &mut dyn Tx, raffle: &Raffle, request: &Request) -> Result<Option<Published>, Error> {
+    let key = [
+        Value::Int(raffle.tenant.number.into()),
+        Value::Int(raffle.number.into()),
+        Value::Text(&request.key),
+    ];
+    let Some(row) = version_row(tx, &format!("{VERSION} AND idem_key=?"), &key).await? else {
+        return Ok(None);
+    };
+    if row.body_hash != request.body_hash {
+        return Err(Error::KeyReused);
+    }
+    let epoch = [key[0], key[1], Value::Int(row.epoch.into())];
+    let sql = "SELECT seed_hash FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=? AND epoch=?";
+    let rows = tx.fetch(sql, &epoch).await?;
+    let seed_hash =
+        rows.first().ok_or_else(|| Error::BrokenVersion("its epoch is gone".to_owned()))?.array(0)?;
+    let (_, warnings) = lint::check(&row.document, row.published_ms);
+    Ok(Some(Published {
+        raffle: raffle.id.clone(),
+        version: row.version,
+        rules_hash: row.rules_hash,
+        epoch: row.epoch,
+        seed_hash,
+        published_ms: row.published_ms,
+        warnings,
+        replayed: true,
+    }))
 }
 
 /// The raffle's number and the key of its pseudonyms; made where they are missing.
@@ -138,10 +188,13 @@ async fn identity(
         Value::Text(id),
         Value::Int(number.into()),
         Value::Bytes(&sealed),
-        Value::Int(making.now_ms),
+        Value::Int(making.clock.now_ms()),
     ];
-    tx.exec("INSERT INTO raffle (shard,tenant,id,number,pseudonym_key,created_ms) VALUES (0,?,?,?,?,?)", &values)
-        .await?;
+    tx.exec(
+        "INSERT INTO raffle (shard,tenant,id,number,pseudonym_key,created_ms) VALUES (0,?,?,?,?,?)",
+        &values,
+    )
+    .await?;
     Ok((number, making.pseudonym_key))
 }
 
@@ -151,38 +204,10 @@ struct Making {
     document: Document,
     seed: Seed,
     pseudonym_key: [u8; 32],
-    now_ms: i64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Making {
-    /// What the same key published before.
-    async fn before(&self, tx: &mut dyn Tx, raffle: &Raffle) -> Result<Option<Published>, Error> {
-        let key = [
-            Value::Int(raffle.tenant.number.into()),
-            Value::Int(raffle.number.into()),
-            Value::Text(&self.publish.request.key),
-        ];
-        let Some(row) = version_row(tx, &format!("{VERSION} AND idem_key=?"), &key).await? else { return Ok(None) };
-        if row.body_hash != self.publish.request.body_hash {
-            return Err(Error::KeyReused);
-        }
-        let epoch = [key[0], key[1], Value::Int(row.epoch.into())];
-        let sql = "SELECT seed_hash FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=? AND epoch=?";
-        let rows = tx.fetch(sql, &epoch).await?;
-        let seed_hash = rows.first().ok_or_else(|| Error::BrokenVersion("its epoch is gone".to_owned()))?.array(0)?;
-        let (_, warnings) = lint::check(&row.document, row.published_ms);
-        Ok(Some(Published {
-            raffle: raffle.id.clone(),
-            version: row.version,
-            rules_hash: row.rules_hash,
-            epoch: row.epoch,
-            seed_hash,
-            published_ms: row.published_ms,
-            warnings,
-            replayed: true,
-        }))
-    }
-
     fn rules(&self, raffle: &Raffle, version: u32) -> Rules {
         let pseudonym = |participant: &str| hex(&raffle.pseudonyms.of(participant));
         Rules::of(&self.document, &Publication { tenant: raffle.tenant.name, version, pseudonym: &pseudonym })
@@ -210,11 +235,14 @@ impl Making {
                 Gate::new(key)
             }
         };
-        turn::close(tx, raffle, &mut gate, self.now_ms).await?;
-        self.stock(tx, &mut gate, last.as_ref()).await?;
+        // Read under the lock: no entry of the log is earlier than the one before it.
+        let now_ms = self.clock.now_ms();
+        turn::close(tx, raffle, &mut gate, now_ms).await?;
+        self.stock(tx, &mut gate, last.as_ref(), now_ms).await?;
         let decides = Decides { version, rules_hash, until_ms: rules.until_ms };
         let epoch =
-            turn::open(tx, (raffle, catalog), &mut gate, decides, (&self.seed, entropy), (self.now_ms, None)).await?;
+            turn::open(tx, (raffle, catalog), &mut gate, decides, (&self.seed, entropy), (now_ms, None))
+                .await?;
         gate.save(tx).await?;
 
         let values = [
@@ -225,7 +253,7 @@ impl Making {
             Value::Text(&self.publish.text),
             Value::Text(&text),
             Value::Bytes(&rules_hash),
-            Value::Int(self.now_ms),
+            Value::Int(now_ms),
         ];
         tx.exec(
             "INSERT INTO raffle_version (shard,tenant,raffle,version,epoch,idem_key,body_hash,document,rules,
@@ -239,20 +267,28 @@ impl Making {
             rules_hash,
             epoch,
             seed_hash: self.seed.hash(),
-            published_ms: self.now_ms,
-            warnings: lint::lint(&self.document, self.now_ms),
+            published_ms: now_ms,
+            warnings: lint::lint(&self.document, now_ms),
             replayed: false,
         })
     }
 
     /// A document fills a prize's segment once, when the prize first becomes finite. From then on the stock is what the
     /// journal of moves says, and a document that names another number is refused: it would lie to whoever reads it.
-    async fn stock(&self, tx: &mut dyn Tx, gate: &mut Gate, last: Option<&VersionRow>) -> Result<(), Error> {
+    async fn stock(
+        &self,
+        tx: &mut dyn Tx,
+        gate: &mut Gate,
+        last: Option<&VersionRow>,
+        now_ms: i64,
+    ) -> Result<(), Error> {
         let last = last.and_then(|row| crate::document::read(&row.document).ok());
         let segments = Segment::all(tx, gate.key).await?;
         for prize in &self.document.prizes {
-            let before = last.iter().flat_map(|document| &document.prizes).find(|before| before.id == prize.id);
-            if let (Some(Stock::Units(published)), Stock::Units(asked)) = (before.map(|before| before.stock), prize.stock)
+            let before =
+                last.iter().flat_map(|document| &document.prizes).find(|before| before.id == prize.id);
+            if let (Some(Stock::Units(published)), Stock::Units(asked)) =
+                (before.map(|before| before.stock), prize.stock)
                 && published != asked
             {
                 return Err(Error::StockIsNotEdited {
@@ -262,13 +298,22 @@ impl Making {
                 });
             }
             let Stock::Units(units) = prize.stock else { continue };
-            if segments.iter().any(|segment| segment.item == prize.id) {
+            if let Some(segment) = segments.iter().find(|segment| segment.item == prize.id) {
+                // A prize that was finite before, and was left out or unlimited since: its shelf is as it was left.
+                let total = segment.granted + segment.free;
+                if !matches!(before.map(|before| before.stock), Some(Stock::Units(_))) && total != units {
+                    return Err(Error::StockIsNotEdited {
+                        prize: prize.id.clone(),
+                        published: total.to_string(),
+                        asked: units.to_string(),
+                    });
+                }
                 continue;
             }
             Segment::add(tx, gate.key, &prize.id, units).await?;
             let event = Event {
                 kind: "moved",
-                at_ms: self.now_ms,
+                at_ms: now_ms,
                 prize: prize.id.clone(),
                 units,
                 reason: "published".to_owned(),

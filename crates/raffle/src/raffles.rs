@@ -13,7 +13,7 @@ use records::port::{Records, Value, read};
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::document::Document;
-use crate::draw::{Ask, Draws, Drawn};
+use crate::draw::{Ask, Drawn, Draws};
 use crate::entry::{self, Draw, Request};
 use crate::epoch::{self, Epoch};
 use crate::error::Error;
@@ -32,6 +32,9 @@ pub struct Raffles {
     draws: Arc<Draws>,
     batcher: Batcher<Draws>,
 }
+
+/// Most raffles whose time is over that are looked at in one go.
+const DUE_MAX: u32 = 1024;
 
 /// A request for a draw, as it came.
 pub struct DrawRequest {
@@ -178,16 +181,26 @@ impl Raffles {
     pub async fn close_what_is_over(&self) -> Result<usize, Error> {
         let now_ms = self.clock.now_ms();
         let due = read(&*self.records, Shard::HOME, move |tx| {
-            Box::pin(async move { Ok::<_, Error>(machine::due::<Epoch>(tx, Shard::HOME, now_ms, 64).await?) })
+            Box::pin(
+                async move { Ok::<_, Error>(machine::due::<Epoch>(tx, Shard::HOME, now_ms, DUE_MAX).await?) },
+            )
         })
         .await?;
         let mut closed = 0;
         for id in due {
-            let Some((raffle, epoch)) = epoch::from_machine_id(&id) else { continue };
-            let raffle = self.catalog.raffle_numbered(raffle).await?;
-            closed += usize::from(self.draws.close_epoch(&raffle, epoch).await?);
+            match self.close_one(&id).await {
+                Ok(was_open) => closed += usize::from(was_open),
+                // One that cannot be closed must not keep the others open.
+                Err(error) => tracing::warn!(%error, "an epoch whose time is over could not be closed"),
+            }
         }
         Ok(closed)
+    }
+
+    async fn close_one(&self, id: &[u8]) -> Result<bool, Error> {
+        let Some((raffle, epoch)) = epoch::from_machine_id(id) else { return Ok(false) };
+        let raffle = self.catalog.raffle_numbered(raffle).await?;
+        self.draws.close_epoch(&raffle, epoch).await
     }
 
     /// The ids of raffles after one, in order.
@@ -233,7 +246,8 @@ impl Raffles {
         })
         .await?;
         let (document, rules) = found.ok_or(Error::NoSuchVersion(version))?;
-        let document = crate::document::read(&document).map_err(Error::Document)?;
+        let document = crate::document::read(&document)
+            .map_err(|_| Error::BrokenVersion(format!("the document of version {version}")))?;
         Ok((document, rules))
     }
 
@@ -250,13 +264,19 @@ impl Raffles {
                 let sql = "SELECT epoch,version,seed_hash,rules_hash,opened_ms FROM raffle_epoch
                     WHERE shard=0 AND tenant=? AND raffle=? AND epoch>=? AND epoch<=? ORDER BY epoch";
                 let (from, until) = only.map_or((0, i64::from(u32::MAX)), |only| (only.into(), only.into()));
-                let key =
-                    [Value::Int(tenant.into()), Value::Int(number.into()), Value::Int(from), Value::Int(until)];
+                let key = [
+                    Value::Int(tenant.into()),
+                    Value::Int(number.into()),
+                    Value::Int(from),
+                    Value::Int(until),
+                ];
                 let mut epochs = Vec::new();
                 for row in tx.fetch(sql, &key).await? {
                     let epoch = row.small(0)?;
-                    let state = machine::get::<Epoch>(tx, Shard::HOME, &epoch::machine_id(number, epoch)).await?;
-                    let state = state.ok_or_else(|| Error::BrokenVersion(format!("epoch {epoch} has no state")))?;
+                    let state =
+                        machine::get::<Epoch>(tx, Shard::HOME, &epoch::machine_id(number, epoch)).await?;
+                    let state =
+                        state.ok_or_else(|| Error::BrokenVersion(format!("epoch {epoch} has no state")))?;
                     epochs.push(EpochRow {
                         epoch,
                         version: row.small(1)?,
@@ -275,10 +295,10 @@ impl Raffles {
     /// A draw by its id.
     pub async fn find(&self, id: DrawId) -> Result<Found, Error> {
         let missing = || Error::NoSuchDraw(id.to_string());
-        let raffle = self.catalog.raffle_numbered(id.raffle).await.map_err(|error| match error {
-            Error::NoSuchRaffle(_) => missing(),
-            other => other,
-        })?;
+        let raffle = match self.catalog.raffle_numbered(id.raffle).await {
+            Err(Error::NoSuchRaffle(_)) => return Err(missing()),
+            found => found?,
+        };
         let key = raffle.gate(id.shard);
         if !self.records.shards().contains(&id.shard) {
             return Err(missing());
@@ -286,7 +306,9 @@ impl Raffles {
         let (draw, participant) = read(&*self.records, id.shard, move |tx| {
             Box::pin(async move {
                 let draws = entry::draws_at(tx, key, &[id.seq]).await?;
-                let Some(draw) = draws.into_iter().next().filter(|draw| draw.id == id) else { return Ok((None, None)) };
+                let Some(draw) = draws.into_iter().next().filter(|draw| draw.id == id) else {
+                    return Ok((None, None));
+                };
                 let players = crate::player::load(tx, key, &[(id.bucket, draw.pseudonym)]).await?;
                 let participant = players.into_values().next().and_then(|player| player.participant);
                 Ok::<_, Error>((Some(draw), participant))

@@ -5,7 +5,7 @@
 
 mod plan;
 
-pub use plan::{Chosen, Outcome, Plan, Shelf, Standing, Step};
+pub use plan::{Chosen, Outcome, Plan, Shelf, Standing, Step, Steps};
 
 use std::collections::BTreeMap;
 

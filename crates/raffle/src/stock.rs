@@ -53,7 +53,7 @@ impl Draws {
         reason: String,
         request: Request,
     ) -> Result<Carried, Error> {
-        let (raffle, now_ms, shard) = (Arc::clone(raffle), self.clock.now_ms(), self.shard);
+        let (raffle, clock, shard) = (Arc::clone(raffle), Arc::clone(&self.clock), self.shard);
         write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let key = raffle.gate(shard);
@@ -63,7 +63,7 @@ impl Draws {
                     return Ok(Carried { event, replayed: true });
                 }
                 let mut event = apply(tx, &mut gate, order).await?;
-                (event.at_ms, event.reason, event.request) = (now_ms, reason, Some(request));
+                (event.at_ms, event.reason, event.request) = (clock.now_ms(), reason, Some(request));
                 let event = event.append(tx, &mut gate).await?;
                 gate.save(tx).await?;
                 Ok(Carried { event, replayed: false })

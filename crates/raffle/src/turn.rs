@@ -56,7 +56,12 @@ impl Seed {
 }
 
 /// Closes the gate's epoch: its last entry, and the effect that tells home.
-pub(crate) async fn close(tx: &mut dyn Tx, raffle: &Raffle, gate: &mut Gate, now_ms: i64) -> Result<(), Error> {
+pub(crate) async fn close(
+    tx: &mut dyn Tx,
+    raffle: &Raffle,
+    gate: &mut Gate,
+    now_ms: i64,
+) -> Result<(), Error> {
     if gate.epoch == 0 {
         return Ok(());
     }
@@ -90,7 +95,10 @@ pub(crate) async fn open(
 ) -> Result<u32, Error> {
     let raffle_key = [Value::Int(raffle.tenant.number.into()), Value::Int(raffle.number.into())];
     let last = tx
-        .fetch("SELECT COALESCE(MAX(epoch),0) FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=?", &raffle_key)
+        .fetch(
+            "SELECT COALESCE(MAX(epoch),0) FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=?",
+            &raffle_key,
+        )
         .await?;
     let number = last.first().map_or(Ok(0), |row| row.small(0))? + 1;
     let name = epoch_name(raffle.tenant.name, &raffle.id, number);
@@ -149,22 +157,22 @@ impl Reveals {
         let seed = self.seed_of(&raffle, told.epoch).await?;
         let event = epoch::Event::GateClosed { closing: told.closing, seed: hex(&seed) };
         let (effect, now_ms) = (message.effect.clone(), self.clock.now_ms());
-        let outcome = write(&*self.records, Shard::HOME, move |tx| {
+        write(&*self.records, Shard::HOME, move |tx| {
             Box::pin(async move {
                 if inbox::admit(tx, Shard::HOME, "reveals", &effect, now_ms).await? == Heard::Again {
-                    return Ok::<_, Error>(None);
+                    return Ok(());
                 }
                 let id = epoch::machine_id(told.raffle, told.epoch);
-                Ok(Some(machine::apply::<Epoch>(tx, Shard::HOME, &id, &event).await?))
+                match machine::apply::<Epoch>(tx, Shard::HOME, &id, &event).await? {
+                    Outcome::Moved(_) | Outcome::Replayed(_) => Ok(()),
+                    // Rolled back with the inbox's note, so that it is tried again and then told as a dead letter.
+                    Outcome::Illegal(_) | Outcome::Missing => {
+                        Err(Error::BrokenVersion(format!("epoch {} cannot be closed so", told.epoch)))
+                    }
+                }
             })
         })
-        .await?;
-        match outcome {
-            None | Some(Outcome::Moved(_) | Outcome::Replayed(_)) => Ok(()),
-            Some(Outcome::Illegal(_) | Outcome::Missing) => {
-                Err(Error::BrokenVersion(format!("epoch {} cannot be closed so", told.epoch)))
-            }
-        }
+        .await
     }
 
     async fn seed_of(&self, raffle: &Raffle, epoch: u32) -> Result<[u8; 32], Error> {
@@ -174,7 +182,8 @@ impl Reveals {
                 let sql = "SELECT seed FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=? AND epoch=?";
                 let key = [Value::Int(tenant.into()), Value::Int(number.into()), Value::Int(epoch.into())];
                 let rows = tx.fetch(sql, &key).await?;
-                let row = rows.first().ok_or_else(|| Error::BrokenVersion(format!("there is no epoch {epoch}")))?;
+                let row =
+                    rows.first().ok_or_else(|| Error::BrokenVersion(format!("there is no epoch {epoch}")))?;
                 Ok::<_, Error>(row.bytes(0)?.to_vec())
             })
         })

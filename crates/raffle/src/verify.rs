@@ -70,12 +70,12 @@ struct Known {
 
 struct Replay {
     report: Report,
+    failures: u64,
     epochs: BTreeMap<u32, (RevealedEpoch, Arc<Plan>, Chance)>,
     open: Option<u32>,
     frozen: bool,
     seq: u64,
     log: [u8; 32],
-    at_ms: i64,
     shelves: Shelves,
     players: HashMap<String, Known>,
 }
@@ -89,12 +89,12 @@ pub fn verify(mut lines: impl Iterator<Item = std::io::Result<String>>) -> Repor
     };
     let mut replay = Replay {
         report: Report::default(),
+        failures: 0,
         epochs: BTreeMap::new(),
         open: None,
         frozen: false,
         seq: 0,
         log: [0; 32],
-        at_ms: i64::MIN,
         shelves: Shelves::default(),
         players: HashMap::new(),
     };
@@ -130,6 +130,7 @@ fn parse(line: &str) -> Result<Line, String> {
 
 impl Replay {
     fn fail(&mut self, id: &str, reason: impl Into<String>) {
+        self.failures += 1;
         if self.report.failed.len() < FAILURES_MAX {
             self.report.failed.push(Failure { id: id.to_owned(), reason: reason.into() });
         }
@@ -153,7 +154,8 @@ impl Replay {
             if hex(&sha256(text.as_bytes())) != epoch.rules_hash {
                 self.fail(&id, "the rules are not the ones that were committed to");
             }
-            let plan = serde_json::from_str::<Rules>(text).map_err(|error| error.to_string()).and_then(Plan::of);
+            let plan =
+                serde_json::from_str::<Rules>(text).map_err(|error| error.to_string()).and_then(Plan::of);
             match plan {
                 Ok(plan) => {
                     let chance = Chance::new(&seed, epoch_name(&header.tenant, &header.raffle, epoch.epoch));
@@ -164,21 +166,19 @@ impl Replay {
         }
     }
 
-    /// Every entry stands where its number says, and no earlier than the one before.
-    fn place(&mut self, id: &str, seq: u64, at_ms: i64) {
+    /// Every entry stands where its number says. Times are what the operator's clock said, which may be set.
+    fn place(&mut self, id: &str, seq: u64) {
         if seq != self.seq + 1 {
-            let told = format!("entry {seq} follows entry {}: one is missing, doubled or out of order", self.seq);
+            let told =
+                format!("entry {seq} follows entry {}: one is missing, doubled or out of order", self.seq);
             self.fail(id, told);
         }
-        if at_ms < self.at_ms {
-            self.fail(id, "it is earlier than the entry before it");
-        }
-        (self.seq, self.at_ms) = (seq, at_ms);
+        self.seq = seq;
     }
 
     fn event(&mut self, line: &EventLine) {
         let id = format!("entry {}", line.seq);
-        self.place(&id, line.seq, line.at_ms);
+        self.place(&id, line.seq);
         let Some(kind) = EVENT_KINDS.into_iter().find(|kind| *kind == line.event) else {
             self.fail(&id, format!("there is no event `{}`", line.event));
             return;
@@ -236,26 +236,23 @@ impl Replay {
     }
 
     fn draw(&mut self, line: &DrawLine) {
-        self.place(&line.draw, line.seq, line.at_ms);
-        let before = self.report.failed.len();
+        self.place(&line.draw, line.seq);
+        let before = self.failures;
         if self.frozen {
             self.fail(&line.draw, "it was made while the raffle was frozen");
         }
         if self.open != Some(line.epoch) {
             self.fail(&line.draw, format!("epoch {} was not open", line.epoch));
         }
-        let (Ok(draw_id), Some(pseudonym)) = (line.draw.parse::<DrawId>(), from_hex::<16>(&line.pseudonym)) else {
+        let (Ok(draw_id), Some(pseudonym)) = (line.draw.parse::<DrawId>(), from_hex::<16>(&line.pseudonym))
+        else {
             self.fail(&line.draw, "its id or pseudonym cannot be read");
             return;
         };
         let known = self.players.entry(line.pseudonym.clone()).or_default();
         let completed_today = if known.day == line.day { known.today } else { 0 };
-        let standing = Standing {
-            pseudonym,
-            completed: known.number,
-            completed_today,
-            points_spent: line.points_spent,
-        };
+        let standing =
+            Standing { pseudonym, completed: known.number, completed_today, points_spent: line.points_spent };
         let draw = Draw {
             id: draw_id,
             pseudonym,
@@ -286,7 +283,7 @@ impl Replay {
             self.fail(&line.draw, "the participant's chain does not lead here");
         }
         self.outcome(line, &standing);
-        if self.report.failed.len() > before {
+        if self.failures > before {
             return;
         }
         if line.points_spent.is_some() { self.report.attested += 1 } else { self.report.verified += 1 }
@@ -315,7 +312,8 @@ impl Replay {
             refused.push(format!("chance gives {}, not {}", outcome.chosen.integer, line.integer));
         }
         if prize != line.prize.as_deref() {
-            let word = |prize: Option<&str>| prize.map_or("nothing".to_owned(), |prize| format!("prize {prize}"));
+            let word =
+                |prize: Option<&str>| prize.map_or("nothing".to_owned(), |prize| format!("prize {prize}"));
             refused.push(format!("the rules give {}, not {}", word(prize), word(line.prize.as_deref())));
         }
         for reason in refused {

@@ -37,7 +37,8 @@ impl Dialect {
     pub fn on_key_replace(self, key: &[&str], columns: &[&str]) -> String {
         match self {
             Self::Sqlite => {
-                let set: Vec<_> = columns.iter().map(|column| format!("{column}=excluded.{column}")).collect();
+                let set: Vec<_> =
+                    columns.iter().map(|column| format!("{column}=excluded.{column}")).collect();
                 format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(","), set.join(","))
             }
         }

@@ -47,11 +47,7 @@ pub struct GateKey {
 impl GateKey {
     /// The three leading key columns of every row under this gate.
     pub fn values(self) -> [Value<'static>; 3] {
-        [
-            Value::Int(self.shard.0.into()),
-            Value::Int(self.tenant.into()),
-            Value::Int(self.subject.into()),
-        ]
+        [Value::Int(self.shard.0.into()), Value::Int(self.tenant.into()), Value::Int(self.subject.into())]
     }
 }
 
@@ -203,7 +199,10 @@ impl Segment {
         let units = Value::count(units);
         let values = [&[units][..], &key.values(), &[Value::Text(item)]].concat();
         let changed = tx
-            .exec("UPDATE segment SET free = free + ? WHERE shard=? AND tenant=? AND subject=? AND item=?", &values)
+            .exec(
+                "UPDATE segment SET free = free + ? WHERE shard=? AND tenant=? AND subject=? AND item=?",
+                &values,
+            )
             .await?;
         if changed == 1 {
             return Ok(());

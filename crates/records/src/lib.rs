@@ -2,19 +2,19 @@
 //!
 //! Read downwards. [`batch`] turns many callers into one transaction; [`gate`] holds the row that numbers and
 //! judges, with its segments of stock; [`machine`] is the one persisted state machine; [`relay`] carries the
-//! effects of [`outbox`] away and [`inbox`] hears each once; [`migration`] brings the tables; [`statement`] and
+//! effects of [`outbox`] away and [`inbox`] hears each once; [`migration`] brings all their tables; [`statement`] and
 //! [`dialect`] keep SQL in one place; [`port`] is what an adapter provides.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod migration;
 pub mod relay;
 pub mod machine;
 pub mod outbox;
 pub mod inbox;
 pub mod gate;
 pub mod batch;
-pub mod migration;
 pub mod statement;
-pub mod dialect;
 pub mod port;
+pub mod dialect;
 pub mod error;

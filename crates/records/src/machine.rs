@@ -71,10 +71,8 @@ pub enum Outcome<M, I> {
     Missing,
 }
 
-static MACHINES: Insert =
-    Insert::new("machine", &["shard", "kind", "id", "version", "state", "due_ms"]);
-static KNOWN: ByKeys =
-    ByKeys::new("SELECT id FROM machine WHERE shard=? AND kind=?", &["id"], "");
+static MACHINES: Insert = Insert::new("machine", &["shard", "kind", "id", "version", "state", "due_ms"]);
+static KNOWN: ByKeys = ByKeys::new("SELECT id FROM machine WHERE shard=? AND kind=?", &["id"], "");
 
 /// Starts machines; ids that exist already stay as they are. Being idempotent by id, this is an inbox for messages whose
 /// effect name is the id.
@@ -83,10 +81,13 @@ pub async fn start<M: Machine>(
     shard: Shard,
     machines: &[(Vec<u8>, M, Option<i64>)],
 ) -> Result<(), Error> {
-    // Most ids are new, so that is tried first; a statement that meets an old one keeps nothing of itself.
-    match insert(tx, shard, machines).await {
-        Err(Error::Duplicate(_)) => {}
-        outcome => return outcome,
+    // Most ids are new, so that is tried first; a statement that meets an old one keeps nothing of itself. Statements
+    // before it keep their rows, so what has timers to set is looked up first.
+    if machines.iter().all(|(_, _, due_ms)| due_ms.is_none()) {
+        match insert(tx, shard, machines).await {
+            Err(Error::Duplicate(_)) => {}
+            outcome => return outcome,
+        }
     }
     let ids: Vec<_> = machines.iter().map(|(id, _, _)| Value::Bytes(id)).collect();
     let fixed = [Value::Int(shard.0.into()), Value::Text(M::KIND)];
@@ -150,7 +151,8 @@ pub async fn apply<M: Machine>(
     };
     let text = encode(&to)?;
     let moved = [Value::Text(&text), Value::Int(version + 1), Value::int_or_null(due_ms)];
-    let update = "UPDATE machine SET state=?, version=?, due_ms=? WHERE shard=? AND kind=? AND id=? AND version=?";
+    let update =
+        "UPDATE machine SET state=?, version=?, due_ms=? WHERE shard=? AND kind=? AND id=? AND version=?";
     let changed = tx.exec(update, &[&moved[..], &key, &[Value::Int(version)]].concat()).await?;
     if changed != 1 {
         return Err(Error::Surprise("machine"));
@@ -179,7 +181,8 @@ pub async fn page<M: Machine>(
     (after, until): (&[u8], &[u8]),
     limit: u32,
 ) -> Result<Vec<(Vec<u8>, M)>, Error> {
-    let sql = "SELECT id,state FROM machine WHERE shard=? AND kind=? AND id > ? AND id <= ? ORDER BY id LIMIT ?";
+    let sql =
+        "SELECT id,state FROM machine WHERE shard=? AND kind=? AND id > ? AND id <= ? ORDER BY id LIMIT ?";
     let values = [
         Value::Int(shard.0.into()),
         Value::Text(M::KIND),

@@ -58,9 +58,7 @@ pub struct Effect {
 static OUTBOX: Insert = Insert::new("outbox", &["shard", "topic", "subject", "seq", "effects", "parcel"]);
 static ASIDE: Insert = Insert::or_replace(
     "outbox_aside",
-    &[
-        "shard", "topic", "subject", "seq", "order_key", "n", "body", "dead", "attempts", "due_ms", "fault",
-    ],
+    &["shard", "topic", "subject", "seq", "order_key", "n", "body", "dead", "attempts", "due_ms", "fault"],
     4,
 );
 
@@ -141,30 +139,52 @@ pub(crate) struct Fresh {
     pub(crate) more: bool,
 }
 
-/// The oldest parcels within limits on parcels and effects, but at least one.
+/// The oldest parcels of every stream (topic and subject), within limits on parcels and effects, but at least one of each.
 pub(crate) async fn fresh(
     tx: &mut dyn Tx,
     shard: Shard,
     (parcels_max, effects_max): (u32, usize),
 ) -> Result<Fresh, Error> {
-    let sql = "SELECT topic,subject,seq,parcel FROM outbox WHERE shard=? ORDER BY topic,subject,seq LIMIT ?";
-    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(parcels_max.into())]).await?;
-    let (mut parcels, mut effects) = (Vec::new(), Vec::new());
-    for row in &rows {
-        if effects.len() >= effects_max {
-            break;
-        }
-        let (topic, subject) = (row.text(0)?, row.int(1)?);
-        parcels.push((topic.to_owned(), subject, row.int(2)?));
-        let mut parcel = row.bytes(3)?;
-        while !parcel.is_empty() {
-            let effect = unpack(&mut parcel).ok_or_else(|| Error::Corrupt(format!("a parcel of {topic}")))?;
-            let (seq, n, key, body) = effect;
-            effects.push(Unsent::new(shard, topic, subject, seq, (key, n, body)));
+    let shard_value = Value::Int(shard.0.into());
+    let streams = tx.fetch("SELECT DISTINCT topic,subject FROM outbox WHERE shard=?", &[shard_value]).await?;
+    // Each stream gets its share, so that none starves behind another.
+    let streams_count = u32::try_from(streams.len()).unwrap_or(u32::MAX).max(1);
+    let share = (parcels_max / streams_count).max(1);
+    let mut fresh = Fresh { parcels: Vec::new(), effects: Vec::new(), more: false };
+    for stream in &streams {
+        let (topic, subject) = (stream.text(0)?, stream.int(1)?);
+        let sql =
+            "SELECT seq,parcel FROM outbox WHERE shard=? AND topic=? AND subject=? ORDER BY seq LIMIT ?";
+        let values = [shard_value, Value::Text(topic), Value::Int(subject), Value::Int(share.into())];
+        let rows = tx.fetch(sql, &values).await?;
+        fresh.more |= rows.len() >= share as usize;
+        let enough = fresh.effects.len() + effects_max / streams_count as usize;
+        for (place, row) in rows.iter().enumerate() {
+            if place > 0 && fresh.effects.len() >= enough {
+                fresh.more = true;
+                break;
+            }
+            fresh.parcels.push((topic.to_owned(), subject, row.int(0)?));
+            let mut parcel = row.bytes(1)?;
+            while !parcel.is_empty() {
+                let effect =
+                    unpack(&mut parcel).ok_or_else(|| Error::Corrupt(format!("a parcel of {topic}")))?;
+                let (seq, n, key, body) = effect;
+                fresh.effects.push(Unsent::new(shard, topic, subject, seq, (key, n, body)));
+            }
         }
     }
-    let more = parcels.len() < rows.len() || rows.len() >= parcels_max as usize;
-    Ok(Fresh { parcels, effects, more })
+    Ok(fresh)
+}
+
+/// Every key that waits aside: its later effects wait behind it.
+pub(crate) async fn blocked_keys(
+    tx: &mut dyn Tx,
+    shard: Shard,
+) -> Result<Vec<(String, i64, Vec<u8>)>, Error> {
+    let sql = "SELECT DISTINCT topic,subject,order_key FROM outbox_aside WHERE shard=? AND dead=0";
+    let rows = tx.fetch(sql, &[Value::Int(shard.0.into())]).await?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?, row.bytes(2)?.to_vec()))).collect()
 }
 
 fn unpack<'p>(parcel: &mut &'p [u8]) -> Option<(i64, i64, &'p [u8], &'p [u8])> {
@@ -175,11 +195,7 @@ fn unpack<'p>(parcel: &mut &'p [u8]) -> Option<(i64, i64, &'p [u8], &'p [u8])> {
 }
 
 /// Effects that failed or stand behind one that did, oldest first. `due_ms` of each comes second.
-pub(crate) async fn waiting(
-    tx: &mut dyn Tx,
-    shard: Shard,
-    limit: u32,
-) -> Result<Vec<(Unsent, i64)>, Error> {
+pub(crate) async fn waiting(tx: &mut dyn Tx, shard: Shard, limit: u32) -> Result<Vec<(Unsent, i64)>, Error> {
     let sql = "SELECT topic,subject,seq,order_key,n,body,attempts,due_ms FROM outbox_aside
                WHERE shard=? AND dead=0 ORDER BY topic,subject,seq LIMIT ?";
     let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(limit.into())]).await?;

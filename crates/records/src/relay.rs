@@ -33,7 +33,14 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { parcels: 16, effects: 1024, rest_ms: 20, backoff_ms: 200, backoff_ms_max: 60_000, attempts_max: 20 }
+        Self {
+            parcels: 16,
+            effects: 1024,
+            rest_ms: 20,
+            backoff_ms: 200,
+            backoff_ms_max: 60_000,
+            attempts_max: 20,
+        }
     }
 }
 
@@ -106,23 +113,26 @@ impl Relay {
     /// One round: what waits and is due, then what is fresh.
     pub async fn round(&self) -> Result<Round, Error> {
         let (shard, limit, now) = (self.shard, (self.pace.parcels, self.pace.effects), self.clock.now_ms());
-        let (waiting, outbox::Fresh { parcels, effects: fresh, more }) = read(&*self.records, shard, move |tx| {
+        let (waiting, keys, fresh) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let waiting = outbox::waiting(tx, shard, WAITING_MAX).await?;
-                Ok::<_, Error>((waiting, outbox::fresh(tx, shard, limit).await?))
+                let keys = if waiting.is_empty() { vec![] } else { outbox::blocked_keys(tx, shard).await? };
+                Ok::<_, Error>((waiting, keys, outbox::fresh(tx, shard, limit).await?))
             })
         })
         .await?;
+        let outbox::Fresh { parcels, effects: fresh, more } = fresh;
 
         // Only the first of a key may go; while it waits, all of its key wait.
-        let mut blocked = HashSet::new();
+        let mut heads = HashSet::new();
         let mut due = Vec::new();
         let mut behind = Vec::new();
         for (unsent, due_ms) in waiting {
-            if blocked.insert(key_name(&unsent)) && due_ms <= now {
+            if heads.insert(key_name(&unsent)) && due_ms <= now {
                 due.push(unsent);
             }
         }
+        let blocked: HashSet<KeyName> = keys.into_iter().collect();
         let mut ready = Vec::new();
         for unsent in fresh {
             if !blocked.is_empty() && blocked.contains(&key_name(&unsent)) {
@@ -194,7 +204,11 @@ impl Relay {
                     let dead = attempts >= pace.attempts_max;
                     let due_ms = now + backoff_ms(&pace, attempts);
                     if dead {
-                        tracing::error!(effect = unsent.message.effect, fault, "an effect became a dead letter");
+                        tracing::error!(
+                            effect = unsent.message.effect,
+                            fault,
+                            "an effect became a dead letter"
+                        );
                         round.dead += 1;
                     } else {
                         round.waiting += 1;

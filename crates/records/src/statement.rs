@@ -106,12 +106,7 @@ impl ByKeys {
     }
 
     /// Runs a deletion of all `keys`; answers how many rows went.
-    pub async fn exec(
-        &self,
-        tx: &mut dyn Tx,
-        fixed: &[Value<'_>],
-        keys: &[Value<'_>],
-    ) -> Result<u64, Error> {
+    pub async fn exec(&self, tx: &mut dyn Tx, fixed: &[Value<'_>], keys: &[Value<'_>]) -> Result<u64, Error> {
         let width = self.columns.len();
         let mut changed = 0;
         let mut values = Vec::with_capacity(fixed.len() + keys.len());

@@ -1,7 +1,6 @@
 //! The command line.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +14,7 @@ use crate::bench;
 use crate::config::Config;
 use crate::demo;
 use crate::serve::{Ready, run};
+use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::wiring::Ports;
 
 /// Incentive campaigns that never oversell and can prove each draw fair.
@@ -78,15 +78,16 @@ enum Command {
 /// Runs the command line. What is wrong is one sentence on standard error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command.unwrap_or(Command::Demo(ServeArgs { config: None, listen: None, data: None })) {
-        Command::Demo(args) => serve(&args, true),
-        Command::Serve(args) => serve(&args, false),
-        Command::Check { file, json } => check(&file, json),
-        Command::Odds { file, json } => show_odds(&file, json),
-        Command::Verify { file, json } => verify_file(&file, json),
-        Command::Schema => print(SCHEMA).map(|()| true),
-        Command::Bench(command) => bench::run(command),
-    };
+    let outcome =
+        match cli.command.unwrap_or(Command::Demo(ServeArgs { config: None, listen: None, data: None })) {
+            Command::Demo(args) => serve(&args, true),
+            Command::Serve(args) => serve(&args, false),
+            Command::Check { file, json } => check(&file, json),
+            Command::Odds { file, json } => show_odds(&file, json),
+            Command::Verify { file, json } => verify_file(&file, json),
+            Command::Schema => print(SCHEMA).map(|()| true),
+            Command::Bench(command) => bench::run(command),
+        };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -97,30 +98,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether it went well, or why it could not be tried.
-pub(crate) type Outcome = Result<bool, String>;
-
-/// Writes to standard output; a reader that went away (`| head`) is no error of ours.
-pub(crate) fn print(text: &str) -> Result<(), String> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(format!("cannot write to standard output: {error}")),
-    }
-}
-
-/// Writes one JSON object.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
-    print(&format!("{text}\n"))
-}
-
 fn open(file: &Path) -> Result<Box<dyn BufRead>, String> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
-    let opened = std::fs::File::open(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let opened =
+        std::fs::File::open(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     Ok(Box::new(BufReader::with_capacity(1 << 20, opened)))
 }
 
@@ -131,7 +114,8 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 fn serve(args: &ServeArgs, is_demo: bool) -> Outcome {
-    let mut config = Config::load(args.config.as_deref(), environment()).map_err(|error| error.to_string())?;
+    let mut config =
+        Config::load(args.config.as_deref(), environment()).map_err(|error| error.to_string())?;
     if is_demo && args.data.is_none() && config.store == crate::config::Store::default() {
         config.store.data = PathBuf::from("fairground-demo");
     }
@@ -158,13 +142,8 @@ fn serve(args: &ServeArgs, is_demo: bool) -> Outcome {
 
 /// The environment, as far as it is text.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-/// A runtime for servers and loads.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| format!("cannot start threads: {error}"))
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn log_to_stderr() {
@@ -178,11 +157,6 @@ fn log_to_stderr() {
         format.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
     };
     installed.unwrap_or_default();
-}
-
-/// The address that a started server printed.
-pub(crate) fn bound_address(line: &str) -> Option<SocketAddr> {
-    line.trim().strip_prefix("listening on http://")?.parse().ok()
 }
 
 fn check(file: &Path, json: bool) -> Outcome {

@@ -92,10 +92,12 @@ pub struct Batch {
     pub queue_max: NonZeroUsize,
 }
 
+#[expect(clippy::expect_used, reason = "evaluated when the product is built")]
 const fn number(value: u32) -> NonZeroU32 {
     NonZeroU32::new(value).expect("not zero")
 }
 
+#[expect(clippy::expect_used, reason = "evaluated when the product is built")]
 const fn size(value: usize) -> NonZeroUsize {
     NonZeroUsize::new(value).expect("not zero")
 }
@@ -195,7 +197,10 @@ impl Config {
 /// A value of the environment: TOML where it reads as TOML (numbers, lists, quoted text), else plain text.
 fn scalar(value: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
-    parsed.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| toml::Value::String(value.to_owned()))
+    parsed
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()))
 }
 
 #[cfg(test)]
@@ -235,7 +240,11 @@ mod tests {
         check("[batch]\ndraws_max = 0", &[], "nonzero");
         check("[batch", &[], "the configuration is wrong");
         check("", &[("FAIRGROUND_SERVER__PORT", "1")], "port");
-        check("[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"12\"", &[], "64 hexadecimal digits");
+        check(
+            "[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"12\"",
+            &[],
+            "64 hexadecimal digits",
+        );
         check("[[auth.keys]]\nname = \"ops\"\nrole = \"boss\"\nsha256 = \"12\"", &[], "boss");
     }
 }

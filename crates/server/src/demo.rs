@@ -35,7 +35,9 @@ pub async fn start(ready: Ready) -> Result<(), DemoError> {
         eprintln!("  curl -s -X POST http://{address}/api/v1/raffles/{RAFFLE}/draws \\");
         eprintln!("    -H \"Authorization: Bearer $KEY\" -H 'Idempotency-Key: my-first-draw' \\");
         eprintln!("    -H 'Content-Type: application/json' -d '{{\"participant\": \"ada\"}}'\n");
-        eprintln!("The README goes on from there: the trace and the proof of a draw, restocking, the reveal.");
+        eprintln!(
+            "The README goes on from there: the trace and the proof of a draw, restocking, the reveal."
+        );
         eprintln!("Ctrl-C ends it; what was answered is kept.\n");
     }
     Ok(run(ready).await?)

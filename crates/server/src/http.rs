@@ -12,6 +12,7 @@ pub mod problem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::raffle::raffles::Raffles;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -19,7 +20,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
 use kernel::ports::clock::Clock;
-use ::raffle::raffles::Raffles;
 
 use auth::Keys;
 use problem::Problem;
@@ -56,7 +56,10 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
         api = api.merge(draws::noop_routes());
     }
     Router::new()
-        .nest("/api/v1", api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()))
+        .nest(
+            "/api/v1",
+            api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()),
+        )
         .merge(health::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
@@ -69,7 +72,11 @@ async fn no_such_route() -> Problem {
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "edge.wrong_method", "this address does not take this method")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "edge.wrong_method",
+        "this address does not take this method",
+    )
 }
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

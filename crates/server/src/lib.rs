@@ -8,3 +8,4 @@ pub mod http;
 pub mod wiring;
 pub mod secrets;
 pub mod config;
+pub mod terminal;

@@ -22,7 +22,9 @@ pub enum SecretError {
     #[error("{0} does not hold 64 hexadecimal digits")]
     NoSecret(PathBuf),
     /// There is a database that was sealed with a key that is gone.
-    #[error("the data folder holds a database, but {0} is missing: its seeds cannot be opened. Bring the file back")]
+    #[error(
+        "the data folder holds a database, but {0} is missing: its seeds cannot be opened. Bring the file back"
+    )]
     Gone(PathBuf),
     /// No chance is to be had.
     #[error("no entropy: {0}")]
@@ -40,7 +42,8 @@ pub fn read_or_make(path: &Path, may_make: bool, entropy: &dyn Entropy) -> Resul
             // Whole or not at all, and on the disk before anything is sealed with it.
             let half = path.with_extension("key.half");
             let mut options = std::fs::OpenOptions::new();
-            let mut half_file = options.write(true).create(true).truncate(true).mode(0o600).open(&half).map_err(file)?;
+            let mut half_file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&half).map_err(file)?;
             half_file.write_all(hex(&secret).as_bytes()).map_err(file)?;
             half_file.sync_all().map_err(file)?;
             std::fs::rename(&half, path).map_err(file)?;

@@ -61,14 +61,17 @@ pub struct Ready {
 
 async fn listen(address: &str) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another program is using it; choose another with --listen, for example --listen 127.0.0.1:0".to_owned()
-            }
-            std::io::ErrorKind::PermissionDenied => "this user may not; ports below 1024 need more rights".to_owned(),
-            std::io::ErrorKind::InvalidInput => "it is no address and port, such as 127.0.0.1:8080".to_owned(),
-            _ => error.to_string(),
-        };
+        use std::io::ErrorKind;
+        let reasons = [
+            (
+                ErrorKind::AddrInUse,
+                "another program is using it; choose another with --listen, for example --listen 127.0.0.1:0",
+            ),
+            (ErrorKind::PermissionDenied, "this user may not; ports below 1024 need more rights"),
+            (ErrorKind::InvalidInput, "it is no address and port, such as 127.0.0.1:8080"),
+        ];
+        let known = reasons.iter().find(|(kind, _)| *kind == error.kind());
+        let reason = known.map_or_else(|| error.to_string(), |(_, reason)| (*reason).to_owned());
         ServeError::Listen { address: address.to_owned(), reason }
     })
 }
@@ -77,8 +80,9 @@ impl Ready {
     /// Takes the address, opens the store and puts the product together.
     pub async fn open(config: &Config, ports: Ports) -> Result<Self, ServeError> {
         let listener = listen(&config.server.listen).await?;
-        let address =
-            listener.local_addr().map_err(|source| ServeError::System { doing: "read the bound address", source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| ServeError::System { doing: "read the bound address", source })?;
         let entropy = Arc::clone(&ports.entropy);
         let house = House::open(config, ports).await?;
         let (keys, admin_key) = if config.auth.keys.is_empty() {
@@ -120,7 +124,8 @@ impl Ready {
 
 /// Turns true at SIGTERM or SIGINT. The future must be awaited beside the server.
 pub fn stop_at_signal() -> Result<(watch::Receiver<bool>, impl Future<Output = ()>), ServeError> {
-    let catch = |kind| signal(kind).map_err(|source| ServeError::System { doing: "listen for signals", source });
+    let catch =
+        |kind| signal(kind).map_err(|source| ServeError::System { doing: "listen for signals", source });
     let (mut terminate, mut interrupt) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
     let (send, stop) = watch::channel(false);
     let wait = async move {
@@ -146,4 +151,9 @@ pub async fn run(ready: Ready) -> Result<(), ServeError> {
         () = signals => {}
     }
     Ok(())
+}
+
+/// The address that a started server printed.
+pub(crate) fn bound_address(line: &str) -> Option<SocketAddr> {
+    line.trim().strip_prefix("listening on http://")?.parse().ok()
 }

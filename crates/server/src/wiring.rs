@@ -162,7 +162,8 @@ fn spawn_driver(
     name: &str,
     driver: impl Future<Output = ()> + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, WiringError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WiringError::Thread)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WiringError::Thread)?;
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || runtime.block_on(driver)).map_err(WiringError::Thread)
 }

@@ -33,7 +33,13 @@ impl Subscriber for Listener {
 }
 
 fn message(topic: &str, key: u8, n: i64) -> Message {
-    Message { topic: topic.to_owned(), effect: format!("{topic}/{key}/{n}"), key: vec![key], n, body: vec![1] }
+    Message {
+        topic: topic.to_owned(),
+        effect: format!("{topic}/{key}/{n}"),
+        key: vec![key],
+        n,
+        body: vec![1],
+    }
 }
 
 /// All clauses of the contract. `wire` builds a broker on which the listener has subscribed to topic `a`.

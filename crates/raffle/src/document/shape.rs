@@ -23,7 +23,8 @@ pub(super) fn findings(document: &Tree) -> Vec<Finding> {
 
 /// Follows `$ref` to the schema it names, within the same file.
 fn resolve(schema: &Value) -> &Value {
-    let named = schema.get("$ref").and_then(Value::as_str).and_then(|at| ROOT.pointer(at.trim_start_matches('#')));
+    let named =
+        schema.get("$ref").and_then(Value::as_str).and_then(|at| ROOT.pointer(at.trim_start_matches('#')));
     named.unwrap_or(schema)
 }
 
@@ -37,9 +38,11 @@ fn visit(tree: &Tree, schema: &Value, at: &str, found: &mut Vec<Finding>) {
         return any_of(tree, schema, choices, at, found);
     }
     if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
-        let is_allowed = |allowed: &Value| matches!((tree, allowed), (Tree::Text(a), Value::String(b)) if a == b);
+        let is_allowed =
+            |allowed: &Value| matches!((tree, allowed), (Tree::Text(a), Value::String(b)) if a == b);
         if !allowed.iter().any(is_allowed) {
-            let words: Vec<_> = allowed.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+            let words: Vec<_> =
+                allowed.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
             found.push(Finding::error("document.value", at, format!("must be {}", or(&words))));
         }
         return;
@@ -92,8 +95,11 @@ fn object(entries: &[(String, Tree)], schema: &Value, at: &str, found: &mut Vec<
         match (properties.and_then(|known| known.get(key)), schema.get("additionalProperties")) {
             (Some(known), _) => visit(tree, known, &here, found),
             (None, Some(Value::Bool(false))) => {
-                let known: Vec<_> =
-                    properties.into_iter().flat_map(|known| known.keys()).map(|key| format!("`{key}`")).collect();
+                let known: Vec<_> = properties
+                    .into_iter()
+                    .flat_map(|known| known.keys())
+                    .map(|key| format!("`{key}`"))
+                    .collect();
                 let told = format!("`{key}` is not known here; known are {}", known.join(", "));
                 found.push(Finding::error("document.unknown_key", &here, told));
             }
@@ -101,7 +107,9 @@ fn object(entries: &[(String, Tree)], schema: &Value, at: &str, found: &mut Vec<
             (None, None) => {}
         }
     }
-    for missing in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for missing in
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    {
         if !seen.iter().any(|key| *key == missing) {
             found.push(Finding::error("document.missing_key", at, format!("`{missing}` is missing")));
         }
@@ -124,14 +132,19 @@ fn size(count: usize, schema: &Value, keys: (&str, &str), what: &str, at: &str, 
         found.push(Finding::error("document.value", at, format!("must have at least {min} {what}")));
     }
     if let Some(max) = number(schema, keys.1).filter(|max| count > *max) {
-        found.push(Finding::error("document.value", at, format!("may have at most {max} {what}, not {count}")));
+        found.push(Finding::error(
+            "document.value",
+            at,
+            format!("may have at most {max} {what}, not {count}"),
+        ));
     }
 }
 
 fn integer(int: i128, schema: &Value, at: &str, found: &mut Vec<Finding>) {
     let (min, max) = (number(schema, "minimum"), number(schema, "maximum"));
     if min.is_some_and(|min| int < min) || max.is_some_and(|max| int > max) {
-        let range = format!("must be from {} to {}, not {int}", min.unwrap_or(0), max.unwrap_or(i64::MAX.into()));
+        let range =
+            format!("must be from {} to {}, not {int}", min.unwrap_or(0), max.unwrap_or(i64::MAX.into()));
         found.push(Finding::error("document.value", at, range));
     }
 }
@@ -147,7 +160,8 @@ fn string(text: &str, schema: &Value, at: &str, found: &mut Vec<Finding>) {
 
 /// One of several shapes: the one whose `kind` the document names, else the one of its type.
 fn any_of(tree: &Tree, schema: &Value, choices: &[Value], at: &str, found: &mut Vec<Finding>) {
-    let kind_of = |choice: &Value| choice.pointer("/properties/kind/const").and_then(Value::as_str).map(str::to_owned);
+    let kind_of =
+        |choice: &Value| choice.pointer("/properties/kind/const").and_then(Value::as_str).map(str::to_owned);
     if let Tree::Map(entries) = tree {
         let kinds: Vec<_> = choices.iter().filter_map(kind_of).collect();
         let named = entries.iter().find(|(key, _)| key == "kind").map(|(_, kind)| kind);
@@ -159,13 +173,18 @@ fn any_of(tree: &Tree, schema: &Value, choices: &[Value], at: &str, found: &mut 
             Some(choice) => visit(tree, choice, at, found),
             None => {
                 let words: Vec<_> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
-                found.push(Finding::error("document.value", step(at, "kind"), format!("must be {}", or(&words))));
+                found.push(Finding::error(
+                    "document.value",
+                    step(at, "kind"),
+                    format!("must be {}", or(&words)),
+                ));
             }
         }
         return;
     }
     for choice in choices {
-        if matches!((tree, choice.get("const")), (Tree::Text(text), Some(Value::String(word))) if text == word) {
+        if matches!((tree, choice.get("const")), (Tree::Text(text), Some(Value::String(word))) if text == word)
+        {
             return;
         }
         if matches!((tree, choice.get("type").and_then(Value::as_str)), (Tree::Int(_), Some("integer"))) {
@@ -182,9 +201,28 @@ mod tests {
 
     /// Keywords that `visit` and its kin read, and those that only speak to people.
     const KNOWN: [&str; 22] = [
-        "$schema", "$ref", "$defs", "title", "description", "type", "additionalProperties", "required", "properties",
-        "propertyNames", "items", "enum", "const", "anyOf", "minimum", "maximum", "minLength", "maxLength", "pattern",
-        "minItems", "maxItems", "maxProperties",
+        "$schema",
+        "$ref",
+        "$defs",
+        "title",
+        "description",
+        "type",
+        "additionalProperties",
+        "required",
+        "properties",
+        "propertyNames",
+        "items",
+        "enum",
+        "const",
+        "anyOf",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "minItems",
+        "maxItems",
+        "maxProperties",
     ];
 
     fn keywords(schema: &Value, found: &mut HashSet<String>) {
@@ -192,7 +230,9 @@ mod tests {
         for (key, value) in entries {
             found.insert(key.clone());
             match key.as_str() {
-                "properties" | "$defs" => value.as_object().into_iter().flatten().for_each(|(_, s)| keywords(s, found)),
+                "properties" | "$defs" => {
+                    value.as_object().into_iter().flatten().for_each(|(_, s)| keywords(s, found))
+                }
                 "anyOf" => value.as_array().into_iter().flatten().for_each(|schema| keywords(schema, found)),
                 "items" | "additionalProperties" | "propertyNames" => keywords(value, found),
                 _ => {}

@@ -100,10 +100,18 @@ impl Desk {
     }
 
     /// Decides one request as if all before it were written.
-    pub(super) fn decide(&mut self, ask: &Ask, catalog: &Catalog, now_ms: i64) -> Decision<Drawn, Error, Lack> {
+    pub(super) fn decide(
+        &mut self,
+        ask: &Ask,
+        catalog: &Catalog,
+        now_ms: i64,
+    ) -> Decision<Drawn, Error, Lack> {
         let player_key = (ask.bucket, ask.pseudonym);
         let before = self.players.get(&player_key).and_then(|player| {
-            player.seqs_of(ask.fingerprint).filter_map(|seq| self.draw_at(seq)).find(|draw| draw.key == ask.key)
+            player
+                .seqs_of(ask.fingerprint)
+                .filter_map(|seq| self.draw_at(seq))
+                .find(|draw| draw.key == ask.key)
         });
         if let Some(draw) = before {
             let draw = Arc::clone(draw);
@@ -198,7 +206,8 @@ impl Desk {
         let key = self.gate.key;
         entry::write_draws(tx, key.tenant, &self.fresh).await?;
         // In the order of their keys: neighbours share a page.
-        let mut players: Vec<_> = self.players.iter().filter(|(player, _)| self.touched.contains(*player)).collect();
+        let mut players: Vec<_> =
+            self.players.iter().filter(|(player, _)| self.touched.contains(*player)).collect();
         players.sort_unstable_by_key(|(player, _)| **player);
         player::save(tx, key, &players).await?;
         for (segment, taken) in self.shelves.segments.iter().zip(&self.shelves.taken) {

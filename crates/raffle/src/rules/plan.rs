@@ -112,13 +112,16 @@ pub struct Chosen {
     pub integer: u64,
 }
 
+/// Each node passed, by its place in the tree (or none, for stock taken without a node), and what it said.
+pub type Steps = Vec<(Option<usize>, Step)>;
+
 /// What became of a draw, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// What chance picked.
     pub chosen: Chosen,
-    /// Each node passed, by its place in the tree (or none, for stock taken without a node), and what it said.
-    pub steps: Vec<(Option<usize>, Step)>,
+    /// The way through the tree.
+    pub steps: Steps,
     /// The prize won, by its place.
     pub prize: Option<usize>,
 }
@@ -126,7 +129,8 @@ pub struct Outcome {
 impl Plan {
     /// Indexes rules. Answers what is wrong with rules that no publication can have made.
     pub fn of(rules: Rules) -> Result<Self, String> {
-        let zone = Zone::named(&rules.time_zone).ok_or_else(|| format!("no time zone {}", rules.time_zone))?;
+        let zone =
+            Zone::named(&rules.time_zone).ok_or_else(|| format!("no time zone {}", rules.time_zone))?;
         let prizes: Vec<Arc<str>> = rules.prizes.keys().map(|id| Arc::from(id.as_str())).collect();
         let place: HashMap<&str, usize> = prizes.iter().enumerate().map(|(at, id)| (&**id, at)).collect();
         let find = |id: &str| place.get(id).copied().ok_or_else(|| format!("no prize {id}"));
@@ -138,7 +142,11 @@ impl Plan {
                 sum = sum.checked_add(*weight).ok_or("weights overflow")?;
                 cumulative.push((if id == NO_WIN { None } else { Some(find(id)?) }, sum));
             }
-            if sum == 0 { Err(format!("pool {name} is empty")) } else { Ok(Pool { name, threshold, cumulative }) }
+            if sum == 0 {
+                Err(format!("pool {name} is empty"))
+            } else {
+                Ok(Pool { name, threshold, cumulative })
+            }
         };
         let mut pools = vec![pool("base".to_owned(), 0, &rules.base)?];
         for tier in rules.tiers.iter().flat_map(|tiers| &tiers.pools) {
@@ -215,22 +223,22 @@ impl Plan {
     }
 
     /// The whole draw: pool, chance, tree, stock. `chance` gives an integer below a total.
-    pub fn draw(&self, standing: &Standing, chance: impl FnOnce(u64) -> u64, shelf: &mut dyn Shelf) -> Outcome {
+    pub fn draw(
+        &self,
+        standing: &Standing,
+        chance: impl FnOnce(u64) -> u64,
+        shelf: &mut dyn Shelf,
+    ) -> Outcome {
         let pool = self.pool_for(standing);
         let chosen = Chosen { pool, integer: chance(self.total(pool)) };
         let mut steps = Vec::new();
-        let prize = self.candidate(chosen).and_then(|candidate| self.walk(candidate, standing, shelf, &mut steps));
+        let prize =
+            self.candidate(chosen).and_then(|candidate| self.walk(candidate, standing, shelf, &mut steps));
         Outcome { chosen, steps, prize }
     }
 
     /// Takes a unit of a prize, where it is finite.
-    fn take(
-        &self,
-        prize: usize,
-        node: Option<usize>,
-        shelf: &mut dyn Shelf,
-        steps: &mut Vec<(Option<usize>, Step)>,
-    ) -> bool {
+    fn take(&self, prize: usize, node: Option<usize>, shelf: &mut dyn Shelf, steps: &mut Steps) -> bool {
         let step = match self.unlimited[prize] {
             true => Step::Unlimited,
             false if shelf.take(prize) => Step::Taken,
@@ -246,7 +254,7 @@ impl Plan {
         candidate: usize,
         standing: &Standing,
         shelf: &mut dyn Shelf,
-        steps: &mut Vec<(Option<usize>, Step)>,
+        steps: &mut Steps,
     ) -> Option<usize> {
         let Some(shape) = self.trees[candidate].map(|tree| &self.shapes[tree]) else {
             return self.take(candidate, None, shelf, steps).then_some(candidate);

@@ -63,7 +63,8 @@ impl Batch for Tills {
     type Lack = u8;
 
     async fn run(&self, tx: &mut dyn Tx, items: &[Arc<Add>]) -> Result<Decisions<Self>, Error> {
-        let names: BTreeMap<u8, String> = items.iter().map(|item| (item.till, item.till.to_string())).collect();
+        let names: BTreeMap<u8, String> =
+            items.iter().map(|item| (item.till, item.till.to_string())).collect();
         let keys: Vec<_> = names.values().map(|name| Value::Text(name)).collect();
         let mut tills: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         for row in LOAD.fetch(tx, &[], &keys).await? {
@@ -72,7 +73,8 @@ impl Batch for Tills {
         let mut decisions = Vec::new();
         let mut spoiled = false;
         for item in items {
-            let lacking = |what: &u8| !self.fetched.lock().unwrap_or_else(PoisonError::into_inner).contains(what);
+            let lacking =
+                |what: &u8| !self.fetched.lock().unwrap_or_else(PoisonError::into_inner).contains(what);
             if let Some(what) = item.lacks.filter(lacking) {
                 decisions.push(Decision::Deferred(what));
                 continue;
@@ -140,10 +142,9 @@ async fn tills(records: &Arc<dyn Records>) -> BTreeMap<u8, (i64, i64)> {
 }
 
 async fn wipe(records: &Arc<dyn Records>) {
-    let wiped: Result<u64, Error> = write(&**records, Shard::HOME, |tx| {
-        Box::pin(async move { tx.exec("DELETE FROM till", &[]).await })
-    })
-    .await;
+    let wiped: Result<u64, Error> =
+        write(&**records, Shard::HOME, |tx| Box::pin(async move { tx.exec("DELETE FROM till", &[]).await }))
+            .await;
     wiped.expect("wipe");
 }
 

@@ -173,7 +173,14 @@ struct Bench {
 impl Bench {
     fn new(records: Arc<dyn Records>) -> Self {
         let (broker, clock) = (Arc::new(Picky::default()), Arc::new(Still(AtomicI64::new(0))));
-        let pace = Pace { parcels: 8, effects: 6, backoff_ms: 100, backoff_ms_max: 400, attempts_max: 3, rest_ms: 0 };
+        let pace = Pace {
+            parcels: 8,
+            effects: 6,
+            backoff_ms: 100,
+            backoff_ms_max: 400,
+            attempts_max: 3,
+            rest_ms: 0,
+        };
         let relay = Relay::new(
             Arc::clone(&records),
             Arc::clone(&broker) as Arc<dyn Broker>,

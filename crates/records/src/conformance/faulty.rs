@@ -1,7 +1,7 @@
 //! Records that fail when told: before the commit, after it, or not at all.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use kernel::id::{Bucket, Shard};

@@ -50,8 +50,7 @@ pub async fn a_segment_never_grants_what_it_lacks(records: Arc<dyn Records>) {
         for _ in 0..times {
             let records = Arc::clone(&records);
             crowd.spawn(async move {
-                let grant =
-                    write(&*records, Shard::HOME, |tx| Box::pin(Segment::grant(tx, KEY, "mug", 1)));
+                let grant = write(&*records, Shard::HOME, |tx| Box::pin(Segment::grant(tx, KEY, "mug", 1)));
                 let granted: Result<(), Error> = grant.await;
                 granted.is_ok()
             });

@@ -18,19 +18,21 @@ use kernel::id::Shard;
 /// Tables that the checks write to.
 const CHECKS: Room = Room {
     name: "checks",
-    steps: &[&["CREATE TABLE till (
+    steps: &[&[
+        "CREATE TABLE till (
         name VARCHAR(64) NOT NULL,
         entries BIGINT NOT NULL,
         balance BIGINT NOT NULL CHECK (balance >= 0),
         PRIMARY KEY (name)
     ){table_end}",
-    "CREATE TABLE kinds (
+        "CREATE TABLE kinds (
         number BIGINT NOT NULL,
         phrase VARCHAR(64) NOT NULL,
         raw VARBINARY(256) NOT NULL,
         absent BIGINT,
         PRIMARY KEY (number)
-    ){table_end}"]],
+    ){table_end}",
+    ]],
 };
 
 /// Makes the tables.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::{DrawId, Shard};
 use records::error::Error;
-use records::port::{Records, read};
+use records::port::{Records, Row, read};
 use serde::Serialize;
 
 /// What an audit found.
@@ -41,7 +41,8 @@ fn told(acks: &[&Path], audit: &mut Audit) -> Result<Told, String> {
     let mut told = Told::new();
     let mut keys: HashMap<(String, String), DrawId> = HashMap::new();
     for path in acks {
-        let file = std::fs::File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let file =
+            std::fs::File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         for line in BufReader::new(file).lines() {
             let line = line.map_err(|error| error.to_string())?;
             let [key, participant, draw] = line.split(' ').collect::<Vec<_>>()[..] else {
@@ -59,6 +60,28 @@ fn told(acks: &[&Path], audit: &mut Audit) -> Result<Told, String> {
         }
     }
     Ok(told)
+}
+
+/// What the audit looks at in a draw's row.
+struct Seen<'r> {
+    id: DrawId,
+    pseudonym: [u8; 16],
+    key: &'r str,
+    prize: Option<&'r str>,
+    participant: Option<&'r str>,
+}
+
+impl<'r> Seen<'r> {
+    fn of(row: &'r Row) -> Result<Self, Error> {
+        let bucket = u16::try_from(row.int(2)?).map_err(|_| Error::Corrupt("a bucket".to_owned()))?;
+        Ok(Self {
+            id: DrawId { bucket, shard: Shard::HOME, raffle: row.small(0)?, seq: row.count(1)? },
+            pseudonym: row.array(3)?,
+            key: row.text(4)?,
+            prize: row.text_or_null(5)?,
+            participant: row.text_or_null(6)?,
+        })
+    }
 }
 
 /// Draws read at a time.
@@ -83,24 +106,16 @@ pub async fn audit(data: &Path, acks: &[&Path]) -> Result<Audit, String> {
                      WHERE d.shard=0 AND d.tenant=1 AND (d.raffle,d.seq)>({raffle},{seq})
                      ORDER BY d.raffle,d.seq LIMIT {PAGE}"
                 );
-                Ok::<_, Error>(tx.fetch(&sql, &[]).await?)
+                tx.fetch(&sql, &[]).await
             })
         })
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error: Error| error.to_string())?;
         let Some(last) = rows.last() else { break };
         (raffle, seq) = (last.int(0).unwrap_or(0), last.int(1).unwrap_or(0));
         for row in &rows {
-            let each = || -> Result<(DrawId, [u8; 16], &str, Option<&str>, Option<&str>), Error> {
-                let id = DrawId {
-                    bucket: u16::try_from(row.int(2)?).unwrap_or(u16::MAX),
-                    shard: Shard::HOME,
-                    raffle: row.small(0)?,
-                    seq: row.count(1)?,
-                };
-                Ok((id, row.array(3)?, row.text(4)?, row.text_or_null(5)?, row.text_or_null(6)?))
-            };
-            let (id, pseudonym, key, prize, participant) = each().map_err(|error| error.to_string())?;
+            let Seen { id, pseudonym, key, prize, participant } =
+                Seen::of(row).map_err(|error| error.to_string())?;
             audit.draws += 1;
             if !keys.insert((id.raffle, pseudonym, key.to_owned())) {
                 audit.duplicated += 1;
@@ -132,13 +147,14 @@ async fn balance(
                 (SELECT SUM(e.units) FROM gate_event e WHERE e.shard=s.shard AND e.tenant=s.tenant
                    AND e.raffle=s.subject AND e.kind='moved' AND e.prize=s.item)
                 FROM segment s";
-            Ok::<_, Error>(tx.fetch(sql, &[]).await?)
+            tx.fetch(sql, &[]).await
         })
     })
     .await
-    .map_err(|error| error.to_string())?;
+    .map_err(|error: Error| error.to_string())?;
     for row in rows {
-        let read = || Ok::<_, Error>((row.int(0)?, row.text(1)?, row.count(2)?, row.count(3)?, row.count(4)?));
+        let read =
+            || Ok::<_, Error>((row.int(0)?, row.text(1)?, row.count(2)?, row.count(3)?, row.count(4)?));
         let (raffle, prize, segment_granted, free, moved) = read().map_err(|error| error.to_string())?;
         let drawn = granted.get(&(raffle, prize.to_owned())).copied().unwrap_or(0);
         audit.oversold += drawn.saturating_sub(moved);

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use super::audit::audit;
 use super::load::{Report as LoadReport, Target};
 use super::process::{Load, Server, this_program};
-use crate::cli::{Outcome, print, print_json, runtime};
 use crate::config::Config;
 use crate::demo::RAFFLE;
+use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::wiring::{House, Ports};
 
 const DOCUMENT: &str = include_str!("../../../../examples/big-market/late-100006-repaired.yaml");
@@ -149,7 +149,9 @@ fn clean(report: &LoadReport) -> Result<(), String> {
         (0, 0) => Ok(()),
         (refused, unanswered) => {
             let first = report.first_error.as_deref().unwrap_or("none was told");
-            Err(format!("{refused} requests were refused and {unanswered} not answered; the first error: {first}"))
+            Err(format!(
+                "{refused} requests were refused and {unanswered} not answered; the first error: {first}"
+            ))
         }
     }
 }
@@ -173,7 +175,10 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     let publish = raffle::publish::Publish {
         raffle: RAFFLE.to_owned(),
         text: DOCUMENT.to_owned(),
-        request: Request { key: "publish-1".to_owned(), body_hash: raffle::fairness::sha256(DOCUMENT.as_bytes()) },
+        request: Request {
+            key: "publish-1".to_owned(),
+            body_hash: raffle::fairness::sha256(DOCUMENT.as_bytes()),
+        },
     };
     house.raffles.publish(publish).await.map_err(|error| error.to_string())?;
     let raffles = Arc::new(house.raffles.clone());

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::cli::{Outcome, print_json, runtime};
+use crate::terminal::{Outcome, print_json, runtime};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,7 +117,8 @@ fn now() -> Instant {
 pub fn run(args: &Args) -> Outcome {
     let acks = args.acks.as_ref().map(|path| {
         let file = File::options().create(true).append(true).open(path);
-        file.map(|file| Mutex::new(BufWriter::new(file))).map_err(|error| format!("cannot write {}: {error}", path.display()))
+        file.map(|file| Mutex::new(BufWriter::new(file)))
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))
     });
     let shared = Arc::new(Shared {
         args: args.clone(),
@@ -172,7 +173,10 @@ async fn connect(address: SocketAddr) -> Option<SendRequest<Full<Bytes>>> {
     stream.set_nodelay(true).ok()?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
     // Ends with the sender; what goes wrong, the sender is told.
-    #[expect(clippy::disallowed_methods, reason = "the connection's half of a request loop; it ends with its sender")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the connection's half of a request loop; it ends with its sender"
+    )]
     tokio::spawn(async move { connection.await.unwrap_or_default() });
     Some(sender)
 }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::load::{Args, Report, Target};
-use crate::cli::bound_address;
+use crate::serve::bound_address;
 
 /// A server in a process of its own.
 pub struct Server {
@@ -25,7 +25,12 @@ pub struct Server {
 
 impl Server {
     /// Starts `program serve` on a free port and a data folder, with more of an environment. Its log goes to `log`.
-    pub fn start(program: &Path, data: &Path, log: &Path, environment: &[(&str, String)]) -> Result<Self, String> {
+    pub fn start(
+        program: &Path,
+        data: &Path,
+        log: &Path,
+        environment: &[(&str, String)],
+    ) -> Result<Self, String> {
         let log_file = std::fs::File::options().create(true).append(true).open(log);
         let log_file = log_file.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
         let mut child = Command::new(program)
@@ -72,7 +77,8 @@ impl Server {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         // After the name in parentheses; fields 14 and 15 of the whole, in ticks of 1/100 s.
         let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let ticks: u64 =
+            rest.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
         ticks as f64 / 100.0
     }
 
@@ -93,7 +99,8 @@ impl Server {
         body: impl Into<Bytes>,
     ) -> Result<Answer, String> {
         let bearer = format!("Bearer {}", self.key);
-        let all: Vec<(&str, &str)> = [("authorization", bearer.as_str())].iter().chain(headers).copied().collect();
+        let all: Vec<(&str, &str)> =
+            [("authorization", bearer.as_str())].iter().chain(headers).copied().collect();
         ask(self.address, method, path, &all, body.into()).await
     }
 
@@ -119,6 +126,14 @@ impl Server {
             rate: None,
             acks: None,
         }
+    }
+}
+
+/// A server that nobody ended, because something went wrong, ends here.
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already in every case but that one.
+        self.child.kill().and_then(|()| self.child.wait()).map(|_| ()).unwrap_or_default();
     }
 }
 
@@ -178,7 +193,7 @@ pub async fn ask(
     }
 }
 
-/// A load in a process of its own.
+/// A load in a process of its own. It ends by itself, with its time or with its server.
 pub struct Load(Child);
 
 impl Load {
@@ -210,7 +225,8 @@ impl Load {
     /// Waits until it ends; answers what it saw.
     pub fn finish(self) -> Result<Report, String> {
         let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("the load said nothing sensible: {error}"))
+        serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("the load said nothing sensible: {error}"))
     }
 }
 

@@ -122,11 +122,7 @@ async fn draw(
     Ok(answer(StatusCode::CREATED, &view, replayed))
 }
 
-async fn noop(
-    _: Caller,
-    Ids(raffle): Ids<String>,
-    sent: Sent,
-) -> Result<Response, Problem> {
+async fn noop(_: Caller, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct NoopView<'a> {
         raffle: &'a str,

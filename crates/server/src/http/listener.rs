@@ -72,7 +72,12 @@ async fn accept(
     Ok((stream, seat))
 }
 
-async fn connection(stream: TcpStream, router: Router, header_time: Duration, mut stop: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    header_time: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(header_time).max_buf_size(HEADER_BYTES_MAX);
     let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

@@ -39,7 +39,9 @@ impl Problem {
     /// The answer took too long; what was asked may have been done.
     pub fn too_slow(limit: Duration, writes: bool) -> Self {
         let detail = if writes {
-            format!("no answer within {limit:?}; what you asked may be done: repeat it with the same Idempotency-Key")
+            format!(
+                "no answer within {limit:?}; what you asked may be done: repeat it with the same Idempotency-Key"
+            )
         } else {
             format!("no answer within {limit:?}")
         };
@@ -104,11 +106,15 @@ impl<E: Classify> From<E> for Problem {
         };
         // Callers are told what they can act on; the rest goes to the log.
         let (detail, cause) = match error.fault() {
-            Fault::Bug => ("something is wrong on our side; the log knows more".to_owned(), error.to_string()),
+            Fault::Bug => {
+                ("something is wrong on our side; the log knows more".to_owned(), error.to_string())
+            }
             Fault::Busy if error.code() == "records.unavailable" => {
                 ("the records cannot be reached".to_owned(), error.to_string())
             }
-            Fault::Refused | Fault::Missing | Fault::Conflict | Fault::Busy => (error.to_string(), String::new()),
+            Fault::Refused | Fault::Missing | Fault::Conflict | Fault::Busy => {
+                (error.to_string(), String::new())
+            }
         };
         Self { status, code: error.code(), detail, cause, findings: vec![] }
     }

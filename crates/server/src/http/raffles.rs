@@ -84,12 +84,13 @@ async fn publish(
     let request = sent.request()?;
     sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
     let text = String::from_utf8(sent.body.to_vec())
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_text", "the document is not UTF-8"))?;
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))?;
     let published = app.raffles.publish(Publish { raffle, text, request }).await.map_err(|error| {
         let findings = if let Error::Document(findings) = &error { findings.clone() } else { vec![] };
         Problem::from(error).with_findings(findings)
     })?;
-    let Published { raffle, version, rules_hash, epoch, seed_hash, published_ms, warnings, replayed } = &published;
+    let Published { raffle, version, rules_hash, epoch, seed_hash, published_ms, warnings, replayed } =
+        &published;
     let view = PublishedView {
         raffle,
         version: *version,
@@ -164,7 +165,11 @@ async fn version(
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], rules).into_response())
 }
 
-async fn show_odds(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
+async fn show_odds(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Ids(raffle): Ids<String>,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct View {
         version: u32,
@@ -192,7 +197,11 @@ struct EpochsView<'a> {
     epochs: Vec<EpochView<'a>>,
 }
 
-async fn epochs(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
+async fn epochs(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Ids(raffle): Ids<String>,
+) -> Result<Response, Problem> {
     let rows = app.raffles.epochs(&raffle).await?;
     let epochs = rows.iter().map(|row| EpochView {
         epoch: row.epoch,
@@ -320,7 +329,11 @@ async fn thaw(
 }
 
 /// The evidence of all revealed epochs, streamed as JSON lines.
-async fn evidence(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
+async fn evidence(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Ids(raffle): Ids<String>,
+) -> Result<Response, Problem> {
     let mut pages = app.raffles.evidence(&raffle).await?;
     // The first page is read before the answer begins, so that what is wrong can still be told.
     let first = pages.next().await?;

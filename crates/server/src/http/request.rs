@@ -100,7 +100,8 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let headers = request.headers();
-        let (key, media) = (headers.get("idempotency-key").cloned(), headers.get(header::CONTENT_TYPE).cloned());
+        let (key, media) =
+            (headers.get("idempotency-key").cloned(), headers.get(header::CONTENT_TYPE).cloned());
         let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
         let body = body.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
@@ -136,8 +137,9 @@ impl Sent {
     /// The request that a mutation is remembered by: its Idempotency-Key and the hash of its raw body.
     pub fn request(&self) -> Result<entry::Request, Problem> {
         let key = self.key.as_ref();
-        let key =
-            key.ok_or_else(|| bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe"))?;
+        let key = key.ok_or_else(|| {
+            bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe")
+        })?;
         match key.to_str() {
             Ok(text) if is_token(text.as_bytes(), 255) => {
                 Ok(entry::Request { key: text.to_owned(), body_hash: sha256(&self.body) })
@@ -160,8 +162,12 @@ pub fn text(name: &'static str, text: &str, longest: usize) -> Result<(), Proble
 /// A JSON answer; `replayed` says that it was given before.
 pub fn answer(status: StatusCode, view: &impl Serialize, replayed: bool) -> Response {
     let Ok(body) = serde_json::to_vec(view) else {
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", "the answer could not be written")
-            .into_response();
+        return Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "edge.unwritable",
+            "the answer could not be written",
+        )
+        .into_response();
     };
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, json, body).into_response();

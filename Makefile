@@ -1,0 +1,37 @@
+# `make test` installs what is missing and runs everything, with small counts; `make test-full` with the counts that the
+# issues name. Both print the minutes of each part.
+
+SHELL := /bin/bash
+CARGO_DENY_VERSION := 0.20.2
+
+.PHONY: test test-full tools fmt clippy docs deny bench
+
+test: tools
+	@tools/parts.sh tests 'cargo test --workspace --locked --quiet' \
+	  build 'cargo build --release --locked'
+
+test-full: tools
+	@FAIRGROUND_TRIALS_FULL=1 tools/parts.sh tests 'cargo test --workspace --locked --quiet' \
+	  build 'cargo build --release --locked' \
+	  bench 'target/release/fairground bench draws --seconds 3 --json'
+
+# A C compiler builds SQLite and the allocator; python3 runs the outsider's verifier.
+tools:
+	@command -v cc >/dev/null && command -v python3 >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq gcc libc6-dev python3; }
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+docs:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+
+deny:
+	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet
+	cargo deny --locked check bans licenses sources
+
+bench:
+	cargo run --release --locked -- bench draws --seconds 5
