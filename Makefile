@@ -27,7 +27,7 @@ clippy:
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 
 docs:
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features --locked --quiet
 
 deny:
 	@cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --quiet

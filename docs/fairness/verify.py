@@ -81,7 +81,7 @@ def main(file):
         number, day, today, chain = people.get(who, (0, None, 0, bytes(32)))
         today, points = today if day == line["day"] else 0, line["points_spent"]
         body = [line["client_seed"].encode(), b"" if points is None else u64(points), (line["prize"] or "").encode()]
-        body = [*map(u64, get("seq", "epoch")), who, *map(u64, get("number", "at_ms", "day")), *body]
+        body = [u64(seq), id.encode(), u64(line["epoch"]), who, *map(u64, get("number", "at_ms", "day")), *body]
         digest = sha(fields(b"draw", *body))
         log, chain, name = sha(log + digest), sha(chain + digest), f"{head['tenant']}/{head['raffle']}/{line['epoch']}"
         pool = pool_of(rules[line["epoch"]], line, number + 1)
@@ -92,7 +92,7 @@ def main(file):
         if [number + 1, integer, prize, chain.hex(), is_open] != told or "" in stock["frozen"]:
             fail(id, f"replayed, it is draw {number + 1}: integer {integer}, prize {prize}")
         counts["verified" if points is None else "attested"] += len(failed) == before
-    if seq != max(e["last"] for e in epochs.values()):
+    if seq != max((e["last"] for e in epochs.values()), default=-1):
         fail("log", "it does not end with the last epoch")
     return print(json.dumps({**counts, "failed": failed})) or int(bool(failed))
 

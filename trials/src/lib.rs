@@ -129,6 +129,11 @@ impl Trial {
 
     /// Waits until an epoch is revealed: the relay carries the news.
     pub async fn wait_for_reveal(&self, raffle: &str, epoch: u32) {
+        let revealed = self.until_revealed(raffle, epoch);
+        tokio::time::timeout(std::time::Duration::from_secs(60), revealed).await.expect("a reveal");
+    }
+
+    async fn until_revealed(&self, raffle: &str, epoch: u32) {
         loop {
             let epochs = self.house.raffles.epochs(raffle).await.expect("epochs");
             let row = epochs.iter().find(|row| row.epoch == epoch).expect("the epoch");

@@ -168,6 +168,28 @@ async fn a_key_opens_what_its_role_says_and_answers_repeat_byte_for_byte() {
     assert_eq!(first.headers.get("idempotent-replayed"), None);
     assert_eq!(again.headers.get("idempotent-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
 
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (address, draws) = (server.address, draws.clone());
+        crowd.spawn(async move {
+            let headers = [
+                ("authorization", "Bearer the service's key"),
+                ("content-type", "application/json"),
+                ("idempotency-key", "shared"),
+            ];
+            let body = "{\"participant\":\"bob\"}".into();
+            let answer = fairground::bench::process::ask(address, "POST", &draws, &headers, body).await;
+            let answer = answer.expect("an answer");
+            (answer.status.as_u16(), answer.headers.contains_key("idempotent-replayed"), answer.body)
+        });
+    }
+    let answers = crowd.join_all().await;
+    assert!(
+        answers.iter().all(|(status, _, body)| *status == 201 && *body == answers[0].2),
+        "two bodies for one key"
+    );
+    assert_eq!(answers.iter().filter(|(_, replayed, _)| !replayed).count(), 1, "two draws for one key");
+
     let id = first.json().expect("json")["draw"].as_str().expect("an id").to_owned();
     let full = ask("GET", &format!("/api/v1/draws/{id}"), "the service's key", &[], String::new()).await;
     let full = full.json().expect("json");

@@ -77,6 +77,15 @@ async fn both_verifiers_accept_the_truth_and_nothing_else() {
     both_reject("an altered integer", &altered(first, "\"integer\":", "\"integer\":1"));
     both_reject("an altered time", &altered(first, "\"at_ms\":17", "\"at_ms\":16"));
 
+    both_reject("another draw's id", &altered(first, "\"draw\":\"drw_", "\"draw\":\"drw_1"));
+    let bucket = &lines[first][lines[first].find("drw_").expect("an id")..][..7];
+    both_reject("another bucket", &altered(first, bucket, "drw_00z"));
+    let mut no_epochs: serde_json::Value = serde_json::from_str(&lines[0]).expect("header");
+    no_epochs["epochs"] = serde_json::json!([]);
+    both_reject("no epochs", &[no_epochs.to_string()]);
+    let huge = u64::MAX.to_string();
+    both_reject("a huge number", &altered(first, "\"number\":", &format!("\"number\":{huge},\"x\":")));
+
     let mut dropped = lines.clone();
     dropped.remove(first);
     both_reject("a dropped draw", &dropped);

@@ -202,6 +202,16 @@ impl Catalog {
     }
 }
 
+/// Whether there is no raffle at all.
+pub async fn is_empty(records: &dyn Records) -> Result<bool, records::error::Error> {
+    read(records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            Ok(tx.fetch("SELECT number FROM raffle WHERE shard=0 LIMIT 1", &[]).await?.is_empty())
+        })
+    })
+    .await
+}
+
 /// The canonical text of a version's rules.
 pub async fn rules_text(
     tx: &mut dyn Tx,

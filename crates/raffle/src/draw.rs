@@ -129,7 +129,9 @@ impl Draws {
     /// Closes a full epoch and opens the next under the same version, unless somebody has.
     async fn turn(&self, raffle: u32, full: u32) -> Result<(), Error> {
         let raffle = self.catalog.raffle_numbered(raffle).await?;
-        self.next_epoch(&raffle, Some(full), None).await.map(|_| ())
+        let (next, _) = self.next_epoch(&raffle, Some(full), None).await?;
+        // Into memory, so that what waits is not deferred once more.
+        self.catalog.epoch(&raffle, next).await.map(|_| ())
     }
 
     /// Closes the gate's epoch (where `only` is given: if it is that one) and opens the next under the same version, once

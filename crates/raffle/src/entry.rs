@@ -58,6 +58,7 @@ impl Draw {
         hash_fields(&[
             b"draw",
             &self.id.seq.to_be_bytes(),
+            self.id.to_string().as_bytes(),
             &u64::from(self.epoch).to_be_bytes(),
             &self.pseudonym,
             &self.number.to_be_bytes(),

@@ -95,20 +95,21 @@ pub fn odds(document: &Document) -> Odds {
     });
     let highest = u64::from(highest.max().unwrap_or(0));
     let plan = plan_for_odds(document);
+    let candidates: Vec<Option<usize>> =
+        base.iter().map(|(id, _)| plan.as_ref()?.prizes.iter().position(|known| **known == **id)).collect();
     let mut unlock = BTreeMap::new();
     for completed in 0..=highest {
         let standing =
             Standing { pseudonym: [0; 16], completed, completed_today: completed, points_spent: None };
-        let mut after: BTreeMap<String, u64> = BTreeMap::new();
-        for (id, weight) in &base {
+        let mut after: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((_, weight), candidate) in base.iter().zip(&candidates) {
             let won = plan.as_ref().and_then(|plan| {
-                let candidate = plan.prizes.iter().position(|known| **known == **id)?;
-                let prize = plan.walk(candidate, &standing, &mut Plentiful, &mut Vec::new())?;
+                let prize = plan.walk((*candidate)?, &standing, &mut Plentiful, &mut Vec::new())?;
                 plan.prizes.get(prize)
             });
-            *after.entry(won.map_or(NO_WIN, |prize| &**prize).to_owned()).or_default() += weight;
+            *after.entry(won.map_or(NO_WIN, |prize| prize)).or_default() += weight;
         }
-        let after: Vec<_> = after.into_iter().collect();
+        let after: Vec<_> = after.into_iter().map(|(id, weight)| (id.to_owned(), weight)).collect();
         unlock.insert(completed.to_string(), as_pool(&after));
     }
     Odds { pools, unlock }

@@ -9,7 +9,7 @@ use records::batch::{self, Batcher, Limits};
 use records::gate::{Gate, Segment};
 use records::machine;
 use records::outbox;
-use records::port::{Records, Value, read};
+use records::port::{Records, Value, read, write};
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::document::Document;
@@ -320,6 +320,11 @@ impl Raffles {
         let commitment = self.epoch_rows(&raffle, Some(draw.epoch)).await?.into_iter().next();
         let commitment = commitment.ok_or_else(|| Error::BrokenVersion("its epoch is gone".to_owned()))?;
         Ok(Found { draw: Arc::new(draw), raffle, epoch, participant, commitment })
+    }
+
+    /// Whether a transaction that may write can be begun and ended.
+    pub async fn check_writer(&self) -> Result<(), Error> {
+        write(&*self.records, Shard::HOME, |_| Box::pin(async { Ok::<_, Error>(()) })).await
     }
 
     /// Unsent effects: fresh, waiting, dead.

@@ -168,7 +168,7 @@ impl Replay {
 
     /// Every entry stands where its number says. Times are what the operator's clock said, which may be set.
     fn place(&mut self, id: &str, seq: u64) {
-        if seq != self.seq + 1 {
+        if Some(seq) != self.seq.checked_add(1) {
             let told =
                 format!("entry {seq} follows entry {}: one is missing, doubled or out of order", self.seq);
             self.fail(id, told);
@@ -201,7 +201,10 @@ impl Replay {
         match kind {
             "opened" => self.opened(&id, line),
             "closed" => self.closed(&id, line),
-            "moved" => *self.shelves.free.entry(line.prize.clone()).or_default() += line.units,
+            "moved" => {
+                let free = self.shelves.free.entry(line.prize.clone()).or_default();
+                *free = free.saturating_add(line.units);
+            }
             _ if line.prize.is_empty() => self.frozen = kind == "frozen",
             _ => {
                 self.shelves.frozen.insert(line.prize.clone(), kind == "frozen");
@@ -270,8 +273,9 @@ impl Replay {
         };
         let digest = draw.digest();
         let chain = link(&known.chain, &digest);
-        let expected = known.number + 1;
-        *known = Known { number: line.number, day: line.day, today: completed_today + 1, chain };
+        let expected = known.number.saturating_add(1);
+        *known =
+            Known { number: line.number, day: line.day, today: completed_today.saturating_add(1), chain };
         self.log = link(&self.log, &digest);
         if draw_id.seq != line.seq {
             self.fail(&line.draw, "its id names another entry");
@@ -322,7 +326,10 @@ impl Replay {
     }
 
     fn end(&mut self) {
-        let last = self.epochs.values().map(|(epoch, _, _)| epoch.last).max().unwrap_or(0);
+        let Some(last) = self.epochs.values().map(|(epoch, _, _)| epoch.last).max() else {
+            self.fail("header", "it shows no epoch that could be verified");
+            return;
+        };
         if self.seq != last || self.open.is_some() {
             self.fail("log", format!("it ends with entry {}, the last epoch with entry {last}", self.seq));
         }

@@ -62,7 +62,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch: 512, queue: 16_384, tries: 8 }
+        Self { batch: 512, queue: 16_384, tries: 64 }
     }
 }
 

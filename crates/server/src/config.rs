@@ -150,6 +150,9 @@ pub enum ConfigError {
 
 const PREFIX: &str = "FAIRGROUND_";
 
+/// Variables after the prefix that are no keys: of the log, and of our trials.
+const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TRIALS_FULL", "WRITE_SNAPSHOTS"];
+
 impl Config {
     /// Reads a file, where one is given, and the environment over it.
     pub fn load(
@@ -173,7 +176,13 @@ impl Config {
         let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
         for (name, value) in environment {
             let Some(path) = name.strip_prefix(PREFIX) else { continue };
-            let Some((section, key)) = path.split_once("__") else { continue };
+            let Some((section, key)) = path.split_once("__") else {
+                if OTHER_VARIABLES.contains(&path) {
+                    continue;
+                }
+                let told = format!("{name} is not known; a key is set as {PREFIX}<SECTION>__<KEY>");
+                return Err(ConfigError::Wrong(told));
+            };
             let section = table
                 .entry(section.to_ascii_lowercase())
                 .or_insert_with(|| toml::Value::Table(toml::Table::new()))
@@ -184,6 +193,16 @@ impl Config {
         // Through text, so that a complaint names the line and the key as the operator knows them.
         let merged = toml::to_string(&table).map_err(|error| ConfigError::Wrong(error.to_string()))?;
         let config: Self = toml::from_str(&merged).map_err(wrong)?;
+        for (name, value, most) in [
+            ("server.connections_max", config.server.connections_max, 1_000_000),
+            ("server.body_bytes_max", config.server.body_bytes_max, 1_048_576),
+            ("batch.draws_max", config.batch.draws_max, 4_096),
+            ("batch.queue_max", config.batch.queue_max, 1_000_000),
+        ] {
+            if value.get() > most {
+                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
+            }
+        }
         for key in &config.auth.keys {
             if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
                 let told = format!("auth.keys: the sha256 of `{}` is not 64 hexadecimal digits", key.name);
@@ -240,6 +259,8 @@ mod tests {
         check("[batch]\ndraws_max = 0", &[], "nonzero");
         check("[batch", &[], "the configuration is wrong");
         check("", &[("FAIRGROUND_SERVER__PORT", "1")], "port");
+        check("", &[("FAIRGROUND_SERVER_LISTEN", "x")], "FAIRGROUND_SERVER_LISTEN is not known");
+        check("[server]\nconnections_max = 9223372036854775807", &[], "the most is 1000000");
         check(
             "[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"12\"",
             &[],

@@ -8,7 +8,7 @@ use campaign::award::{Awards, DRAW_MADE};
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
-use embedded::sqlite::{Caches, SqliteRecords, database_path};
+use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::Shard;
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
@@ -86,15 +86,16 @@ fn seed_key_file(config: &Config) -> PathBuf {
 impl House {
     /// Opens the store, brings its tables up to date, and starts what runs beside the listener.
     pub async fn open(config: &Config, ports: Ports) -> Result<Self, WiringError> {
-        let is_new = !database_path(&config.store.data).exists();
         let caches = Caches {
             writer_kib: config.store.writer_cache_mib.get().saturating_mul(1024),
             ..Caches::default()
         };
         let store = Arc::new(SqliteRecords::open(&config.store.data, caches)?);
-        let seed_key = secrets::read_or_make(&seed_key_file(config), is_new, &*ports.entropy)?;
         let records: Arc<dyn Records> = Arc::clone(&store) as Arc<dyn Records>;
         migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
+        // A key may be made for as long as nothing was sealed with another.
+        let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
+        let seed_key = secrets::read_or_make(&seed_key_file(config), nothing_sealed, &*ports.entropy)?;
 
         let limits = Limits {
             batch: config.batch.draws_max.get(),

@@ -187,7 +187,7 @@ impl Plan {
         let Some(tiers) = &self.rules.tiers else { return 0 };
         let metric = match tiers.metric {
             // The draw being made counts.
-            Metric::DrawsMade => Some(standing.completed + 1),
+            Metric::DrawsMade => Some(standing.completed.saturating_add(1)),
             Metric::PointsSpent => standing.points_spent,
         };
         let Some(metric) = metric else { return 0 };

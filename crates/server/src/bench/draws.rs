@@ -59,8 +59,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    if !(args.seconds.is_finite() && args.seconds > 0.0) {
-        return Err("--seconds must be above 0".to_owned());
+    if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
+        return Err("--seconds must be above 0 and at most 3600".to_owned());
     }
     let folder = tempfile::tempdir().map_err(|error| format!("cannot make a temporary folder: {error}"))?;
     runtime()?.block_on(measure(args, folder.path()))
@@ -76,13 +76,19 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
     }
     let server = Server::start(&program, &data, &log, &environment)?;
     server.publish(RAFFLE, DOCUMENT).await?;
-    let load = |target, prefix: String, seconds, rate| {
+    let mut asked = 0;
+    let mut load = |target, prefix: String, seconds, rate| {
         let mut load = server.load(RAFFLE, target, &prefix, seconds);
+        load.first = asked;
         load.rate = rate;
         if target == Target::Draws {
             load.acks = Some(acks.clone());
         }
-        Load::start(&program, &load)?.finish()
+        let report = Load::start(&program, &load)?.finish()?;
+        if target == Target::Draws {
+            asked += report.answered;
+        }
+        Ok::<_, String>(report)
     };
 
     load(Target::Noop, "warm-noop".to_owned(), 1.0, None)?;
@@ -146,7 +152,7 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
 /// A load in which something was refused or broke measures nothing.
 fn clean(report: &LoadReport) -> Result<(), String> {
     match (report.refused, report.unanswered) {
-        (0, 0) => Ok(()),
+        (0, 0) if report.answered > 0 => Ok(()),
         (refused, unanswered) => {
             let first = report.first_error.as_deref().unwrap_or("none was told");
             Err(format!(

@@ -54,6 +54,9 @@ pub struct Args {
     /// Distinct participants.
     #[arg(long)]
     pub participants: u64,
+    /// How many requests came before, so that the participants go on where they ended.
+    #[arg(long, default_value_t = 0)]
+    pub first: u64,
     /// Begins every Idempotency-Key.
     #[arg(long)]
     pub prefix: String,
@@ -185,10 +188,7 @@ async fn worker(shared: &Shared, start: Instant, connection: Option<SendRequest<
     let mut seen = Seen::default();
     let args = &shared.args;
     let length = Duration::from_secs_f64(args.seconds);
-    let Some(mut sender) = connection else {
-        seen.unanswered += 1;
-        return seen;
-    };
+    let Some(mut sender) = connection else { return seen };
     loop {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let due = match args.rate {
@@ -202,9 +202,13 @@ async fn worker(shared: &Shared, start: Instant, connection: Option<SendRequest<
         if due.duration_since(start) >= length || shared.over.load(Ordering::Relaxed) {
             return seen;
         }
-        // A stride that shares no factor with the number of participants visits each of them.
-        let participant = number.wrapping_mul(7_919) % args.participants.max(1);
+        let participant = participant_of(args.first + number, args.participants);
         let Some(request) = request(args, number, participant) else { return seen };
+        if sender.ready().await.is_err() {
+            // Nothing was sent, so nobody waits for an answer.
+            shared.over.store(true, Ordering::Relaxed);
+            return seen;
+        }
         match ask(&mut sender, request).await {
             Ok((status, body)) if status.is_success() => {
                 let waited = now().duration_since(due);
@@ -226,6 +230,11 @@ async fn worker(shared: &Shared, start: Instant, connection: Option<SendRequest<
     }
 }
 
+/// The participant of a load's request: a stride that shares no factor with their number visits each of them.
+pub fn participant_of(number: u64, participants: u64) -> u64 {
+    number.wrapping_mul(7_919) % participants.max(1)
+}
+
 fn request(args: &Args, number: u64, participant: u64) -> Option<Request<Full<Bytes>>> {
     let path = match args.target {
         Target::Draws => format!("/api/v1/raffles/{}/draws", args.raffle),
@@ -244,7 +253,6 @@ async fn ask(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), hyper::Error> {
-    sender.ready().await?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

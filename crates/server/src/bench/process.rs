@@ -51,8 +51,10 @@ impl Server {
             let told = std::fs::read_to_string(log).unwrap_or_default();
             return Err(format!("the server did not start: {}", told.trim()));
         };
+        let mut server = Self { child, address, key: String::new() };
         let key = std::fs::read_to_string(data.join("admin.key")).map_err(|error| error.to_string())?;
-        Ok(Self { child, address, key: key.trim().to_owned() })
+        server.key = key.trim().to_owned();
+        Ok(server)
     }
 
     /// Its process id.
@@ -122,6 +124,7 @@ impl Server {
             seconds,
             connections: 512,
             participants: 100_000,
+            first: 0,
             prefix: prefix.to_owned(),
             rate: None,
             acks: None,
@@ -194,7 +197,7 @@ pub async fn ask(
 }
 
 /// A load in a process of its own. It ends by itself, with its time or with its server.
-pub struct Load(Child);
+pub struct Load(Option<Child>);
 
 impl Load {
     /// Starts `program bench load`.
@@ -211,6 +214,7 @@ impl Load {
         add("seconds", args.seconds.to_string());
         add("connections", args.connections.to_string());
         add("participants", args.participants.to_string());
+        add("first", args.first.to_string());
         add("prefix", args.prefix.clone());
         if let Some(rate) = args.rate {
             add("rate", rate.to_string());
@@ -219,14 +223,26 @@ impl Load {
             add("acks", acks.display().to_string());
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        child.map(Self).map_err(|error| format!("cannot start {}: {error}", program.display()))
+        child
+            .map(|child| Self(Some(child)))
+            .map_err(|error| format!("cannot start {}: {error}", program.display()))
     }
 
     /// Waits until it ends; answers what it saw.
-    pub fn finish(self) -> Result<Report, String> {
-        let output = self.0.wait_with_output().map_err(|error| error.to_string())?;
+    pub fn finish(mut self) -> Result<Report, String> {
+        let child = self.0.take().ok_or("the load has ended before")?;
+        let output = child.wait_with_output().map_err(|error| error.to_string())?;
         serde_json::from_slice(&output.stdout)
             .map_err(|error| format!("the load said nothing sensible: {error}"))
+    }
+}
+
+/// A load that nobody waited for, because something went wrong, ends here.
+impl Drop for Load {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            child.kill().and_then(|()| child.wait()).map(|_| ()).unwrap_or_default();
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use super::request::{Ids, PageOf, Sent, answer, text};
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/raffles", get(list))
-        .route("/raffles/schema", get(schema))
+        .route("/schemas/raffle", get(schema))
         .route("/raffles/{id}", get(show))
         .route("/raffles/{id}/versions/{version}", get(version))
         .route("/raffles/{id}/odds", get(show_odds))
@@ -312,9 +312,7 @@ async fn freeze(
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let read: FreezeBody = sent.json()?;
-    let request = scoped(&sent, "freeze")?;
-    carry_out(&app, &raffle, Order::Freeze { prize: read.prize }, read.reason, request).await
+    freeze_or_thaw(&app, &raffle, &sent, "freeze", |prize| Order::Freeze { prize }).await
 }
 
 async fn thaw(
@@ -323,9 +321,19 @@ async fn thaw(
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
+    freeze_or_thaw(&app, &raffle, &sent, "thaw", |prize| Order::Thaw { prize }).await
+}
+
+async fn freeze_or_thaw(
+    app: &App,
+    raffle: &str,
+    sent: &Sent,
+    route: &str,
+    order: impl FnOnce(Option<String>) -> Order,
+) -> Result<Response, Problem> {
     let read: FreezeBody = sent.json()?;
-    let request = scoped(&sent, "thaw")?;
-    carry_out(&app, &raffle, Order::Thaw { prize: read.prize }, read.reason, request).await
+    let request = scoped(sent, route)?;
+    carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
 
 /// The evidence of all revealed epochs, streamed as JSON lines.

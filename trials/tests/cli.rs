@@ -1,0 +1,67 @@
+//! What programs read from the command line: stable from the first release.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+
+use std::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
+
+/// Runs the product in the repository's root; answers its output and whether it ended well.
+fn run(arguments: &[&str]) -> (String, bool) {
+    let output = Command::new(PROGRAM).args(arguments).current_dir(trials::root()).output().expect("run");
+    (String::from_utf8(output.stdout).expect("text"), output.status.success())
+}
+
+/// Compares an output with its snapshot. `FAIRGROUND_WRITE_SNAPSHOTS` set writes it anew, for review as a diff.
+fn check_snapshot(name: &str, found: &str) {
+    let path = trials::root().join("trials/snapshots").join(name);
+    if std::env::var_os("FAIRGROUND_WRITE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, found).expect("write");
+    }
+    assert_eq!(found, std::fs::read_to_string(&path).expect("a snapshot"), "{name}");
+}
+
+#[test]
+fn json_of_check_odds_and_verify_is_as_it_was() {
+    let (found, fine) = run(&["check", "--json", "examples/big-market/late-100006.yaml"]);
+    assert!(!fine, "a document with an error ends with 1");
+    check_snapshot("check.json", &found);
+    let (found, fine) = run(&["odds", "--json", "examples/big-market/late-100006.yaml"]);
+    assert!(fine, "odds work in spite of lint errors");
+    check_snapshot("odds.json", &found);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("evidence.jsonl");
+    std::fs::write(&file, "{}\n").expect("write");
+    let (found, fine) = run(&["verify", "--json", &file.display().to_string()]);
+    assert!(!fine);
+    check_snapshot("verify.json", &found);
+    let (found, fine) = run(&["schema"]);
+    assert!(fine);
+    assert_eq!(found, raffle::document::SCHEMA);
+}
+
+#[test]
+fn a_short_bench_measures_audits_and_tells_its_keys() {
+    let (found, fine) = run(&["bench", "draws", "--seconds", "0.2", "--rows", "2000", "--json"]);
+    assert!(fine, "{found}");
+    let report: serde_json::Value = serde_json::from_str(&found).expect("one JSON object");
+    let report = report.as_object().expect("an object");
+    let keys = [
+        "acknowledged",
+        "cpu_us_per_draw",
+        "draws_per_s",
+        "duplicated",
+        "lost",
+        "memory_mib",
+        "noop_per_s",
+        "oversold",
+        "p50_ms",
+        "p999_ms",
+        "p99_ms",
+        "ratio",
+    ];
+    let mut found: Vec<_> = report.keys().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, keys);
+    assert!(report["acknowledged"].as_u64() > Some(0));
+    assert!(["lost", "duplicated", "oversold"].iter().all(|key| report[*key] == 0));
+}
