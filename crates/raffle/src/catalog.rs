@@ -172,11 +172,8 @@ impl Catalog {
         Ok(plan)
     }
 
-    /// An epoch, from the records where it is not remembered.
-    pub async fn epoch(&self, raffle: &Raffle, epoch: u32) -> Result<Arc<LiveEpoch>, Error> {
-        if let Some(live) = self.known_epoch(raffle.number, epoch) {
-            return Ok(live);
-        }
+    /// The version that an epoch decides by, and its seed, opened. Never remembered as it is.
+    pub async fn version_and_seed(&self, raffle: &Raffle, epoch: u32) -> Result<(u32, [u8; 32]), Error> {
         let (tenant, number) = (raffle.tenant.number, raffle.number);
         let (version, sealed) = read(&*self.records, Shard::HOME, move |tx| {
             Box::pin(async move {
@@ -190,6 +187,16 @@ impl Catalog {
         .await?;
         let name = epoch_name(raffle.tenant.name, &raffle.id, epoch);
         let seed = self.sealer.open(&sealed, &seed_secret(&name))?;
+        Ok((version, seed))
+    }
+
+    /// An epoch, from the records where it is not remembered.
+    pub async fn epoch(&self, raffle: &Raffle, epoch: u32) -> Result<Arc<LiveEpoch>, Error> {
+        if let Some(live) = self.known_epoch(raffle.number, epoch) {
+            return Ok(live);
+        }
+        let (version, seed) = self.version_and_seed(raffle, epoch).await?;
+        let name = epoch_name(raffle.tenant.name, &raffle.id, epoch);
         let plan = self.plan(raffle, version).await?;
         let live = Arc::new(LiveEpoch { number: epoch, plan, chance: Chance::new(&seed, name) });
         remember(&self.epochs, (raffle.number, epoch), Arc::clone(&live));

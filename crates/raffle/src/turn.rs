@@ -154,7 +154,7 @@ impl Reveals {
         let broken = |error: serde_json::Error| Error::BrokenVersion(error.to_string());
         let told: GateClosed = serde_json::from_slice(&message.body).map_err(broken)?;
         let raffle = self.catalog.raffle_numbered(told.raffle).await?;
-        let seed = self.seed_of(&raffle, told.epoch).await?;
+        let (_, seed) = self.catalog.version_and_seed(&raffle, told.epoch).await?;
         let event = epoch::Event::GateClosed { closing: told.closing, seed: hex(&seed) };
         let (effect, now_ms) = (message.effect.clone(), self.clock.now_ms());
         write(&*self.records, Shard::HOME, move |tx| {
@@ -173,23 +173,6 @@ impl Reveals {
             })
         })
         .await
-    }
-
-    async fn seed_of(&self, raffle: &Raffle, epoch: u32) -> Result<[u8; 32], Error> {
-        let (tenant, number) = (raffle.tenant.number, raffle.number);
-        let sealed = records::port::read(&*self.records, Shard::HOME, move |tx| {
-            Box::pin(async move {
-                let sql = "SELECT seed FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=? AND epoch=?";
-                let key = [Value::Int(tenant.into()), Value::Int(number.into()), Value::Int(epoch.into())];
-                let rows = tx.fetch(sql, &key).await?;
-                let row =
-                    rows.first().ok_or_else(|| Error::BrokenVersion(format!("there is no epoch {epoch}")))?;
-                Ok::<_, Error>(row.bytes(0)?.to_vec())
-            })
-        })
-        .await?;
-        let name = epoch_name(raffle.tenant.name, &raffle.id, epoch);
-        self.catalog.sealer().open(&sealed, &seed_secret(&name))
     }
 }
 

@@ -8,7 +8,8 @@ use crate::serve::{Ready, ServeError, run};
 
 /// The demo's raffle.
 pub const RAFFLE: &str = "late-100006-repaired";
-const DOCUMENT: &str = include_str!("../../../examples/big-market/late-100006-repaired.yaml");
+/// Its document.
+pub const DOCUMENT: &str = include_str!("../../../examples/big-market/late-100006-repaired.yaml");
 
 /// Why the demo does not start.
 #[derive(Debug, thiserror::Error)]

@@ -13,11 +13,9 @@ use super::audit::audit;
 use super::load::{Report as LoadReport, Target};
 use super::process::{Load, Server, this_program};
 use crate::config::Config;
-use crate::demo::RAFFLE;
+use crate::demo::{DOCUMENT, RAFFLE};
 use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::wiring::{House, Ports};
-
-const DOCUMENT: &str = include_str!("../../../../examples/big-market/late-100006-repaired.yaml");
 
 /// Interleaved rounds of no-op and draws.
 const ROUNDS: usize = 5;
