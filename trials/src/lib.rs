@@ -144,6 +144,16 @@ impl Trial {
         }
     }
 
+    /// Waits until every effect has left.
+    pub async fn settle(&self) {
+        let empty = async {
+            while self.house.raffles.backlog().await.expect("a backlog").0 > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), empty).await.expect("effects left");
+    }
+
     /// The evidence of all revealed epochs, as lines.
     pub async fn evidence(&self, raffle: &str) -> Vec<String> {
         let mut pages = self.house.raffles.evidence(raffle).await.expect("evidence");

@@ -132,6 +132,14 @@ fn each_thing_wrong_is_told_where_it_is() {
             "document.value /rule_trees/lock-3/nodes/lock/kind",
         ),
         ("raffle: late-100006-repaired", "raffle: \"a b\"", "document.value /raffle"),
+        ("denominator: 10000", "denominator: 10000\ntickets: {total: 4}", ""),
+        ("denominator: 10000", "denominator: 10000\ntickets: {total: 3}", "prize.unreachable /prizes/4"),
+        ("denominator: 10000", "denominator: 10000\ntickets: {per_day: 3}", "prize.unreachable /prizes/4"),
+        (
+            "weight: 300, stock: 100, rule_tree: lock-3",
+            "weight: 300, stock: unlimited, rule_tree: lock-3",
+            "",
+        ),
     ] {
         assert!(good.contains(from), "{from}");
         let (_, findings) = lint::check(&good.replacen(from, to, 1), NOON_MS);

@@ -265,6 +265,11 @@ async fn versions_follow_each_other_and_stock_stays() {
     let trial = trial.reopen().await;
     let drawn = trial.draw("small", "ada", "k2").await.expect("rules are re-assembled from the records");
     assert_eq!(drawn.draw.epoch, 2);
+
+    trial.publish(&document("").replace("stock: 7", "stock: unlimited"), "p4").await.expect("publish");
+    let order = Order::Restock { prize: "mug".to_owned(), units: 5 };
+    let refused = trial.order("small", order, "r").await;
+    assert_eq!(refused, Err(Error::NoSuchPrize("mug".to_owned())), "units that nobody could win");
     trial.house.close().await;
 }
 
@@ -309,9 +314,7 @@ async fn an_award_is_opened_for_every_win_and_handed_over_once() {
     for number in 0..20 {
         wins.push(trial.draw("small", "ada", &format!("k{number}")).await.expect("a draw").draw);
     }
-    while trial.house.raffles.backlog().await.expect("backlog").0 > 0 {
-        tokio::task::yield_now().await;
-    }
+    trial.settle().await;
     for draw in &wins {
         let award = trial.house.awards.get(draw.id).await;
         assert_eq!(award.is_ok(), draw.prize.is_some());

@@ -232,6 +232,13 @@ pub async fn rules_text(
     rows.first().map(|row| Ok(row.text(0)?.to_owned())).transpose()
 }
 
+/// A version's rules.
+pub async fn rules(tx: &mut dyn Tx, raffle: &Raffle, version: u32) -> Result<Rules, Error> {
+    let text = rules_text(tx, raffle.tenant.number, raffle.number, version).await?;
+    let text = text.ok_or(Error::NoSuchVersion(version))?;
+    serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))
+}
+
 /// What the sealed key of a raffle's pseudonyms is about.
 pub fn pseudonym_secret(tenant: Tenant, raffle: &str) -> String {
     format!("the pseudonyms of {}/{raffle}", tenant.name)

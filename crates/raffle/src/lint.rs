@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use campaign::window::Zone;
 
-use crate::document::{self, Document, EdgeOutcome, Node, SumPolicy, Tree};
+use crate::document::{self, Document, EdgeOutcome, Node, Per, Prize, SumPolicy, Tree};
 use crate::finding::{Finding, Severity, step};
 
 /// Reads and lints a document. Answers it, where its shape is right, and all findings.
@@ -241,6 +241,50 @@ fn cycle(tree: &Tree) -> Option<&str> {
     if left == 0 { None } else { incoming.keys().next().copied() }
 }
 
+/// Whether an unlock may ever be open: a participant whose tickets are used completes no more draws.
+fn can_open(document: &Document, after: u32, per: Per) -> bool {
+    let total = document.tickets.total;
+    let most = match per {
+        Per::Campaign => total,
+        Per::Day => document.tickets.per_day.into_iter().chain(total).min(),
+    };
+    most.is_none_or(|most| after < most)
+}
+
+/// What a draw whose candidate is this prize may come to: the prize itself, and fallbacks.
+fn ways<'d>(document: &'d Document, prize: &Prize, tree: &'d Tree) -> (bool, BTreeSet<&'d str>) {
+    let (mut gives, mut fallbacks) = (false, BTreeSet::new());
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut open: Vec<&str> = vec![&tree.start];
+    while let Some(name) = open.pop() {
+        let Some(node) = tree.nodes.get(name).filter(|_| seen.insert(name)) else { continue };
+        let said: Vec<EdgeOutcome> = match node {
+            Node::Unlock { after, per } => [
+                can_open(document, *after, *per).then_some(EdgeOutcome::Open),
+                (*after > 0).then_some(EdgeOutcome::Locked),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            Node::Stock {} => {
+                gives = true;
+                prize.stock.units().map(|_| EdgeOutcome::Empty).into_iter().collect()
+            }
+            Node::Fallback { prize } => {
+                fallbacks.insert(prize.as_str());
+                vec![]
+            }
+        };
+        for on in said {
+            let edge = tree.edges.iter().find(|edge| edge.from == name && edge.on == on);
+            // An unlock that opens to nowhere gives the prize.
+            gives |= edge.is_none() && on == EdgeOutcome::Open;
+            open.extend(edge.map(|edge| edge.to.as_str()));
+        }
+    }
+    (gives, fallbacks)
+}
+
 /// Prizes that no draw can win: chance, a tier or the deny list must pick it and its tree must give it, or a tree that
 /// can be walked must fall back on it.
 fn reach(document: &Document, found: &mut Vec<Finding>) {
@@ -257,19 +301,8 @@ fn reach(document: &Document, found: &mut Vec<Finding>) {
             won.insert(&prize.id);
             continue;
         };
-        let mut gives = false;
-        for node in reached(tree) {
-            match tree.nodes.get(node) {
-                Some(Node::Stock {}) => gives = true,
-                Some(Node::Unlock { .. }) => {
-                    gives |= !tree.edges.iter().any(|edge| edge.from == node && edge.on == EdgeOutcome::Open);
-                }
-                Some(Node::Fallback { prize }) => {
-                    won.insert(prize);
-                }
-                None => {}
-            }
-        }
+        let (gives, fallbacks) = ways(document, prize, tree);
+        won.extend(fallbacks);
         if gives {
             won.insert(&prize.id);
         } else {
@@ -282,11 +315,11 @@ fn reach(document: &Document, found: &mut Vec<Finding>) {
         }
         let told = match stuck.get(prize.id.as_str()) {
             Some(tree) => format!(
-                "the prize `{}` can never be won: its tree `{tree}` comes to no stock node, and to no open end",
+                "the prize `{}` can never be won: no draw comes to a stock node or an open end of its tree `{tree}`",
                 prize.id
             ),
             None => format!(
-                "the prize `{}` can never be won: its weight is 0 and neither a fallback nor the deny list gives it",
+                "the prize `{}` can never be won: its weight is 0, and no draw comes to a fallback that gives it",
                 prize.id
             ),
         };
@@ -334,5 +367,22 @@ fn lists(document: &Document, found: &mut Vec<Finding>) {
             let told = "the weights of this tier's prizes are all zero: chance can pick nothing";
             found.push(Finding::error("tier.nothing_to_win", step(&at, "prizes"), told));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_only_an_impossible_outcome_leads_to_cannot_be_won() {
+        let check = |stock: &str, expected: &[&str]| {
+            let text = format!(
+                "raffle: r\ntitle: R\ndenominator: 1\nprizes:\n  - {{id: a, title: A, weight: 1, stock: {stock}, rule_tree: t}}\n  - {{id: b, title: B, weight: 0, stock: unlimited}}\nrule_trees: {{t: {{start: s, nodes: {{s: {{kind: stock}}, f: {{kind: fallback, prize: b}}}}, edges: [{{from: s, on: empty, to: f}}]}}}}\n"
+            );
+            let (_, findings) = super::check(&text, 0);
+            let told: Vec<_> = findings.iter().map(|finding| finding.pointer.as_str()).collect();
+            assert_eq!(told, expected, "{findings:?}");
+        };
+        check("5", &[]);
+        check("unlimited", &["/prizes/1"]);
     }
 }

@@ -127,17 +127,19 @@ fn plan_for_odds(document: &Document) -> Option<Plan> {
         prize.rule_tree = prize.rule_tree.take().filter(|name| trees.contains(name));
     }
     for tree in document.rule_trees.values_mut() {
-        tree.nodes.retain(|_, node| match node {
-            Node::Fallback { prize } => known.contains(prize),
-            Node::Unlock { .. } | Node::Stock {} => true,
-        });
-        let nodes = &tree.nodes;
-        tree.edges.retain(|edge| nodes.contains_key(&edge.from) && nodes.contains_key(&edge.to));
-        if !tree.nodes.contains_key(&tree.start) {
-            // Nothing stands where the tree begins: whoever walks it wins nothing.
-            tree.nodes
-                .insert(tree.start.clone(), Node::Unlock { after: u32::MAX, per: crate::document::Per::Day });
+        // Nothing stands where a name leads to no node, or a node to no prize: whoever comes there wins nothing.
+        let nothing = || Node::Unlock { after: u32::MAX, per: crate::document::Per::Day };
+        for node in tree.nodes.values_mut() {
+            if matches!(node, Node::Fallback { prize } if !known.contains(prize)) {
+                *node = nothing();
+            }
         }
+        for edge in &tree.edges {
+            tree.nodes.entry(edge.to.clone()).or_insert_with(nothing);
+        }
+        tree.nodes.entry(tree.start.clone()).or_insert_with(nothing);
+        let nodes = &tree.nodes;
+        tree.edges.retain(|edge| nodes.contains_key(&edge.from));
     }
     let publication = Publication { tenant: "", version: 0, pseudonym: &|_| String::new() };
     Plan::of(Rules::of(&document, &publication)).ok()
@@ -155,5 +157,15 @@ mod tests {
         check(10_000, 10_000, "1");
         check(1, 1_000_000_000, "1/1000000000");
         check(0, 5, "0");
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_wins_nothing() {
+        let text = "raffle: r\ntitle: R\ndenominator: 2\nprizes:\n  - {id: a, title: A, weight: 1, stock: 1, rule_tree: t}\n  - {id: b, title: B, weight: 1, stock: 1}\nrule_trees: {t: {start: lock, nodes: {lock: {kind: unlock, after: 1, per: day}}, edges: [{from: lock, on: open, to: nowhere}, {from: lock, on: locked, to: nowhere}]}}\n";
+        let document = crate::document::read(text).expect("a document");
+        for pool in odds(&document).unlock.values() {
+            let told: Vec<_> = pool.iter().map(|(prize, odds)| format!("{prize} {odds}")).collect();
+            assert_eq!(told, ["- 1/2", "b 1/2"]);
+        }
     }
 }

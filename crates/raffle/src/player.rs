@@ -1,7 +1,7 @@
 //! One participant in one raffle: counters, chain head, and the keys of their draws.
 //!
 //! An Idempotency-Key is found through the participant's row, which a draw reads and writes anyway: the latest keys stand
-//! in the row itself, older ones in pages beside it. So a draw has no index of its own on a random key.
+//! in the row itself, older ones beside it, one row each. So a draw has no index of its own on a random key.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,14 @@ use records::statement::{ByKeys, Insert};
 /// A participant's pseudonym, after their bucket.
 pub type PlayerKey = (u16, [u8; 16]);
 
-/// Keys in the row, and on one page.
-const PAGE: usize = 32;
+/// Keys in the row.
+const RECENT: usize = 16;
+
+/// Bytes of a key in the row: six of its fingerprint, six of the gate sequence of its draw.
+const KEY_BYTES: usize = 12;
+
+/// The part of a fingerprint that is kept.
+const FINGERPRINT: u64 = (1 << 48) - 1;
 
 /// A key's fingerprint and the gate sequence of its draw.
 type KeyAt = (u64, u64);
@@ -33,8 +39,10 @@ pub struct Player {
     /// The chain head after the last draw.
     pub chain: [u8; 32],
     recent: Vec<KeyAt>,
+    /// Of the keys beside the row: those that this batch asks for, and those that it has moved there.
     older: Vec<KeyAt>,
-    filled: Vec<(u64, Vec<u8>)>,
+    /// How many of those at the end are not written yet.
+    moved: usize,
 }
 
 impl Player {
@@ -48,7 +56,7 @@ impl Player {
             chain: [0; 32],
             recent: Vec::new(),
             older: Vec::new(),
-            filled: Vec::new(),
+            moved: 0,
         }
     }
 
@@ -60,21 +68,20 @@ impl Player {
     /// Gate sequences of draws whose key may be the one of this fingerprint.
     pub fn seqs_of(&self, fingerprint: u64) -> impl Iterator<Item = u64> {
         let all = self.recent.iter().chain(&self.older);
-        all.filter(move |(known, _)| *known == fingerprint).map(|(_, seq)| *seq)
+        all.filter(move |(known, _)| *known == fingerprint & FINGERPRINT).map(|(_, seq)| *seq)
     }
 
     /// Notes a completed draw.
     pub fn complete(&mut self, day: i32, fingerprint: u64, seq: u64, chain: [u8; 32]) {
-        if self.recent.len() == PAGE {
-            let page = self.number / PAGE as u64 - 1;
-            self.filled.push((page, encode(&self.recent)));
+        if self.recent.len() == RECENT {
+            self.moved += self.recent.len();
             self.older.append(&mut self.recent);
         }
         self.today = self.completed_on(day) + 1;
         self.day = day;
         self.number += 1;
         self.chain = chain;
-        self.recent.push((fingerprint, seq));
+        self.recent.push((fingerprint & FINGERPRINT, seq));
     }
 
     fn from_row(row: &Row) -> Result<(PlayerKey, Self), Error> {
@@ -87,28 +94,24 @@ impl Player {
             chain: row.array(6)?,
             recent: decode(row.bytes(7)?),
             older: Vec::new(),
-            filled: Vec::new(),
+            moved: 0,
         };
         Ok(((bucket, row.array(1)?), player))
     }
 }
 
 fn encode(keys: &[KeyAt]) -> Vec<u8> {
-    keys.iter()
-        .flat_map(|(fingerprint, seq)| [fingerprint.to_be_bytes(), seq.to_be_bytes()].concat())
-        .collect()
+    let mut bytes = Vec::with_capacity(keys.len() * KEY_BYTES);
+    for (fingerprint, seq) in keys {
+        bytes.extend(&fingerprint.to_be_bytes()[2..]);
+        bytes.extend(&seq.to_be_bytes()[2..]);
+    }
+    bytes
 }
 
 fn decode(bytes: &[u8]) -> Vec<KeyAt> {
-    let (pairs, _) = bytes.as_chunks::<16>();
-    pairs
-        .iter()
-        .map(|pair| {
-            let (fingerprint, seq) = pair.split_at(8);
-            let number = |half: &[u8]| half.try_into().map(u64::from_be_bytes).unwrap_or_default();
-            (number(fingerprint), number(seq))
-        })
-        .collect()
+    let six = |part: &[u8]| part.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    bytes.chunks_exact(KEY_BYTES).map(|key| (six(&key[..6]), six(&key[6..]))).collect()
 }
 
 static LOAD: ByKeys = ByKeys::new(
@@ -116,9 +119,9 @@ static LOAD: ByKeys = ByKeys::new(
     &["bucket", "pseudonym"],
     "",
 );
-static LOAD_PAGES: ByKeys = ByKeys::new(
-    "SELECT bucket,pseudonym,page_keys FROM player_keys WHERE tenant=? AND raffle=?",
-    &["bucket", "pseudonym"],
+static LOAD_OLDER: ByKeys = ByKeys::new(
+    "SELECT bucket,pseudonym,fingerprint,seq FROM player_key WHERE tenant=? AND raffle=?",
+    &["bucket", "pseudonym", "fingerprint"],
     "",
 );
 static SAVE: Insert = Insert::or_replace(
@@ -137,31 +140,46 @@ static SAVE: Insert = Insert::or_replace(
     ],
     4,
 );
-static SAVE_PAGES: Insert =
-    Insert::new("player_keys", &["bucket", "tenant", "raffle", "pseudonym", "page", "page_keys"]);
+static SAVE_OLDER: Insert =
+    Insert::new("player_key", &["bucket", "tenant", "raffle", "pseudonym", "fingerprint", "seq"]);
 
-fn key_values(keys: &[PlayerKey]) -> Vec<Value<'_>> {
-    keys.iter()
-        .flat_map(|(bucket, pseudonym)| [Value::Int((*bucket).into()), Value::Bytes(pseudonym)])
-        .collect()
-}
+/// Whose draw is asked for, and the fingerprint of its key.
+pub type Asked = (PlayerKey, u64);
 
-/// Loads participants of a raffle; those who never drew are not in the answer. Locked by the gate.
+/// Loads the participants who ask, with what is known of the keys that they ask with; those who never drew are not in the
+/// answer. Locked by the gate.
 pub async fn load(
     tx: &mut dyn Tx,
     gate: GateKey,
-    keys: &[PlayerKey],
+    asked: &[Asked],
 ) -> Result<HashMap<PlayerKey, Player>, Error> {
     let fixed = [Value::Int(gate.tenant.into()), Value::Int(gate.subject.into())];
-    let rows = LOAD.fetch(tx, &fixed, &key_values(keys)).await?;
+    let mut keys: Vec<PlayerKey> = asked.iter().map(|(key, _)| *key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let values: Vec<_> = keys
+        .iter()
+        .flat_map(|(bucket, pseudonym)| [Value::Int((*bucket).into()), Value::Bytes(pseudonym)])
+        .collect();
+    let rows = LOAD.fetch(tx, &fixed, &values).await?;
     let mut players: HashMap<PlayerKey, Player> =
         rows.iter().map(Player::from_row).collect::<Result<_, _>>()?;
-    let paged: Vec<PlayerKey> =
-        players.iter().filter(|(_, player)| player.number > PAGE as u64).map(|(key, _)| *key).collect();
-    for row in LOAD_PAGES.fetch(tx, &fixed, &key_values(&paged)).await? {
+    let mut older: Vec<&Asked> = asked
+        .iter()
+        .filter(|(key, _)| players.get(key).is_some_and(|player| player.number > RECENT as u64))
+        .collect();
+    older.sort_unstable();
+    older.dedup();
+    let values: Vec<_> = older
+        .iter()
+        .flat_map(|((bucket, pseudonym), fingerprint)| {
+            [Value::Int((*bucket).into()), Value::Bytes(pseudonym), Value::count(fingerprint & FINGERPRINT)]
+        })
+        .collect();
+    for row in LOAD_OLDER.fetch(tx, &fixed, &values).await? {
         let bucket = u16::try_from(row.int(0)?).map_err(|_| Error::Corrupt("a bucket".to_owned()))?;
         if let Some(player) = players.get_mut(&(bucket, row.array(1)?)) {
-            player.older.extend(decode(row.bytes(2)?));
+            player.older.push((row.count(2)?, row.count(3)?));
         }
     }
     Ok(players)
@@ -171,7 +189,7 @@ pub async fn load(
 pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Player)]) -> Result<(), Error> {
     let recent: Vec<_> = players.iter().map(|(_, player)| encode(&player.recent)).collect();
     let mut values = Vec::with_capacity(players.len() * 10);
-    let mut pages = Vec::new();
+    let mut older = Vec::new();
     for (((bucket, pseudonym), player), recent) in players.iter().zip(&recent) {
         let key = [
             Value::Int((*bucket).into()),
@@ -188,13 +206,13 @@ pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Playe
             Value::Bytes(&player.chain),
             Value::Bytes(recent),
         ]);
-        for (page, keys) in &player.filled {
-            pages.extend(key);
-            pages.extend([Value::count(*page), Value::Bytes(keys)]);
+        for (fingerprint, seq) in &player.older[player.older.len() - player.moved..] {
+            older.extend(key);
+            older.extend([Value::count(*fingerprint), Value::count(*seq)]);
         }
     }
     SAVE.rows(tx, &values).await?;
-    SAVE_PAGES.rows(tx, &pages).await
+    SAVE_OLDER.rows(tx, &older).await
 }
 
 #[cfg(test)]
@@ -202,18 +220,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_found_on_whatever_page_it_stands() {
+    fn every_key_is_found_wherever_it_stands() {
         let mut player = Player::new("ada");
         for draw in 0..100u64 {
             player.complete(1, draw * 7, draw + 1, [0; 32]);
+            assert_eq!(decode(&encode(&player.recent)), player.recent);
         }
         assert_eq!((player.number, player.today), (100, 100));
-        assert_eq!(player.filled.iter().map(|(page, _)| *page).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!((player.recent.len(), player.moved), (4, 96));
         for draw in 0..100u64 {
             assert_eq!(player.seqs_of(draw * 7).collect::<Vec<_>>(), [draw + 1]);
         }
-        assert_eq!(decode(&encode(&player.recent)), player.recent);
-        player.complete(2, 1, 101, [0; 32]);
+        player.complete(2, u64::MAX, 101, [0; 32]);
+        assert_eq!(player.seqs_of(u64::MAX).collect::<Vec<_>>(), [101]);
         assert_eq!((player.today, player.completed_on(2), player.completed_on(1)), (1, 1, 0));
     }
 }

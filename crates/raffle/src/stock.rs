@@ -9,6 +9,7 @@ use crate::catalog::Raffle;
 use crate::draw::Draws;
 use crate::entry::{Event, Request};
 use crate::error::Error;
+use crate::rules::Rules;
 
 /// Most units of one restock.
 pub const UNITS_MAX: u64 = 1_000_000_000_000;
@@ -62,7 +63,8 @@ impl Draws {
                 if let Some(event) = Event::by_request(tx, key, &request).await? {
                     return Ok(Carried { event, replayed: true });
                 }
-                let mut event = apply(tx, &mut gate, order).await?;
+                let rules = crate::catalog::rules(tx, &raffle, gate.version).await?;
+                let mut event = apply(tx, &mut gate, &rules, order).await?;
                 (event.at_ms, event.reason, event.request) = (clock.now_ms(), reason, Some(request));
                 let event = event.append(tx, &mut gate).await?;
                 gate.save(tx).await?;
@@ -73,10 +75,12 @@ impl Draws {
     }
 }
 
-async fn apply(tx: &mut dyn Tx, gate: &mut Gate, order: Order) -> Result<Event, Error> {
+async fn apply(tx: &mut dyn Tx, gate: &mut Gate, rules: &Rules, order: Order) -> Result<Event, Error> {
     let segments = Segment::all(tx, gate.key).await?;
+    // A shelf that the version no longer draws from would take units that nobody can win.
+    let is_finite = |prize: &str| rules.prizes.get(prize).is_some_and(|prize| !prize.unlimited);
     let segment = |prize: &str| {
-        let found = segments.iter().find(|segment| segment.item == prize);
+        let found = segments.iter().find(|segment| segment.item == prize && is_finite(prize));
         found.ok_or_else(|| Error::NoSuchPrize(prize.to_owned()))
     };
     let (kind, prize, freeze) = match order {

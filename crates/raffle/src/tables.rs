@@ -96,18 +96,18 @@ pub const ROOM: Room = Room {
             day INTEGER NOT NULL,
             today BIGINT NOT NULL CHECK (today >= 0),
             chain VARBINARY(32) NOT NULL,
-            recent_keys VARBINARY(512) NOT NULL,
+            recent_keys VARBINARY(192) NOT NULL,
             PRIMARY KEY (bucket, tenant, raffle, pseudonym)
         ){table_end}",
-        // Older keys of a participant, a page at a time.
-        "CREATE TABLE player_keys (
+        // Older keys of a participant, beside each other.
+        "CREATE TABLE player_key (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
             pseudonym VARBINARY(16) NOT NULL,
-            page BIGINT NOT NULL,
-            page_keys VARBINARY(512) NOT NULL,
-            PRIMARY KEY (bucket, tenant, raffle, pseudonym, page)
+            fingerprint BIGINT NOT NULL,
+            seq BIGINT NOT NULL,
+            PRIMARY KEY (bucket, tenant, raffle, pseudonym, fingerprint, seq)
         ){table_end}",
     ]],
 };

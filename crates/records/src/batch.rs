@@ -117,6 +117,11 @@ impl<B: Batch> Batcher<B> {
         answer.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
     }
 
+    /// Whether items are taken: not once it was closed, nor when its driver has died.
+    pub fn is_open(&self) -> bool {
+        !self.0.lock().closed
+    }
+
     /// Takes no more items; the driver ends when those that wait are answered.
     pub fn close(&self) {
         self.0.lock().closed = true;
@@ -145,6 +150,15 @@ struct Driver<B: Batch> {
     records: Arc<dyn Records>,
     shard: Shard,
     batch: Arc<B>,
+}
+
+/// A driver that is gone, even by a panic, leaves a queue that takes nothing more, and nobody waiting in it.
+impl<B: Batch> Drop for Driver<B> {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.lock();
+        waiting.closed = true;
+        waiting.items.clear();
+    }
 }
 
 /// Items that wait for the same lack, and how the fetching went.

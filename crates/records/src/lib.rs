@@ -2,7 +2,8 @@
 //!
 //! Read downwards. [`batch`] turns many callers into one transaction; [`gate`] holds the row that numbers and
 //! judges, with its segments of stock; [`machine`] is the one persisted state machine; [`relay`] carries the
-//! effects of [`outbox`] away and [`inbox`] hears each once; [`migration`] brings all their tables; [`statement`] and
+//! effects of [`outbox`] away and [`inbox`] hears each once; [`pulse`] tells
+//! whether writes are kept; [`migration`] brings all their tables; [`statement`] and
 //! [`dialect`] keep SQL in one place; [`port`] is what an adapter provides.
 
 #[cfg(feature = "conformance")]
@@ -12,6 +13,7 @@ pub mod relay;
 pub mod machine;
 pub mod outbox;
 pub mod inbox;
+pub mod pulse;
 pub mod gate;
 pub mod batch;
 pub mod statement;

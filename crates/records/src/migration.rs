@@ -23,6 +23,7 @@ pub const RECORDS: Room = Room {
         crate::outbox::OUTBOX_TABLE,
         crate::outbox::ASIDE_TABLE,
         crate::inbox::INBOX_TABLE,
+        crate::pulse::PULSE_TABLE,
     ]],
 };
 

@@ -36,7 +36,7 @@ impl Default for Pace {
         Self {
             parcels: 16,
             effects: 1024,
-            rest_ms: 20,
+            rest_ms: 50,
             backoff_ms: 200,
             backoff_ms_max: 60_000,
             attempts_max: 20,

@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::entry::{self, Draw};
 use crate::error::Error;
 use crate::fairness::link;
-use crate::player::{self, Player, PlayerKey};
+use crate::player::{self, Asked, Player, PlayerKey};
 use crate::rules::{Plan, Shelf, Standing};
 
 /// Locked and loaded.
@@ -69,10 +69,9 @@ impl Desk {
     ) -> Result<Option<Self>, RecordsError> {
         let key = raffle.gate(shard);
         let Some(gate) = Gate::lock(tx, key).await? else { return Ok(None) };
-        let mut keys: Vec<PlayerKey> = asks.iter().map(|ask| (ask.bucket, ask.pseudonym)).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let players = player::load(tx, key, &keys).await?;
+        let asked: Vec<Asked> =
+            asks.iter().map(|ask| ((ask.bucket, ask.pseudonym), ask.fingerprint)).collect();
+        let players = player::load(tx, key, &asked).await?;
         let known = asks.iter().filter_map(|ask| Some((ask, players.get(&(ask.bucket, ask.pseudonym))?)));
         let mut seqs: Vec<u64> = known.flat_map(|(ask, player)| player.seqs_of(ask.fingerprint)).collect();
         seqs.sort_unstable();

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::{DrawId, Shard};
+use raffle::entry::decode_trace;
+use raffle::rules::Step;
 use records::error::Error;
 use records::port::{Records, Row, read};
 use serde::Serialize;
@@ -67,18 +69,21 @@ struct Seen<'r> {
     id: DrawId,
     pseudonym: [u8; 16],
     key: &'r str,
-    prize: Option<&'r str>,
+    /// The prize of which a unit was taken; none where it was unlimited then.
+    taken: Option<&'r str>,
     participant: Option<&'r str>,
 }
 
 impl<'r> Seen<'r> {
     fn of(row: &'r Row) -> Result<Self, Error> {
+        let trace = decode_trace(row.bytes(7)?);
+        let last_step = trace.and_then(|(_, steps)| steps.last().map(|(_, step)| *step));
         let bucket = u16::try_from(row.int(2)?).map_err(|_| Error::Corrupt("a bucket".to_owned()))?;
         Ok(Self {
             id: DrawId { bucket, shard: Shard::HOME, raffle: row.small(0)?, seq: row.count(1)? },
             pseudonym: row.array(3)?,
             key: row.text(4)?,
-            prize: row.text_or_null(5)?,
+            taken: row.text_or_null(5)?.filter(|_| last_step == Some(Step::Taken)),
             participant: row.text_or_null(6)?,
         })
     }
@@ -100,7 +105,7 @@ pub async fn audit(data: &Path, acks: &[&Path]) -> Result<Audit, String> {
         let rows = read(&*records, Shard::HOME, move |tx| {
             Box::pin(async move {
                 let sql = format!(
-                    "SELECT d.raffle,d.seq,d.bucket,d.pseudonym,d.idem_key,d.prize,p.participant FROM draw d
+                    "SELECT d.raffle,d.seq,d.bucket,d.pseudonym,d.idem_key,d.prize,p.participant,d.trace FROM draw d
                      LEFT JOIN player p ON p.bucket=d.bucket AND p.tenant=d.tenant AND p.raffle=d.raffle
                        AND p.pseudonym=d.pseudonym
                      WHERE d.shard=0 AND d.tenant=1 AND (d.raffle,d.seq)>({raffle},{seq})
@@ -114,7 +119,7 @@ pub async fn audit(data: &Path, acks: &[&Path]) -> Result<Audit, String> {
         let Some(last) = rows.last() else { break };
         (raffle, seq) = (last.int(0).unwrap_or(0), last.int(1).unwrap_or(0));
         for row in &rows {
-            let Seen { id, pseudonym, key, prize, participant } =
+            let Seen { id, pseudonym, key, taken, participant } =
                 Seen::of(row).map_err(|error| error.to_string())?;
             audit.draws += 1;
             if !keys.insert((id.raffle, pseudonym, key.to_owned())) {
@@ -125,7 +130,7 @@ pub async fn audit(data: &Path, acks: &[&Path]) -> Result<Audit, String> {
             {
                 audit.lost += 1;
             }
-            if let Some(prize) = prize {
+            if let Some(prize) = taken {
                 *granted.entry((id.raffle.into(), prize.to_owned())).or_default() += 1;
             }
         }

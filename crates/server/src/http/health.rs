@@ -36,7 +36,7 @@ struct Ready {
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    app.raffles.check_writer().await?;
+    app.raffles.check_writing().await?;
     let (effects_unsent, effects_waiting, dead_letters) = app.raffles.backlog().await?;
     let view = Ready { status: "ready", effects_unsent, effects_waiting, dead_letters };
     Ok(answer(StatusCode::OK, &view, false))
