@@ -15,12 +15,19 @@ use raffle::error::Error;
 use raffle::fairness::sha256;
 use raffle::publish::{Publish, Published};
 use raffle::raffles::DrawRequest;
+use raffle::standing::{Attested, POINTS_SPENT};
 use raffle::stock::{Carried, Order};
 use raffle::verify::{Report, verify};
 use tempfile::TempDir;
 
 /// 2026-11-23T12:00:00Z, the instant at which houses open.
 pub const NOON_MS: i64 = 1_795_435_200_000;
+
+/// Points spent, as a caller tells them.
+pub fn told(points_spent: Option<u64>) -> Attested {
+    let metrics = points_spent.map(|points| (POINTS_SPENT.to_owned(), points)).into_iter().collect();
+    Attested { metrics, ..Attested::default() }
+}
 
 /// How often something is done: small in `make test`, the issues' counts in `make test-full`.
 pub fn count(small: usize, full: usize) -> usize {
@@ -95,7 +102,8 @@ impl Trial {
             raffle: raffle.to_owned(),
             participant: participant.to_owned(),
             client_seed: None,
-            points_spent,
+            attested: told(points_spent),
+            parts: 1,
             request: Request { key: key.to_owned(), body_hash: sha256(body.as_bytes()) },
         };
         self.house.raffles.draw(asked).await
@@ -176,7 +184,9 @@ pub fn verify_in_python(lines: &[String]) -> (serde_json::Value, bool) {
     let file = folder.path().join("evidence.jsonl");
     std::fs::write(&file, lines.join("\n") + "\n").expect("evidence");
     let script = root().join("docs/fairness/verify.py");
-    let output = std::process::Command::new("python3").arg(script).arg(&file).output().expect("python3");
+    // Without -B it would leave compiled files in the repository.
+    let output =
+        std::process::Command::new("python3").arg("-B").arg(script).arg(&file).output().expect("python3");
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
         // A file that cannot be read at all ends in a traceback: that is a refusal too.
         serde_json::json!({ "failed": [String::from_utf8_lossy(&output.stderr)] })

@@ -74,9 +74,165 @@ fn late_10007_and_early_100001() {
 }
 
 #[test]
+fn late_100002_to_100005() {
+    check(&odds_of("late-100002"), "base", "101 50/61, 102 10/61, 106 1/61");
+    check(&odds_of("late-100003"), "base", "107 4/5, 108 99/500, 109 1/500");
+    check(&odds_of("late-100004"), "base", "109 1");
+    check(&odds_of("late-100005"), "base", "101 30/121, 102 30/121, 103 30/121, 104 30/121, 105 1/121");
+}
+
+/// Rates that do not sum to one need a policy, and only those.
+#[test]
+fn a_sum_without_a_policy_is_an_error() {
+    for (name, differs) in [
+        ("late-100001", false),
+        ("late-100002", true),
+        ("late-100003", true),
+        ("late-100004", false),
+        ("late-100005", true),
+        ("late-100006", true),
+        ("late-10007", false),
+    ] {
+        let text = example(name).replace("when_weights_differ: normalise\n", "");
+        let (_, findings) = lint::check(&text, NOON_MS);
+        assert_eq!(findings.iter().any(|finding| finding.code == "odds.sum"), differs, "{name}");
+    }
+}
+
+/// What is wrong with rules beyond pools and trees: `(lines, code and pointer of every finding)`.
+#[test]
+fn each_rule_that_cannot_work_is_told_where_it_is() {
+    let a = "weight: 1, stock: 5";
+    let trees = |nodes: &str, edges: &str| {
+        format!("rule_trees: {{t: {{start: x, nodes: {{{nodes}}}, edges: [{edges}]}}}}\n")
+    };
+    let cases: Vec<(&str, String, &str)> = vec![
+        (a, String::new(), ""),
+        (
+            a,
+            "eligibility: [{kind: attribute, attribute: level, one_of: [x]}]\n".into(),
+            "attribute.unknown /eligibility/0/attribute",
+        ),
+        (a, "attributes: [x, x]\n".into(), "attribute.duplicate /attributes/1"),
+        (a, "metrics: [draws_made]\n".into(), "attribute.duplicate /metrics/0"),
+        (
+            a,
+            "eligibility: [{kind: allow_list, participants: []}]\n".into(),
+            "eligibility.nobody /eligibility/0/participants",
+        ),
+        (
+            a,
+            "eligibility: [{kind: deny_list, participants: [m, m]}]\n".into(),
+            "eligibility.duplicate /eligibility/0/participants/1",
+        ),
+        (a, "eligibility: [{kind: moon}]\n".into(), "document.value /eligibility/0/kind"),
+        (
+            a,
+            "eligibility: [{kind: velocity, draws: 0, seconds: 1}]\n".into(),
+            "document.value /eligibility/0/draws",
+        ),
+        (
+            a,
+            "odds_tiers: {metric: steps, mode: exact, tiers: [{threshold: 1, prizes: [a]}]}\n".into(),
+            "tier.unknown_metric /odds_tiers/metric",
+        ),
+        (a, "when_exhausted: {policy: fallback}\n".into(), "exhausted.prize /when_exhausted"),
+        (a, "when_exhausted: {policy: fallback, prize: z}\n".into(), "prize.unknown /when_exhausted/prize"),
+        (a, "when_exhausted: {policy: fallback, prize: a}\n".into(), "fallback.finite /when_exhausted/prize"),
+        (
+            a,
+            "when_exhausted: {policy: renormalise, prize: a}\n".into(),
+            "exhausted.prize /when_exhausted/prize",
+        ),
+        (a, "budget: {amount: 5, when_spent: stop}\n".into(), "budget.no_cost /budget"),
+        (
+            "weight: 1, stock: 5, cost: 9",
+            "budget: {amount: 5, when_spent: stop}\n".into(),
+            "budget.too_small /budget/amount",
+        ),
+        (a, "guaranteed_winners: allowed\n".into(), "guaranteed.allowed /guaranteed_winners"),
+        (a, "no_win_tree: t\n".into(), "tree.unknown /no_win_tree"),
+        (
+            a,
+            format!("no_win_tree: t\n{}", trees("x: {kind: stock}", "")),
+            "tree.stock_without_prize /rule_trees/t/nodes/x, tree.dead_end /rule_trees/t/nodes/x",
+        ),
+        (
+            "weight: 1, stock: unlimited, release: {every_day: 1}",
+            String::new(),
+            "release.unlimited /prizes/0/release",
+        ),
+        ("weight: 1, stock: 5, release: {}", String::new(), "release.empty /prizes/0/release"),
+        (
+            "weight: 1, stock: 5, release: {every_day: 1}",
+            String::new(),
+            "release.no_beginning /prizes/0/release/every_day",
+        ),
+        (
+            "weight: 1, stock: 5, release: {slots: [{from: \"2026-02-30T00:00:00\", units: 5}]}",
+            String::new(),
+            "window.bad_time /prizes/0/release/slots/0/from",
+        ),
+        (
+            "weight: 1, stock: 5, release: {slots: [{from: \"2026-02-03T00:00:00\", units: 4}]}",
+            String::new(),
+            "release.not_all /prizes/0/release",
+        ),
+        (
+            "weight: 1, stock: 5, only_for: [m], never_for: [m]",
+            String::new(),
+            "prize.list_overlap /prizes/0/only_for, prize.unreachable /prizes/0",
+        ),
+        ("weight: 1, stock: 5, consolation: 1", String::new(), "document.type /prizes/0/consolation"),
+        (
+            "weight: 1, stock: 5, rule_tree: t",
+            trees("x: {kind: pity, prize: z, after: 3}", ""),
+            "prize.unknown /rule_trees/t/nodes/x/prize, tree.dead_end /rule_trees/t/nodes/x",
+        ),
+        (
+            "weight: 1, stock: 5, rule_tree: t",
+            trees("x: {kind: attribute, attribute: x, one_of: [y]}", ""),
+            "attribute.unknown /rule_trees/t/nodes/x/attribute, tree.dead_end /rule_trees/t/nodes/x",
+        ),
+        (
+            "weight: 1, stock: 5, rule_tree: t",
+            format!("tickets: {{total: 4}}\n{}", trees("x: {kind: milestone, draws: [5]}", "")),
+            "tree.dead_end /rule_trees/t/nodes/x, prize.unreachable /prizes/0",
+        ),
+        (
+            "weight: 1, stock: 5, rule_tree: t",
+            format!("tickets: {{total: 3}}\n{}", trees("x: {kind: pity, prize: a, after: 3}", "")),
+            "tree.dead_end /rule_trees/t/nodes/x, prize.unreachable /prizes/0",
+        ),
+        (
+            "weight: 1, stock: 5, rule_tree: t",
+            trees("x: {kind: milestone, draws: [5]}, s: {kind: stock}", "{from: x, on: missed, to: s}"),
+            "tree.dead_end /rule_trees/t/nodes/s, tree.bypassed_stock /rule_trees/t",
+        ),
+        (
+            "weight: 1, stock: 5, rule_tree: t",
+            trees("x: {kind: stock}", "{from: x, on: yes, to: x}"),
+            "tree.impossible_edge /rule_trees/t/edges/0/on, tree.dead_end /rule_trees/t/nodes/x",
+        ),
+    ];
+    for (prize, more, expected) in cases {
+        let text =
+            format!("raffle: r\ntitle: R\ndenominator: 1\nprizes:\n  - {{id: a, title: A, {prize}}}\n{more}");
+        let (_, findings) = lint::check(&text, NOON_MS);
+        let told: Vec<_> =
+            findings.iter().map(|finding| format!("{} {}", finding.code, finding.pointer)).collect();
+        assert_eq!(told.join(", "), expected, "{text}");
+    }
+}
+
+#[test]
 fn the_linter_finds_the_prizes_that_nobody_could_win() {
     for (name, expected) in [
         ("late-100001", ""),
+        ("late-100002", ""),
+        ("late-100003", "prize.unknown /rule_trees/stock-or-fallback/nodes/fallback/prize"),
+        ("late-100004", "prize.unknown /rule_trees/stock-or-fallback/nodes/fallback/prize"),
+        ("late-100005", ""),
         ("late-100006", "prize.unreachable /prizes/4"),
         ("late-100006-repaired", ""),
         ("late-10007", "prize.unreachable /prizes/4"),

@@ -77,7 +77,8 @@ async fn exhaust(
             raffle: raffle.to_owned(),
             participant: who(number),
             client_seed: None,
-            points_spent: None,
+            attested: trials::told(None),
+            parts: 1,
             request: raffle::entry::Request { key: format!("{}-{number}", who(number)), body_hash: [0; 32] },
         };
         let raffles = trial.house.raffles.clone();

@@ -9,6 +9,8 @@ pub enum Fault {
     Missing,
     /// True a moment ago, or said differently before: reading again may help, repeating will not.
     Conflict,
+    /// Too many calls in too short a time; the same call may succeed later.
+    TooOften,
     /// A backend is away or slow, or the outcome is not known yet; the same call, with the same key, may succeed.
     Busy,
     /// Our mistake.

@@ -232,11 +232,12 @@ pub async fn rules_text(
     rows.first().map(|row| Ok(row.text(0)?.to_owned())).transpose()
 }
 
-/// A version's rules.
-pub async fn rules(tx: &mut dyn Tx, raffle: &Raffle, version: u32) -> Result<Rules, Error> {
+/// A version's rules, and their canonical text.
+pub async fn rules(tx: &mut dyn Tx, raffle: &Raffle, version: u32) -> Result<(Rules, String), Error> {
     let text = rules_text(tx, raffle.tenant.number, raffle.number, version).await?;
     let text = text.ok_or(Error::NoSuchVersion(version))?;
-    serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))
+    let rules = serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))?;
+    Ok((rules, text))
 }
 
 /// What the sealed key of a raffle's pseudonyms is about.

@@ -1,23 +1,25 @@
 //! The raffle document, as people write it. Its shape is the published JSON Schema; [`read`] reports everything that
 //! differs from it at once, each with a JSON pointer.
 
+mod schema;
 mod shape;
 mod tree;
+
+pub use schema::schema;
 
 use std::collections::BTreeMap;
 
 use campaign::ticket::Quota;
 use serde::{Deserialize, Serialize};
 
+use crate::eligibility::Eligibility;
 use crate::finding::Finding;
-
-/// The published JSON Schema of the document.
-pub const SCHEMA: &str = include_str!("../schema/raffle.schema.json");
+use crate::node::{Node, Per, Word};
 
 /// Longest document, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
 
-/// The rules of one raffle. Every field is explained in [`SCHEMA`].
+/// The rules of one raffle. Every field is explained in [`schema`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
@@ -37,7 +39,23 @@ pub struct Document {
     #[serde(default)]
     pub rule_trees: BTreeMap<String, Tree>,
     #[serde(default)]
+    pub attributes: Vec<String>,
+    #[serde(default)]
+    pub metrics: Vec<String>,
+    #[serde(default)]
+    pub eligibility: Vec<Eligibility>,
+    #[serde(default)]
     pub deny_list: Option<DenyList>,
+    #[serde(default)]
+    pub no_win_tree: Option<String>,
+    #[serde(default)]
+    pub when_exhausted: Exhaustion,
+    #[serde(default)]
+    pub win_interval_seconds: Option<u32>,
+    #[serde(default)]
+    pub budget: Option<Budget>,
+    #[serde(default)]
+    pub guaranteed_winners: GuaranteedWinners,
     #[serde(default)]
     pub odds_tiers: Option<OddsTiers>,
     #[serde(default)]
@@ -80,6 +98,96 @@ pub struct Prize {
     pub stock: Stock,
     #[serde(default)]
     pub rule_tree: Option<String>,
+    #[serde(default)]
+    pub cost: u64,
+    #[serde(default)]
+    pub consolation: bool,
+    #[serde(default)]
+    pub cap: Option<Cap>,
+    #[serde(default)]
+    pub only_for: Option<Vec<String>>,
+    #[serde(default)]
+    pub never_for: Vec<String>,
+    #[serde(default)]
+    pub release: Option<Release>,
+}
+
+/// How often one participant may win a prize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub struct Cap {
+    pub wins: u32,
+    pub per: Per,
+}
+
+/// When a prize's units may be won.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub struct Release {
+    #[serde(default)]
+    pub every_day: Option<u64>,
+    #[serde(default)]
+    pub slots: Vec<Slot>,
+}
+
+/// Units that may be won from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub struct Slot {
+    pub from: String,
+    pub units: u64,
+}
+
+/// What happens when a prize cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub struct Exhaustion {
+    pub policy: ExhaustionPolicy,
+    #[serde(default)]
+    pub prize: Option<String>,
+}
+
+/// How.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub enum ExhaustionPolicy {
+    #[default]
+    NoWin,
+    Fallback,
+    Renormalise,
+}
+
+/// What the prizes of a raffle may cost together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub struct Budget {
+    pub amount: u64,
+    pub when_spent: WhenSpent,
+}
+
+/// What happens when the budget does not cover a prize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub enum WhenSpent {
+    Stop,
+    Degrade,
+}
+
+/// Whether an operator may promise a prize to a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
+pub enum GuaranteedWinners {
+    #[default]
+    Forbidden,
+    Allowed,
 }
 
 /// How many of a prize there are.
@@ -120,43 +228,14 @@ pub struct Tree {
     pub edges: Vec<Edge>,
 }
 
-/// One node of a rule tree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
-pub enum Node {
-    Unlock { after: u32, per: Per },
-    Stock {},
-    Fallback { prize: String },
-}
-
-/// What an unlock counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
-pub enum Per {
-    Day,
-    Campaign,
-}
-
 /// Where an outcome of a node leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub struct Edge {
     pub from: String,
-    pub on: EdgeOutcome,
+    pub on: Word,
     pub to: String,
-}
-
-/// An outcome that can lead on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
-pub enum EdgeOutcome {
-    Open,
-    Locked,
-    Empty,
 }
 
 /// Who always draws the consolation prize.
@@ -173,18 +252,9 @@ pub struct DenyList {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub struct OddsTiers {
-    pub metric: Metric,
+    pub metric: String,
     pub mode: Mode,
     pub tiers: Vec<Tier>,
-}
-
-/// What a tier's threshold is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the published schema documents each field, in one place")]
-pub enum Metric {
-    DrawsMade,
-    PointsSpent,
 }
 
 /// How a tier's threshold is compared.
@@ -235,7 +305,7 @@ pub fn read(text: &str) -> Result<Document, Vec<Finding>> {
     if !findings.is_empty() {
         return Err(findings);
     }
-    // The shape is right, so this fails only where the schema and the types above disagree: a test keeps them together.
+    // The shape is right, so this fails only where the schema and the types disagree: a test keeps them together.
     serde_json::from_value(tree.into_json())
         .map_err(|error| vec![Finding::error("document.shape", "", error.to_string())])
 }

@@ -17,6 +17,7 @@ use records::port::{Records, Tx, write};
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::entry::{Draw, Event, Request};
 use crate::error::Error;
+use crate::standing::Attested;
 use crate::turn::{self, Decides, Seed};
 use desk::Desk;
 
@@ -38,14 +39,21 @@ pub struct Ask {
     pub body_hash: [u8; 32],
     /// Their own part of chance, where it is not the key.
     pub client_seed: Option<String>,
-    /// Points spent, as the caller says.
-    pub points_spent: Option<u64>,
+    /// What the caller tells of them.
+    pub attested: Attested,
+    /// How many draws, from 1 to [`PARTS_MAX`]: all are made, or none.
+    pub parts: u32,
 }
+
+/// Most draws of one request.
+pub const PARTS_MAX: u32 = 100;
 
 /// A draw that is on the disk.
 pub struct Drawn {
-    /// The draw.
+    /// The draw: the first, where the request asks for several.
     pub draw: Arc<Draw>,
+    /// The others.
+    pub more: Vec<Arc<Draw>>,
     /// The epoch that decided it.
     pub epoch: Arc<LiveEpoch>,
     /// Whether it had been made before, for the same key.
@@ -204,10 +212,7 @@ impl Draws {
 
 /// What an epoch under a published version is committed to.
 async fn decides(tx: &mut dyn Tx, raffle: &Raffle, version: u32) -> Result<Decides, Error> {
-    let text = crate::catalog::rules_text(tx, raffle.tenant.number, raffle.number, version).await?;
-    let text = text.ok_or(Error::NoSuchVersion(version))?;
-    let rules: crate::rules::Rules =
-        serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))?;
+    let (rules, text) = crate::catalog::rules(tx, raffle, version).await?;
     let rules_hash = crate::fairness::sha256(text.as_bytes());
     Ok(Decides { version, rules_hash, until_ms: rules.until_ms })
 }

@@ -14,6 +14,7 @@ use records::statement::{ByKeys, Insert};
 use crate::error::Error;
 use crate::fairness::{hash_fields, link};
 use crate::rules::{Chosen, Outcome, Step, Steps};
+use crate::varint::{put, take};
 
 /// A draw, as it is written and never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,12 @@ pub struct Draw {
     pub body_hash: [u8; 32],
     /// The participant's own part of chance, where it is not the key.
     pub client_seed: Option<String>,
-    /// Points spent, as the caller said.
-    pub points_spent: Option<u64>,
+    /// What the caller told of the participant, as [`crate::standing::Attested::text`].
+    pub attested: String,
+    /// Its place among the draws of its request, from 0, and how many they are.
+    pub part: u32,
+    /// See `part`.
+    pub parts: u32,
     /// The prize won.
     pub prize: Option<Arc<str>>,
     /// How it came about: see [`encode_trace`].
@@ -54,7 +59,6 @@ impl Draw {
 
     /// What the chain and the log hash.
     pub fn digest(&self) -> [u8; 32] {
-        let points = self.points_spent.map(u64::to_be_bytes);
         hash_fields(&[
             b"draw",
             &self.id.seq.to_be_bytes(),
@@ -65,12 +69,12 @@ impl Draw {
             &self.at_ms.to_be_bytes(),
             &i64::from(self.day).to_be_bytes(),
             self.seed().as_bytes(),
-            points.as_ref().map_or(&[][..], |points| points),
+            self.attested.as_bytes(),
             self.prize.as_deref().unwrap_or_default().as_bytes(),
         ])
     }
 
-    fn values<'a>(&'a self, tenant: u32) -> [Value<'a>; 17] {
+    fn values<'a>(&'a self, tenant: u32) -> [Value<'a>; 19] {
         [
             Value::Int(self.id.shard.0.into()),
             Value::Int(tenant.into()),
@@ -85,7 +89,9 @@ impl Draw {
             Value::Text(&self.key),
             Value::Bytes(&self.body_hash),
             Value::text_or_null(self.client_seed.as_deref()),
-            Value::int_or_null(self.points_spent.map(|points| i64::try_from(points).unwrap_or(i64::MAX))),
+            Value::Text(&self.attested),
+            Value::Int(self.part.into()),
+            Value::Int(self.parts.into()),
             Value::text_or_null(self.prize.as_deref()),
             Value::Bytes(&self.trace),
             Value::Bytes(&self.chain),
@@ -93,7 +99,6 @@ impl Draw {
     }
 
     fn from_row(gate: GateKey, row: &Row) -> Result<Self, RecordsError> {
-        let points = row.int_or_null(10)?;
         Ok(Self {
             id: DrawId {
                 seq: row.count(0)?,
@@ -110,17 +115,19 @@ impl Draw {
             key: row.text(7)?.to_owned(),
             body_hash: row.array(8)?,
             client_seed: row.text_or_null(9)?.map(str::to_owned),
-            points_spent: points.map(|points| u64::try_from(points).unwrap_or(0)),
-            prize: row.text_or_null(11)?.map(Arc::from),
-            trace: row.bytes(12)?.to_vec(),
-            chain: row.array(13)?,
+            attested: row.text(10)?.to_owned(),
+            part: row.small(11)?,
+            parts: row.small(12)?,
+            prize: row.text_or_null(13)?.map(Arc::from),
+            trace: row.bytes(14)?.to_vec(),
+            chain: row.array(15)?,
         })
     }
 }
 
 macro_rules! draw_columns {
     () => {
-        "seq,bucket,pseudonym,number,epoch,at_ms,day,idem_key,body_hash,client_seed,points,prize,trace,chain"
+        "seq,bucket,pseudonym,number,epoch,at_ms,day,idem_key,body_hash,client_seed,attested,part,parts,prize,trace,chain"
     };
 }
 
@@ -140,7 +147,9 @@ static DRAWS: Insert = Insert::new(
         "idem_key",
         "body_hash",
         "client_seed",
-        "points",
+        "attested",
+        "part",
+        "parts",
         "prize",
         "trace",
         "chain",
@@ -189,7 +198,7 @@ pub struct Event {
     pub seq: u64,
     /// When, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// `opened`, `closed`, `moved`, `frozen` or `thawed`.
+    /// One of [`EVENT_KINDS`].
     pub kind: &'static str,
     /// The prize whose stock moves, freezes or thaws; empty is the whole raffle.
     pub prize: String,
@@ -203,6 +212,8 @@ pub struct Event {
     pub rules_hash: Vec<u8>,
     /// Hash of the epoch's seed.
     pub seed_hash: Vec<u8>,
+    /// Whom a promise is made to, in public.
+    pub pseudonym: Vec<u8>,
     /// Why, in the operator's words.
     pub reason: String,
     /// The request that caused it: its Idempotency-Key and the SHA-256 of its body.
@@ -219,7 +230,7 @@ pub struct Request {
 }
 
 /// The kinds of event, by name.
-pub const EVENT_KINDS: [&str; 5] = ["opened", "closed", "moved", "frozen", "thawed"];
+pub const EVENT_KINDS: [&str; 6] = ["opened", "closed", "moved", "frozen", "thawed", "promised"];
 
 impl Event {
     /// What the log hashes.
@@ -235,6 +246,7 @@ impl Event {
             &u64::from(self.version).to_be_bytes(),
             &self.rules_hash,
             &self.seed_hash,
+            &self.pseudonym,
             self.reason.as_bytes(),
         ])
     }
@@ -255,13 +267,14 @@ impl Event {
             Value::Int(self.version.into()),
             Value::Bytes(&self.rules_hash),
             Value::Bytes(&self.seed_hash),
+            Value::Bytes(&self.pseudonym),
             Value::Text(&self.reason),
             Value::text_or_null(request.map(|request| request.key.as_str())),
             Value::Bytes(request.map_or(&[], |request| &request.body_hash)),
         ];
         tx.exec(
             "INSERT INTO gate_event (shard,tenant,raffle,seq,at_ms,kind,prize,units,epoch,version,rules_hash,
-             seed_hash,reason,idem_key,body_hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+             seed_hash,pseudonym,reason,idem_key,body_hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             &[&gate.key.values()[..], &own].concat(),
         )
         .await?;
@@ -272,7 +285,7 @@ impl Event {
         let kind = row.text(2)?;
         let known = EVENT_KINDS.into_iter().find(|known| *known == kind);
         let request =
-            row.text_or_null(10)?.map(|key| Ok(Request { key: key.to_owned(), body_hash: row.array(11)? }));
+            row.text_or_null(11)?.map(|key| Ok(Request { key: key.to_owned(), body_hash: row.array(12)? }));
         Ok(Self {
             seq: row.count(0)?,
             at_ms: row.int(1)?,
@@ -283,7 +296,8 @@ impl Event {
             version: row.small(6)?,
             rules_hash: row.bytes(7)?.to_vec(),
             seed_hash: row.bytes(8)?.to_vec(),
-            reason: row.text(9)?.to_owned(),
+            pseudonym: row.bytes(9)?.to_vec(),
+            reason: row.text(10)?.to_owned(),
             request: request.transpose()?,
         })
     }
@@ -295,7 +309,7 @@ impl Event {
         request: &Request,
     ) -> Result<Option<Self>, Error> {
         let sql = concat!(
-            "SELECT seq,at_ms,kind,prize,units,epoch,version,rules_hash,seed_hash,reason,idem_key,body_hash ",
+            "SELECT seq,at_ms,kind,prize,units,epoch,version,rules_hash,seed_hash,pseudonym,reason,idem_key,body_hash ",
             "FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND idem_key=?"
         );
         let rows = tx.fetch(sql, &[&gate.values()[..], &[Value::Text(&request.key)]].concat()).await?;
@@ -311,7 +325,7 @@ impl Event {
     /// All events up to a sequence, in order. There are few: what people do, not what participants do.
     pub async fn until(tx: &mut dyn Tx, gate: GateKey, last: u64) -> Result<Vec<Self>, RecordsError> {
         let sql = concat!(
-            "SELECT seq,at_ms,kind,prize,units,epoch,version,rules_hash,seed_hash,reason,idem_key,body_hash ",
+            "SELECT seq,at_ms,kind,prize,units,epoch,version,rules_hash,seed_hash,pseudonym,reason,idem_key,body_hash ",
             "FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND seq<=? ORDER BY seq"
         );
         let rows = tx.fetch(sql, &[&gate.values()[..], &[Value::count(last)]].concat()).await?;
@@ -319,33 +333,16 @@ impl Event {
     }
 }
 
-fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
-        number >>= 7;
-    }
-    bytes.push(u8::try_from(number).unwrap_or_default());
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-/// A trace in a few bytes: pool and integer as LEB128, then for each step the node (from 1; 0 is no node) and what it
-/// said. With the version's rules it reads as words again.
+/// A trace in a few bytes: pool, integer, how many places of the pool were left out and which, as LEB128; then for each
+/// step the node (from 1; 0 is no node) and what was met there. With the version's rules it reads as words again.
 pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 + 2 * outcome.steps.len());
-    put_varint(&mut bytes, outcome.chosen.pool as u64);
-    put_varint(&mut bytes, outcome.chosen.integer);
+    put(&mut bytes, outcome.chosen.pool as u64);
+    put(&mut bytes, outcome.chosen.integer);
+    put(&mut bytes, outcome.chosen.excluded.len() as u64);
+    for place in &outcome.chosen.excluded {
+        put(&mut bytes, *place as u64);
+    }
     for (node, step) in &outcome.steps {
         bytes.push(node.map_or(0, |node| u8::try_from(node + 1).unwrap_or(u8::MAX)));
         bytes.push(*step as u8);
@@ -355,13 +352,16 @@ pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
 
 /// Reads a trace back: what chance picked, and the steps.
 pub fn decode_trace(mut bytes: &[u8]) -> Option<(Chosen, Steps)> {
-    let pool = usize::try_from(take_varint(&mut bytes)?).ok()?;
-    let integer = take_varint(&mut bytes)?;
+    let pool = usize::try_from(take(&mut bytes)?).ok()?;
+    let integer = take(&mut bytes)?;
+    let count = usize::try_from(take(&mut bytes)?).ok().filter(|count| *count <= bytes.len())?;
+    let excluded = (0..count).map(|_| usize::try_from(take(&mut bytes)?).ok());
+    let excluded = excluded.collect::<Option<_>>()?;
     let steps = bytes.chunks(2).map(|pair| match pair {
         [node, step] => Some((usize::from(*node).checked_sub(1), Step::from_number(*step)?)),
         _ => None,
     });
-    Some((Chosen { pool, integer }, steps.collect::<Option<_>>()?))
+    Some((Chosen { pool, integer, excluded }, steps.collect::<Option<_>>()?))
 }
 
 #[cfg(test)]
@@ -371,12 +371,14 @@ mod tests {
     #[test]
     fn a_trace_survives_the_round_trip() {
         for integer in [0, 1, 127, 128, 9_702, u64::MAX] {
-            let chosen = Chosen { pool: 65, integer };
+            let chosen = Chosen { pool: 65, integer, excluded: vec![0, 3, 200] };
             let steps = vec![(Some(0), Step::Locked), (None, Step::Taken), (Some(31), Step::Empty)];
-            let outcome = Outcome { chosen, steps: steps.clone(), prize: None };
+            let outcome = Outcome { chosen: chosen.clone(), steps: steps.clone(), prize: None };
             assert_eq!(decode_trace(&encode_trace(&outcome)), Some((chosen, steps)));
         }
-        assert_eq!(decode_trace(&[0, 5, 1]), None);
+        for wrong in [&[0, 5, 0, 1][..], &[0, 5, 9, 1], &[0, 5], &[0, 5, 0, 1, 99]] {
+            assert_eq!(decode_trace(wrong), None, "{wrong:?}");
+        }
         assert_eq!(decode_trace(&[]), None);
     }
 }

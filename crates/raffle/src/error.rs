@@ -2,6 +2,7 @@
 
 use kernel::fault::{Classify, Fault};
 
+use crate::eligibility::Refusal;
 use crate::finding::Finding;
 
 /// Why a raffle says no.
@@ -45,6 +46,18 @@ pub enum Error {
     /// The key was used for another body.
     #[error("this Idempotency-Key was used before with another body")]
     KeyReused,
+    /// The rules do not let this participant draw, or not now.
+    #[error("{}", .0.told)]
+    NotEligible(Refusal),
+    /// The caller tells what these rules do not know.
+    #[error("these rules read no attribute or metric `{0}`")]
+    UnknownAttribute(String),
+    /// The budget does not cover the dearest prize any more.
+    #[error("the budget of this raffle is spent")]
+    BudgetSpent,
+    /// The rules forbid promises.
+    #[error("the rules of this raffle forbid guaranteed winners")]
+    PromisesForbidden,
     /// The raffle is frozen.
     #[error("the raffle is frozen: no draw is taken until it is thawed")]
     Frozen,
@@ -83,7 +96,9 @@ impl Classify for Error {
                 Fault::Missing
             }
             Self::Document(_) | Self::OtherRaffle { .. } | Self::StockIsNotEdited { .. } => Fault::Refused,
-            Self::Frozen | Self::Over | Self::NothingRevealed => Fault::Refused,
+            Self::NotEligible(Refusal { retry_ms: Some(_), .. }) => Fault::TooOften,
+            Self::NotEligible(_) | Self::UnknownAttribute(_) | Self::BudgetSpent => Fault::Refused,
+            Self::Frozen | Self::Over | Self::NothingRevealed | Self::PromisesForbidden => Fault::Refused,
             Self::KeyReused | Self::AlreadySo(_) => Fault::Conflict,
             Self::Entropy(_) => Fault::Busy,
             Self::WrongSeedKey(_) | Self::BrokenVersion(_) => Fault::Bug,
@@ -102,6 +117,11 @@ impl Classify for Error {
             Self::OtherRaffle { .. } => "raffle.other_raffle",
             Self::StockIsNotEdited { .. } => "raffle.stock_is_not_edited",
             Self::KeyReused => "idempotency.key_reused",
+            Self::NotEligible(Refusal { retry_ms: Some(_), .. }) => "raffle.too_often",
+            Self::NotEligible(_) => "raffle.not_eligible",
+            Self::UnknownAttribute(_) => "raffle.unknown_attribute",
+            Self::BudgetSpent => "raffle.budget_spent",
+            Self::PromisesForbidden => "raffle.promises_forbidden",
             Self::Frozen => "raffle.frozen",
             Self::Over => "raffle.over",
             Self::AlreadySo(_) => "raffle.already_so",

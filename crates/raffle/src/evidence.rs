@@ -70,7 +70,8 @@ pub struct DrawLine {
     pub at_ms: i64,
     pub day: i32,
     pub client_seed: String,
-    pub points_spent: Option<u64>,
+    /// What a caller told, as the JSON text that is hashed; empty where nothing was.
+    pub attested: String,
     pub prize: Option<String>,
     /// The integer of chance: told for convenience, computed by the verifier.
     pub integer: u64,
@@ -90,6 +91,7 @@ pub struct EventLine {
     pub version: u32,
     pub rules_hash: String,
     pub seed_hash: String,
+    pub pseudonym: String,
     pub reason: String,
 }
 
@@ -114,7 +116,7 @@ impl From<&Draw> for DrawLine {
             at_ms: draw.at_ms,
             day: draw.day,
             client_seed: draw.seed().to_owned(),
-            points_spent: draw.points_spent,
+            attested: draw.attested.clone(),
             prize: draw.prize.as_deref().map(str::to_owned),
             integer: entry::decode_trace(&draw.trace).map_or(0, |(chosen, _)| chosen.integer),
             chain: hex(&draw.chain),
@@ -134,6 +136,7 @@ impl From<&Event> for EventLine {
             version: event.version,
             rules_hash: hex(&event.rules_hash),
             seed_hash: hex(&event.seed_hash),
+            pseudonym: hex(&event.pseudonym),
             reason: event.reason.clone(),
         }
     }

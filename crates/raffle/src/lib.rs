@@ -4,7 +4,7 @@
 //! [`stock`] are what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the
 //! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`lint`] and
 //! [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
-//! people write.
+//! people write, [`eligibility`] and [`node`] the kinds of rules in it, [`standing`] what they decide by.
 
 pub mod verify;
 pub mod evidence;
@@ -22,7 +22,11 @@ pub mod lint;
 pub mod odds;
 pub mod rules;
 pub mod seal;
-pub mod fairness;
 pub mod document;
 pub mod error;
+pub mod eligibility;
+pub mod node;
+pub mod standing;
+pub mod fairness;
 pub mod finding;
+pub mod varint;

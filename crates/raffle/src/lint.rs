@@ -1,11 +1,15 @@
 //! What is wrong with a document whose shape is right: everything at once, each with a code and a JSON pointer.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod reach;
+mod trees;
+
+use std::collections::BTreeSet;
 
 use campaign::window::Zone;
 
-use crate::document::{self, Document, EdgeOutcome, Node, Per, Prize, SumPolicy, Tree};
+use crate::document::{self, Document, ExhaustionPolicy, GuaranteedWinners, SumPolicy, WhenSpent};
 use crate::finding::{Finding, Severity, step};
+use crate::standing::{DRAWS_MADE, POINTS_SPENT};
 
 /// Reads and lints a document. Answers it, where its shape is right, and all findings.
 pub fn check(text: &str, now_ms: i64) -> (Option<Document>, Vec<Finding>) {
@@ -29,11 +33,13 @@ pub fn lint(document: &Document, now_ms: i64) -> Vec<Finding> {
     time(document, now_ms, &mut found);
     sums(document, &mut found);
     prizes(document, &mut found);
-    for (name, tree) in &document.rule_trees {
-        tree_shape(document, name, tree, &mut found);
-    }
-    reach(document, &mut found);
+    trees::shapes(document, &mut found);
+    reach::prizes(document, &mut found);
     lists(document, &mut found);
+    tiers(document, &mut found);
+    eligibility(document, &mut found);
+    exhaustion(document, &mut found);
+    budget(document, &mut found);
     found
 }
 
@@ -104,10 +110,53 @@ fn prizes(document: &Document, found: &mut Vec<Finding>) {
             let told = format!("the prize id `{}` stands twice", prize.id);
             found.push(Finding::error("prize.duplicate", step(&at, "id"), told));
         }
-        if let Some(tree) = prize.rule_tree.as_ref().filter(|name| !document.rule_trees.contains_key(*name)) {
-            let told = format!("there is no rule tree `{tree}`");
-            found.push(Finding::error("tree.unknown", step(&at, "rule_tree"), told));
+        if let Some(tree) = &prize.rule_tree {
+            missing_tree(document, tree, step(&at, "rule_tree"), found);
         }
+        if let Some(both) = prize.only_for.iter().flatten().find(|one| prize.never_for.contains(one)) {
+            let told = format!("`{both}` stands in `only_for` and in `never_for`: they cannot win it");
+            found.push(Finding::warning("prize.list_overlap", step(&at, "only_for"), told));
+        }
+        release(document, prize, &at, found);
+    }
+}
+
+fn missing_tree(document: &Document, name: &str, at: String, found: &mut Vec<Finding>) {
+    if !document.rule_trees.contains_key(name) {
+        found.push(Finding::error("tree.unknown", at, format!("there is no rule tree `{name}`")));
+    }
+}
+
+fn release(document: &Document, prize: &document::Prize, at: &str, found: &mut Vec<Finding>) {
+    let Some(release) = &prize.release else { return };
+    let at = step(at, "release");
+    let Some(stock) = prize.stock.units() else {
+        let told = "an unlimited prize has no units to release";
+        found.push(Finding::error("release.unlimited", at, told));
+        return;
+    };
+    if release.every_day.is_none() && release.slots.is_empty() {
+        found.push(Finding::error(
+            "release.empty",
+            &at,
+            "nothing is ever released: say `every_day` or `slots`",
+        ));
+    }
+    if release.every_day.is_some() && document.window.from.is_none() {
+        let told = "the first day is the window's: say `from` in `window`";
+        found.push(Finding::error("release.no_beginning", step(&at, "every_day"), told));
+    }
+    let zone = Zone::named(&document.time_zone);
+    for (place, slot) in release.slots.iter().enumerate() {
+        if zone.as_ref().is_some_and(|zone| zone.instant_of(&slot.from).is_none()) {
+            let told = format!("{} is no time that exists", slot.from);
+            found.push(Finding::error("window.bad_time", format!("{at}/slots/{place}/from"), told));
+        }
+    }
+    let sum = release.slots.iter().fold(0u64, |sum, slot| sum.saturating_add(slot.units));
+    if release.every_day.is_none() && !release.slots.is_empty() && sum < stock {
+        let told = format!("{sum} of {stock} units are released in all: the rest is never won");
+        found.push(Finding::warning("release.not_all", &at, told));
     }
 }
 
@@ -115,215 +164,6 @@ fn missing_prize(document: &Document, id: &str, at: String, found: &mut Vec<Find
     if !document.prizes.iter().any(|prize| prize.id == id) {
         let told = format!("the prize `{id}` is not among this raffle's prizes");
         found.push(Finding::error("prize.unknown", at, told));
-    }
-}
-
-/// Outcomes of a node that an edge may carry on.
-fn outcomes(node: &Node) -> &'static [EdgeOutcome] {
-    match node {
-        Node::Unlock { .. } => &[EdgeOutcome::Open, EdgeOutcome::Locked],
-        Node::Stock {} => &[EdgeOutcome::Empty],
-        Node::Fallback { .. } => &[],
-    }
-}
-
-fn word(outcome: EdgeOutcome) -> &'static str {
-    match outcome {
-        EdgeOutcome::Open => "open",
-        EdgeOutcome::Locked => "locked",
-        EdgeOutcome::Empty => "empty",
-    }
-}
-
-fn tree_shape(document: &Document, name: &str, tree: &Tree, found: &mut Vec<Finding>) {
-    let at = step("/rule_trees", name);
-    let unknown = |node: &str| format!("there is no node `{node}` in the tree `{name}`");
-    if !tree.nodes.contains_key(&tree.start) {
-        found.push(Finding::error("tree.unknown_node", step(&at, "start"), unknown(&tree.start)));
-    }
-    let mut leads: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for (place, edge) in tree.edges.iter().enumerate() {
-        let at = format!("{at}/edges/{place}");
-        if !tree.nodes.contains_key(&edge.to) {
-            found.push(Finding::error("tree.unknown_node", step(&at, "to"), unknown(&edge.to)));
-        }
-        let Some(from) = tree.nodes.get(&edge.from) else {
-            found.push(Finding::error("tree.unknown_node", step(&at, "from"), unknown(&edge.from)));
-            continue;
-        };
-        if !outcomes(from).contains(&edge.on) {
-            let told = format!("the node `{}` never says `{}`", edge.from, word(edge.on));
-            found.push(Finding::error("tree.impossible_edge", step(&at, "on"), told));
-        }
-        if !leads.insert((&edge.from, word(edge.on))) {
-            let told = format!("`{}` of the node `{}` leads to two places", word(edge.on), edge.from);
-            found.push(Finding::error("tree.ambiguous_edge", &at, told));
-        }
-    }
-    for (node_name, node) in &tree.nodes {
-        let at = step(&format!("{at}/nodes"), node_name);
-        if let Node::Fallback { prize } = node {
-            missing_prize(document, prize, step(&at, "prize"), found);
-            let finite =
-                document.prizes.iter().find(|known| known.id == *prize).and_then(|known| known.stock.units());
-            if finite.is_some() {
-                let told = format!(
-                    "the fallback prize `{prize}` can run out; a draw that falls back then wins nothing"
-                );
-                found.push(Finding::warning("fallback.finite", step(&at, "prize"), told));
-            }
-        }
-        for outcome in outcomes(node).iter().filter(|on| **on != EdgeOutcome::Open) {
-            if !leads.contains(&(node_name.as_str(), word(*outcome))) {
-                let told = format!("`{}` leads nowhere: such a draw wins nothing", word(*outcome));
-                found.push(Finding::warning("tree.dead_end", at.clone(), told));
-            }
-        }
-    }
-    if let Some(node) = cycle(tree) {
-        let told = format!("the tree comes back to the node `{node}`");
-        found.push(Finding::error("tree.cycle", &at, told));
-        return;
-    }
-    let reached = reached(tree);
-    for node in tree.nodes.keys().filter(|node| !reached.contains(node.as_str())) {
-        let told = format!("no way leads from `{}` to the node `{node}`", tree.start);
-        found.push(Finding::warning("tree.unreachable_node", step(&format!("{at}/nodes"), node), told));
-    }
-}
-
-fn next<'t>(tree: &'t Tree, node: &str) -> impl Iterator<Item = &'t str> {
-    let known = tree.nodes.get(node).map(outcomes).unwrap_or_default();
-    let edges: Vec<&str> = tree
-        .edges
-        .iter()
-        .filter(|edge| edge.from == node && known.contains(&edge.on) && tree.nodes.contains_key(&edge.to))
-        .map(|edge| edge.to.as_str())
-        .collect();
-    edges.into_iter()
-}
-
-/// Nodes that a walk can come to.
-fn reached(tree: &Tree) -> BTreeSet<&str> {
-    let mut reached = BTreeSet::new();
-    let mut open: Vec<&str> = vec![&tree.start];
-    while let Some(node) = open.pop() {
-        if tree.nodes.contains_key(node) && reached.insert(node) {
-            open.extend(next(tree, node));
-        }
-    }
-    reached
-}
-
-/// A node that a walk can come back to. Nodes are taken away while nothing leads to them; what stays is a cycle.
-fn cycle(tree: &Tree) -> Option<&str> {
-    let mut incoming: BTreeMap<&str, usize> = tree.nodes.keys().map(|node| (node.as_str(), 0)).collect();
-    for node in tree.nodes.keys() {
-        for to in next(tree, node) {
-            *incoming.entry(to).or_default() += 1;
-        }
-    }
-    let mut free: Vec<&str> =
-        incoming.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node).collect();
-    let mut left = tree.nodes.len();
-    while let Some(node) = free.pop() {
-        left -= 1;
-        incoming.remove(node);
-        for to in next(tree, node) {
-            if let Some(count) = incoming.get_mut(to) {
-                *count -= 1;
-                if *count == 0 {
-                    free.push(to);
-                }
-            }
-        }
-    }
-    if left == 0 { None } else { incoming.keys().next().copied() }
-}
-
-/// Whether an unlock may ever be open: a participant whose tickets are used completes no more draws.
-fn can_open(document: &Document, after: u32, per: Per) -> bool {
-    let total = document.tickets.total;
-    let most = match per {
-        Per::Campaign => total,
-        Per::Day => document.tickets.per_day.into_iter().chain(total).min(),
-    };
-    most.is_none_or(|most| after < most)
-}
-
-/// What a draw whose candidate is this prize may come to: the prize itself, and fallbacks.
-fn ways<'d>(document: &'d Document, prize: &Prize, tree: &'d Tree) -> (bool, BTreeSet<&'d str>) {
-    let (mut gives, mut fallbacks) = (false, BTreeSet::new());
-    let mut seen: BTreeSet<&str> = BTreeSet::new();
-    let mut open: Vec<&str> = vec![&tree.start];
-    while let Some(name) = open.pop() {
-        let Some(node) = tree.nodes.get(name).filter(|_| seen.insert(name)) else { continue };
-        let said: Vec<EdgeOutcome> = match node {
-            Node::Unlock { after, per } => [
-                can_open(document, *after, *per).then_some(EdgeOutcome::Open),
-                (*after > 0).then_some(EdgeOutcome::Locked),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
-            Node::Stock {} => {
-                gives = true;
-                prize.stock.units().map(|_| EdgeOutcome::Empty).into_iter().collect()
-            }
-            Node::Fallback { prize } => {
-                fallbacks.insert(prize.as_str());
-                vec![]
-            }
-        };
-        for on in said {
-            let edge = tree.edges.iter().find(|edge| edge.from == name && edge.on == on);
-            // An unlock that opens to nowhere gives the prize.
-            gives |= edge.is_none() && on == EdgeOutcome::Open;
-            open.extend(edge.map(|edge| edge.to.as_str()));
-        }
-    }
-    (gives, fallbacks)
-}
-
-/// Prizes that no draw can win: chance, a tier or the deny list must pick it and its tree must give it, or a tree that
-/// can be walked must fall back on it.
-fn reach(document: &Document, found: &mut Vec<Finding>) {
-    let mut picked: BTreeSet<&str> =
-        document.prizes.iter().filter(|prize| prize.weight > 0).map(|prize| prize.id.as_str()).collect();
-    picked.extend(document.deny_list.iter().map(|denied| denied.prize.as_str()));
-
-    let mut won: BTreeSet<&str> = BTreeSet::new();
-    let mut stuck: BTreeMap<&str, &str> = BTreeMap::new();
-    for prize in document.prizes.iter().filter(|prize| picked.contains(prize.id.as_str())) {
-        let Some((name, tree)) =
-            prize.rule_tree.as_ref().and_then(|name| Some((name, document.rule_trees.get(name)?)))
-        else {
-            won.insert(&prize.id);
-            continue;
-        };
-        let (gives, fallbacks) = ways(document, prize, tree);
-        won.extend(fallbacks);
-        if gives {
-            won.insert(&prize.id);
-        } else {
-            stuck.insert(&prize.id, name);
-        }
-    }
-    for (place, prize) in document.prizes.iter().enumerate() {
-        if won.contains(prize.id.as_str()) {
-            continue;
-        }
-        let told = match stuck.get(prize.id.as_str()) {
-            Some(tree) => format!(
-                "the prize `{}` can never be won: no draw comes to a stock node or an open end of its tree `{tree}`",
-                prize.id
-            ),
-            None => format!(
-                "the prize `{}` can never be won: its weight is 0, and no draw comes to a fallback that gives it",
-                prize.id
-            ),
-        };
-        found.push(Finding::error("prize.unreachable", format!("/prizes/{place}"), told));
     }
 }
 
@@ -342,8 +182,20 @@ fn lists(document: &Document, found: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+fn tiers(document: &Document, found: &mut Vec<Finding>) {
+    let Some(tiers) = &document.odds_tiers else { return };
+    let known = [DRAWS_MADE, POINTS_SPENT];
+    if !known.contains(&tiers.metric.as_str()) && !document.metrics.contains(&tiers.metric) {
+        let told = format!(
+            "`{}` is neither `{DRAWS_MADE}`, `{POINTS_SPENT}` nor one of this raffle's `metrics`",
+            tiers.metric
+        );
+        found.push(Finding::error("tier.unknown_metric", "/odds_tiers/metric", told));
+    }
     let mut thresholds = BTreeSet::new();
-    for (place, tier) in document.odds_tiers.iter().flat_map(|tiers| &tiers.tiers).enumerate() {
+    for (place, tier) in tiers.tiers.iter().enumerate() {
         let at = format!("/odds_tiers/tiers/{place}");
         if !thresholds.insert(tier.threshold) {
             let told = format!("two tiers have the threshold {}", tier.threshold);
@@ -367,6 +219,93 @@ fn lists(document: &Document, found: &mut Vec<Finding>) {
             let told = "the weights of this tier's prizes are all zero: chance can pick nothing";
             found.push(Finding::error("tier.nothing_to_win", step(&at, "prizes"), told));
         }
+    }
+}
+
+/// Names that callers may tell, and rules that read them.
+fn eligibility(document: &Document, found: &mut Vec<Finding>) {
+    let mut names = BTreeSet::from([DRAWS_MADE, POINTS_SPENT]);
+    for (key, list) in [("attributes", &document.attributes), ("metrics", &document.metrics)] {
+        for (place, name) in list.iter().enumerate() {
+            if !names.insert(name) {
+                let at = format!("/{key}/{place}");
+                found.push(Finding::error("attribute.duplicate", at, format!("`{name}` stands twice")));
+            }
+        }
+    }
+    for (place, rule) in document.eligibility.iter().enumerate() {
+        let at = format!("/eligibility/{place}");
+        let rule = rule.rule();
+        for attribute in rule.attributes() {
+            missing_attribute(document, attribute, step(&at, "attribute"), found);
+        }
+        if rule.kind() == "allow_list" && rule.participants().is_empty() {
+            let at = step(&at, "participants");
+            found.push(Finding::error("eligibility.nobody", at, "the list is empty: nobody may draw"));
+        }
+        let mut seen = BTreeSet::new();
+        for (nth, participant) in rule.participants().iter().enumerate() {
+            if !seen.insert(participant) {
+                let at = format!("{at}/participants/{nth}");
+                let told = format!("`{participant}` stands twice");
+                found.push(Finding::warning("eligibility.duplicate", at, told));
+            }
+        }
+    }
+    if document.guaranteed_winners == GuaranteedWinners::Allowed {
+        let told =
+            "pre-arranged winners are against the law in many places; each will stand in the public log";
+        found.push(Finding::warning("guaranteed.allowed", "/guaranteed_winners", told));
+    }
+}
+
+fn missing_attribute(document: &Document, name: &str, at: String, found: &mut Vec<Finding>) {
+    if !document.attributes.iter().any(|known| known == name) {
+        let told = format!("`{name}` is not among this raffle's `attributes`");
+        found.push(Finding::error("attribute.unknown", at, told));
+    }
+}
+
+/// A prize that stands in for others should not run out itself.
+fn finite_fallback(document: &Document, id: &str, at: String, found: &mut Vec<Finding>) {
+    let prize = document.prizes.iter().find(|prize| prize.id == id);
+    if prize.is_some_and(|prize| prize.stock.units().is_some()) {
+        let told = format!("the fallback prize `{id}` can run out; a draw that falls back then wins nothing");
+        found.push(Finding::warning("fallback.finite", at, told));
+    }
+}
+
+fn exhaustion(document: &Document, found: &mut Vec<Finding>) {
+    let at = "/when_exhausted/prize".to_owned();
+    match (document.when_exhausted.policy, &document.when_exhausted.prize) {
+        (ExhaustionPolicy::Fallback, Some(prize)) => {
+            missing_prize(document, prize, at.clone(), found);
+            finite_fallback(document, prize, at, found);
+        }
+        (ExhaustionPolicy::Fallback, None) => {
+            let told = "`fallback` falls back on which `prize`?";
+            found.push(Finding::error("exhausted.prize", "/when_exhausted", told));
+        }
+        (ExhaustionPolicy::NoWin | ExhaustionPolicy::Renormalise, Some(_)) => {
+            let told = "only the policy `fallback` has a prize";
+            found.push(Finding::error("exhausted.prize", at, told));
+        }
+        (ExhaustionPolicy::NoWin | ExhaustionPolicy::Renormalise, None) => {}
+    }
+    if let Some(name) = &document.no_win_tree {
+        missing_tree(document, name, "/no_win_tree".to_owned(), found);
+    }
+}
+
+fn budget(document: &Document, found: &mut Vec<Finding>) {
+    let Some(budget) = &document.budget else { return };
+    let dearest = document.prizes.iter().map(|prize| prize.cost).max().unwrap_or(0);
+    if dearest == 0 {
+        let told = "no prize has a `cost`: the budget is never spent";
+        found.push(Finding::warning("budget.no_cost", "/budget", told));
+    } else if budget.amount < dearest && budget.when_spent == WhenSpent::Stop {
+        let told = format!("the budget does not cover one prize of {dearest}: no draw would be taken");
+        found.push(Finding::error("budget.too_small", "/budget/amount", told));
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::document::{Document, Node};
-use crate::rules::{NO_WIN, Plan, Publication, Rules, Shelf, Standing, base_pool, tier_pool};
+use crate::document::{Document, Exhaustion};
+use crate::node::{Node, Per, Unlock};
+use crate::rules::{NO_WIN, Plan, Publication, Rules, Shelf, base_pool, tier_pool};
+use crate::standing::{Attested, History, Standing};
 
 /// A probability in lowest terms. It is written `p/q`, or `1`, as people and the proof of odds write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +77,15 @@ fn as_pool(weights: &[(String, u64)]) -> Pool {
 struct Plentiful;
 
 impl Shelf for Plentiful {
-    fn take(&mut self, _: usize) -> bool {
-        true
+    fn free(&self, _: &str) -> Option<u64> {
+        Some(u64::MAX)
     }
+
+    fn granted(&self, _: &str) -> u64 {
+        0
+    }
+
+    fn take(&mut self, _: &str, _: u64) {}
 }
 
 /// The odds of a document, with or without errors: a reference that leads nowhere wins nothing.
@@ -88,23 +96,25 @@ pub fn odds(document: &Document) -> Odds {
         pools.insert(tier.threshold.to_string(), as_pool(&tier_pool(document, &tier.prizes)));
     }
 
-    let nodes = document.rule_trees.values().flat_map(|tree| tree.nodes.values());
-    let highest = nodes.filter_map(|node| match node {
-        Node::Unlock { after, .. } => Some(*after),
-        Node::Stock {} | Node::Fallback { .. } => None,
-    });
-    let highest = u64::from(highest.max().unwrap_or(0));
+    let mut highest = 0;
+    for node in document.rule_trees.values().flat_map(|tree| tree.nodes.values()) {
+        if let Node::Unlock(Unlock { after, .. }) = node {
+            highest = highest.max(u64::from(*after));
+        }
+    }
     let plan = plan_for_odds(document);
     let candidates: Vec<Option<usize>> =
         base.iter().map(|(id, _)| plan.as_ref()?.prizes.iter().position(|known| **known == **id)).collect();
     let mut unlock = BTreeMap::new();
     for completed in 0..=highest {
+        let history = History { number: completed, today: completed, ..History::default() };
+        let attested = Attested::default();
         let standing =
-            Standing { pseudonym: [0; 16], completed, completed_today: completed, points_spent: None };
+            Standing { pseudonym: [0; 16], history: &history, attested: &attested, now_ms: 0, day: 0 };
         let mut after: BTreeMap<&str, u64> = BTreeMap::new();
         for ((_, weight), candidate) in base.iter().zip(&candidates) {
             let won = plan.as_ref().and_then(|plan| {
-                let prize = plan.walk((*candidate)?, &standing, &mut Plentiful, &mut Vec::new())?;
+                let prize = plan.settle(*candidate, &standing, &mut Plentiful, &mut Vec::new())?;
                 plan.prizes.get(prize)
             });
             *after.entry(won.map_or(NO_WIN, |prize| prize)).or_default() += weight;
@@ -120,17 +130,25 @@ fn plan_for_odds(document: &Document) -> Option<Plan> {
     let mut document = document.clone();
     document.odds_tiers = None;
     document.deny_list = None;
+    document.eligibility = vec![];
+    document.budget = None;
+    document.win_interval_seconds = None;
+    document.when_exhausted = Exhaustion::default();
     document.time_zone = "UTC".to_owned();
     let known: Vec<_> = document.prizes.iter().map(|prize| prize.id.clone()).collect();
     let trees: Vec<_> = document.rule_trees.keys().cloned().collect();
     for prize in &mut document.prizes {
         prize.rule_tree = prize.rule_tree.take().filter(|name| trees.contains(name));
+        (prize.cap, prize.only_for, prize.release) = (None, None, None);
+        prize.never_for.clear();
     }
+    document.no_win_tree = document.no_win_tree.take().filter(|name| trees.contains(name));
     for tree in document.rule_trees.values_mut() {
         // Nothing stands where a name leads to no node, or a node to no prize: whoever comes there wins nothing.
-        let nothing = || Node::Unlock { after: u32::MAX, per: crate::document::Per::Day };
+        let nothing = || Node::Unlock(Unlock { after: u32::MAX, per: Per::Day });
         for node in tree.nodes.values_mut() {
-            if matches!(node, Node::Fallback { prize } if !known.contains(prize)) {
+            let rule = node.rule();
+            if rule.prizes().iter().any(|(_, prize)| known.iter().all(|known| known != prize)) {
                 *node = nothing();
             }
         }
@@ -141,7 +159,7 @@ fn plan_for_odds(document: &Document) -> Option<Plan> {
         let nodes = &tree.nodes;
         tree.edges.retain(|edge| nodes.contains_key(&edge.from));
     }
-    let publication = Publication { tenant: "", version: 0, pseudonym: &|_| String::new() };
+    let publication = Publication { tenant: "", version: 0, pseudonym: &|_| String::new(), slot: &|_| 0 };
     Plan::of(Rules::of(&document, &publication)).ok()
 }
 

@@ -1,4 +1,4 @@
-//! One participant in one raffle: counters, chain head, and the keys of their draws.
+//! One participant in one raffle: what they did, their chain head, and the keys of their draws.
 //!
 //! An Idempotency-Key is found through the participant's row, which a draw reads and writes anyway: the latest keys stand
 //! in the row itself, older ones beside it, one row each. So a draw has no index of its own on a random key.
@@ -9,6 +9,9 @@ use records::error::Error;
 use records::gate::GateKey;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
+
+use crate::standing::{Completed, History, Pace, Wins};
+use crate::varint::{put, take};
 
 /// A participant's pseudonym, after their bucket.
 pub type PlayerKey = (u16, [u8; 16]);
@@ -30,12 +33,8 @@ type KeyAt = (u64, u64);
 pub struct Player {
     /// Who; `None` where the person was erased.
     pub participant: Option<String>,
-    /// Draws completed.
-    pub number: u64,
-    /// The local day of the last draw.
-    pub day: i32,
-    /// Draws completed on that day.
-    pub today: u64,
+    /// What they did.
+    pub history: History,
     /// The chain head after the last draw.
     pub chain: [u8; 32],
     recent: Vec<KeyAt>,
@@ -50,9 +49,7 @@ impl Player {
     pub fn new(participant: &str) -> Self {
         Self {
             participant: Some(participant.to_owned()),
-            number: 0,
-            day: 0,
-            today: 0,
+            history: History::default(),
             chain: [0; 32],
             recent: Vec::new(),
             older: Vec::new(),
@@ -60,9 +57,9 @@ impl Player {
         }
     }
 
-    /// Draws completed on a local day.
-    pub fn completed_on(&self, day: i32) -> u64 {
-        if self.day == day { self.today } else { 0 }
+    /// Somebody who never drew, and of whom only the public name is known.
+    fn stranger() -> Self {
+        Self { participant: None, ..Self::new("") }
     }
 
     /// Gate sequences of draws whose key may be the one of this fingerprint.
@@ -72,14 +69,12 @@ impl Player {
     }
 
     /// Notes a completed draw.
-    pub fn complete(&mut self, day: i32, fingerprint: u64, seq: u64, chain: [u8; 32]) {
+    pub fn complete(&mut self, draw: Completed<'_>, fingerprint: u64, seq: u64, chain: [u8; 32]) {
         if self.recent.len() == RECENT {
             self.moved += self.recent.len();
             self.older.append(&mut self.recent);
         }
-        self.today = self.completed_on(day) + 1;
-        self.day = day;
-        self.number += 1;
+        self.history.complete(draw);
         self.chain = chain;
         self.recent.push((fingerprint & FINGERPRINT, seq));
     }
@@ -88,9 +83,15 @@ impl Player {
         let bucket = u16::try_from(row.int(0)?).map_err(|_| Error::Corrupt("a bucket".to_owned()))?;
         let player = Self {
             participant: row.text_or_null(2)?.map(str::to_owned),
-            number: row.count(3)?,
-            day: i32::try_from(row.int(4)?).map_err(|_| Error::Corrupt("a day".to_owned()))?,
-            today: row.count(5)?,
+            history: History {
+                number: row.count(3)?,
+                day: i32::try_from(row.int(4)?).map_err(|_| Error::Corrupt("a day".to_owned()))?,
+                today: row.count(5)?,
+                wins: read_wins(row.bytes(8)?).ok_or_else(|| Error::Corrupt("wins".to_owned()))?,
+                last_win_ms: row.int_or_null(9)?,
+                paces: read_paces(row.bytes(10)?).ok_or_else(|| Error::Corrupt("paces".to_owned()))?,
+                promised: row.text_or_null(11)?.map(str::to_owned),
+            },
             chain: row.array(6)?,
             recent: decode(row.bytes(7)?),
             older: Vec::new(),
@@ -114,8 +115,50 @@ fn decode(bytes: &[u8]) -> Vec<KeyAt> {
     bytes.chunks_exact(KEY_BYTES).map(|key| (six(&key[..6]), six(&key[6..]))).collect()
 }
 
+fn write_wins(wins: &[Wins]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for won in wins {
+        for number in [won.slot.into(), won.total, won.today, won.last] {
+            put(&mut bytes, number);
+        }
+    }
+    bytes
+}
+
+fn read_wins(mut bytes: &[u8]) -> Option<Vec<Wins>> {
+    let mut wins = Vec::new();
+    while !bytes.is_empty() {
+        let slot = u32::try_from(take(&mut bytes)?).ok()?;
+        let (total, today, last) = (take(&mut bytes)?, take(&mut bytes)?, take(&mut bytes)?);
+        wins.push(Wins { slot, total, today, last });
+    }
+    Some(wins)
+}
+
+fn write_paces(paces: &[Pace]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for pace in paces {
+        let window = u64::try_from(pace.window).unwrap_or(0);
+        for number in [pace.seconds.into(), window, pace.current, pace.previous] {
+            put(&mut bytes, number);
+        }
+    }
+    bytes
+}
+
+fn read_paces(mut bytes: &[u8]) -> Option<Vec<Pace>> {
+    let mut paces = Vec::new();
+    while !bytes.is_empty() {
+        let seconds = u32::try_from(take(&mut bytes)?).ok()?;
+        let window = i64::try_from(take(&mut bytes)?).ok()?;
+        paces.push(Pace { seconds, window, current: take(&mut bytes)?, previous: take(&mut bytes)? });
+    }
+    Some(paces)
+}
+
 static LOAD: ByKeys = ByKeys::new(
-    "SELECT bucket,pseudonym,participant,number,day,today,chain,recent_keys FROM player WHERE tenant=? AND raffle=?",
+    "SELECT bucket,pseudonym,participant,number,day,today,chain,recent_keys,wins,last_win_ms,paces,promised
+     FROM player WHERE tenant=? AND raffle=?",
     &["bucket", "pseudonym"],
     "",
 );
@@ -137,6 +180,10 @@ static SAVE: Insert = Insert::or_replace(
         "today",
         "chain",
         "recent_keys",
+        "wins",
+        "last_win_ms",
+        "paces",
+        "promised",
     ],
     4,
 );
@@ -166,7 +213,7 @@ pub async fn load(
         rows.iter().map(Player::from_row).collect::<Result<_, _>>()?;
     let mut older: Vec<&Asked> = asked
         .iter()
-        .filter(|(key, _)| players.get(key).is_some_and(|player| player.number > RECENT as u64))
+        .filter(|(key, _)| players.get(key).is_some_and(|player| player.history.number > RECENT as u64))
         .collect();
     older.sort_unstable();
     older.dedup();
@@ -185,12 +232,25 @@ pub async fn load(
     Ok(players)
 }
 
+/// Promises a prize to a participant, who need not have drawn before. A promise that was made before is replaced.
+pub async fn promise(tx: &mut dyn Tx, gate: GateKey, key: PlayerKey, prize: &str) -> Result<(), Error> {
+    let mut known = load(tx, gate, &[(key, 0)]).await?;
+    let mut player = known.remove(&key).unwrap_or_else(Player::stranger);
+    player.history.promised = Some(prize.to_owned());
+    save(tx, gate, &[(&key, &player)]).await
+}
+
 /// Writes participants back, or for the first time.
 pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Player)]) -> Result<(), Error> {
-    let recent: Vec<_> = players.iter().map(|(_, player)| encode(&player.recent)).collect();
-    let mut values = Vec::with_capacity(players.len() * 10);
+    let packed = players.iter().map(|(_, player)| {
+        let history = &player.history;
+        (encode(&player.recent), write_wins(&history.wins), write_paces(&history.paces))
+    });
+    let packed: Vec<_> = packed.collect();
+    let mut values = Vec::with_capacity(players.len() * 14);
     let mut older = Vec::new();
-    for (((bucket, pseudonym), player), recent) in players.iter().zip(&recent) {
+    for (((bucket, pseudonym), player), (recent, wins, paces)) in players.iter().zip(&packed) {
+        let history = &player.history;
         let key = [
             Value::Int((*bucket).into()),
             Value::Int(gate.tenant.into()),
@@ -200,11 +260,15 @@ pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Playe
         values.extend(key);
         values.extend([
             Value::text_or_null(player.participant.as_deref()),
-            Value::count(player.number),
-            Value::Int(player.day.into()),
-            Value::count(player.today),
+            Value::count(history.number),
+            Value::Int(history.day.into()),
+            Value::count(history.today),
             Value::Bytes(&player.chain),
             Value::Bytes(recent),
+            Value::Bytes(wins),
+            Value::int_or_null(history.last_win_ms),
+            Value::Bytes(paces),
+            Value::text_or_null(history.promised.as_deref()),
         ]);
         for (fingerprint, seq) in &player.older[player.older.len() - player.moved..] {
             older.extend(key);
@@ -219,20 +283,27 @@ pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Playe
 mod tests {
     use super::*;
 
+    fn draw(day: i32) -> Completed<'static> {
+        Completed { at_ms: 5, day, won: Some((3, true)), kept_promise: false, windows: &[60] }
+    }
+
     #[test]
     fn every_key_is_found_wherever_it_stands() {
         let mut player = Player::new("ada");
-        for draw in 0..100u64 {
-            player.complete(1, draw * 7, draw + 1, [0; 32]);
+        for key in 0..100u64 {
+            player.complete(draw(1), key * 7, key + 1, [0; 32]);
             assert_eq!(decode(&encode(&player.recent)), player.recent);
         }
-        assert_eq!((player.number, player.today), (100, 100));
+        assert_eq!((player.history.number, player.history.today), (100, 100));
         assert_eq!((player.recent.len(), player.moved), (4, 96));
-        for draw in 0..100u64 {
-            assert_eq!(player.seqs_of(draw * 7).collect::<Vec<_>>(), [draw + 1]);
+        for key in 0..100u64 {
+            assert_eq!(player.seqs_of(key * 7).collect::<Vec<_>>(), [key + 1]);
         }
-        player.complete(2, u64::MAX, 101, [0; 32]);
+        player.complete(draw(2), u64::MAX, 101, [0; 32]);
         assert_eq!(player.seqs_of(u64::MAX).collect::<Vec<_>>(), [101]);
-        assert_eq!((player.today, player.completed_on(2), player.completed_on(1)), (1, 1, 0));
+        let history = &player.history;
+        assert_eq!(read_wins(&write_wins(&history.wins)).as_ref(), Some(&history.wins));
+        assert_eq!(read_paces(&write_paces(&history.paces)).as_ref(), Some(&history.paces));
+        assert_eq!((read_wins(&[1]), read_paces(&[200])), (None, None));
     }
 }

@@ -1,5 +1,6 @@
 //! Publishing a version: the document becomes rules, the rules an epoch, in one transaction with the stock they bring.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kernel::id::Shard;
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::fairness::{Pseudonyms, hex, sha256};
 use crate::finding::Finding;
 use crate::lint;
-use crate::rules::{Publication, Rules};
+use crate::rules::{BUDGET, Publication, Rules};
 use crate::seal::fresh_secret;
 use crate::turn::{self, Decides, Seed};
 
@@ -208,9 +209,37 @@ struct Making {
 }
 
 impl Making {
-    fn rules(&self, raffle: &Raffle, version: u32) -> Rules {
+    fn rules(&self, raffle: &Raffle, version: u32, slots: &HashMap<String, u32>) -> Rules {
         let pseudonym = |participant: &str| hex(&raffle.pseudonyms.of(participant));
-        Rules::of(&self.document, &Publication { tenant: raffle.tenant.name, version, pseudonym: &pseudonym })
+        let slot = |prize: &str| slots.get(prize).copied().unwrap_or_default();
+        let publication =
+            Publication { tenant: raffle.tenant.name, version, pseudonym: &pseudonym, slot: &slot };
+        Rules::of(&self.document, &publication)
+    }
+
+    /// The slots of this document's prizes; new prizes get the next numbers, from 1.
+    async fn slots(&self, tx: &mut dyn Tx, raffle: &Raffle) -> Result<HashMap<String, u32>, Error> {
+        let key = [Value::Int(raffle.tenant.number.into()), Value::Int(raffle.number.into())];
+        let sql = "SELECT prize,slot FROM raffle_prize WHERE shard=0 AND tenant=? AND raffle=?";
+        let mut slots = HashMap::new();
+        for row in tx.fetch(sql, &key).await? {
+            slots.insert(row.text(0)?.to_owned(), row.small(1)?);
+        }
+        let mut last = slots.values().copied().max().unwrap_or(0);
+        for prize in &self.document.prizes {
+            if slots.contains_key(&prize.id) {
+                continue;
+            }
+            last += 1;
+            slots.insert(prize.id.clone(), last);
+            let values = [Value::Text(&prize.id), Value::Int(last.into())];
+            tx.exec(
+                "INSERT INTO raffle_prize (shard,tenant,raffle,prize,slot) VALUES (0,?,?,?,?)",
+                &[&key[..], &values].concat(),
+            )
+            .await?;
+        }
+        Ok(slots)
     }
 
     async fn publish(
@@ -223,7 +252,8 @@ impl Making {
         let raffle_key = [Value::Int(raffle.tenant.number.into()), Value::Int(raffle.number.into())];
         let last = version_row(tx, &format!("{VERSION} ORDER BY version DESC LIMIT 1"), &raffle_key).await?;
         let version = last.as_ref().map_or(0, |row| row.version) + 1;
-        let rules = self.rules(raffle, version);
+        let slots = self.slots(tx, raffle).await?;
+        let rules = self.rules(raffle, version, &slots);
         let text = serde_json::to_string(&rules).map_err(|error| Error::BrokenVersion(error.to_string()))?;
         let rules_hash = sha256(text.as_bytes());
 
@@ -310,17 +340,54 @@ impl Making {
                 }
                 continue;
             }
-            Segment::add(tx, gate.key, &prize.id, units).await?;
-            let event = Event {
-                kind: "moved",
-                at_ms: now_ms,
-                prize: prize.id.clone(),
-                units,
-                reason: "published".to_owned(),
-                ..Event::default()
-            };
-            event.append(tx, gate).await?;
+            fill(tx, gate, (&prize.id, units), now_ms).await?;
         }
-        Ok(())
+        self.budget(tx, gate, (last.as_ref(), &segments), now_ms).await
     }
+
+    /// The budget is stock too: filled once, raised by an order.
+    async fn budget(
+        &self,
+        tx: &mut dyn Tx,
+        gate: &mut Gate,
+        (last, segments): (Option<&Document>, &[Segment]),
+        now_ms: i64,
+    ) -> Result<(), Error> {
+        let Some(budget) = &self.document.budget else { return Ok(()) };
+        let segment = segments.iter().find(|segment| segment.item == BUDGET);
+        let before = last.and_then(|last| last.budget.as_ref()).map(|before| before.amount);
+        let published = match (before, segment) {
+            (_, None) => return fill(tx, gate, (BUDGET, budget.amount), now_ms).await,
+            (Some(before), Some(_)) => before,
+            (None, Some(segment)) => segment.granted + segment.free,
+        };
+        if published == budget.amount {
+            return Ok(());
+        }
+        Err(Error::StockIsNotEdited {
+            prize: BUDGET.to_owned(),
+            published: published.to_string(),
+            asked: budget.amount.to_string(),
+        })
+    }
+}
+
+/// Makes a segment with its first units, and tells the log.
+async fn fill(
+    tx: &mut dyn Tx,
+    gate: &mut Gate,
+    (item, units): (&str, u64),
+    now_ms: i64,
+) -> Result<(), Error> {
+    Segment::add(tx, gate.key, item, units).await?;
+    let event = Event {
+        kind: "moved",
+        at_ms: now_ms,
+        prize: item.to_owned(),
+        units,
+        reason: "published".to_owned(),
+        ..Event::default()
+    };
+    event.append(tx, gate).await?;
+    Ok(())
 }

@@ -18,9 +18,11 @@ use crate::draw::{Ask, Drawn, Draws};
 use crate::entry::{self, Draw, Request};
 use crate::epoch::{self, Epoch};
 use crate::error::Error;
+use crate::player::PlayerKey;
 use crate::publish::{Publish, Published};
 use crate::rules::Plan;
 use crate::seal::Sealer;
+use crate::standing::Attested;
 use crate::stock::{Carried, Order};
 
 /// The raffles of a tenant.
@@ -45,8 +47,10 @@ pub struct DrawRequest {
     pub participant: String,
     /// Their own part of chance.
     pub client_seed: Option<String>,
-    /// Points spent, as the caller says.
-    pub points_spent: Option<u64>,
+    /// What the caller tells of them.
+    pub attested: Attested,
+    /// How many draws, from 1 to [`crate::draw::PARTS_MAX`].
+    pub parts: u32,
     /// The Idempotency-Key and the body's hash.
     pub request: Request,
 }
@@ -149,7 +153,8 @@ impl Raffles {
             key: asked.request.key,
             body_hash: asked.request.body_hash,
             client_seed: asked.client_seed,
-            points_spent: asked.points_spent,
+            attested: asked.attested,
+            parts: asked.parts,
         };
         self.batcher.submit(ask).await
     }
@@ -169,6 +174,13 @@ impl Raffles {
     ) -> Result<Carried, Error> {
         let raffle = self.catalog.raffle(raffle).await?;
         self.draws.carry_out(&raffle, order, reason, request).await
+    }
+
+    /// The bucket and the public name of a participant.
+    pub async fn player_key(&self, raffle: &str, participant: &str) -> Result<PlayerKey, Error> {
+        let raffle = self.catalog.raffle(raffle).await?;
+        let bucket = Bucket::of(self.tenant.name, participant).number();
+        Ok((bucket, raffle.pseudonyms.of(participant)))
     }
 
     /// Closes the epoch, so that its seed is revealed, and opens the next under the same version. Answers that epoch, and

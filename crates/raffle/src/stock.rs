@@ -6,10 +6,12 @@ use records::gate::{Gate, Segment};
 use records::port::{Tx, write};
 
 use crate::catalog::Raffle;
+use crate::document::GuaranteedWinners;
 use crate::draw::Draws;
 use crate::entry::{Event, Request};
 use crate::error::Error;
-use crate::rules::Rules;
+use crate::player::{self, PlayerKey};
+use crate::rules::{BUDGET, Rules};
 
 /// Most units of one restock.
 pub const UNITS_MAX: u64 = 1_000_000_000_000;
@@ -23,6 +25,18 @@ pub enum Order {
         prize: String,
         /// How many, from 1.
         units: u64,
+    },
+    /// More money.
+    RaiseBudget {
+        /// How much, in minor units, from 1.
+        amount: u64,
+    },
+    /// A participant's next draw gives this prize, if it can be had.
+    Promise {
+        /// Who: their bucket, and their public name.
+        player: PlayerKey,
+        /// Which prize.
+        prize: String,
     },
     /// Take no draws, or grant no unit of a prize.
     Freeze {
@@ -63,7 +77,7 @@ impl Draws {
                 if let Some(event) = Event::by_request(tx, key, &request).await? {
                     return Ok(Carried { event, replayed: true });
                 }
-                let rules = crate::catalog::rules(tx, &raffle, gate.version).await?;
+                let (rules, _) = crate::catalog::rules(tx, &raffle, gate.version).await?;
                 let mut event = apply(tx, &mut gate, &rules, order).await?;
                 (event.at_ms, event.reason, event.request) = (clock.now_ms(), reason, Some(request));
                 let event = event.append(tx, &mut gate).await?;
@@ -88,6 +102,25 @@ async fn apply(tx: &mut dyn Tx, gate: &mut Gate, rules: &Rules, order: Order) ->
             segment(&prize)?;
             Segment::add(tx, gate.key, &prize, units).await?;
             return Ok(Event { kind: "moved", prize, units, ..Event::default() });
+        }
+        Order::RaiseBudget { amount } => {
+            if rules.budget.is_none() {
+                return Err(Error::NoSuchPrize(BUDGET.to_owned()));
+            }
+            Segment::add(tx, gate.key, BUDGET, amount).await?;
+            let prize = BUDGET.to_owned();
+            return Ok(Event { kind: "moved", prize, units: amount, ..Event::default() });
+        }
+        Order::Promise { player, prize } => {
+            if rules.guaranteed_winners != GuaranteedWinners::Allowed {
+                return Err(Error::PromisesForbidden);
+            }
+            if !rules.prizes.contains_key(&prize) {
+                return Err(Error::NoSuchPrize(prize));
+            }
+            player::promise(tx, gate.key, player, &prize).await?;
+            let pseudonym = player.1.to_vec();
+            return Ok(Event { kind: "promised", prize, pseudonym, ..Event::default() });
         }
         Order::Freeze { prize } => ("frozen", prize, true),
         Order::Thaw { prize } => ("thawed", prize, false),

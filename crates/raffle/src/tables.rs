@@ -32,6 +32,15 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, raffle, version),
             UNIQUE (shard, tenant, raffle, idem_key)
         ){table_end}",
+        // The numbers of prizes: the same in every version, also after a version without the prize.
+        "CREATE TABLE raffle_prize (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            prize VARCHAR(64) NOT NULL,
+            slot BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, prize)
+        ){table_end}",
         "CREATE TABLE raffle_epoch (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
@@ -58,6 +67,7 @@ pub const ROOM: Room = Room {
             version BIGINT NOT NULL,
             rules_hash VARBINARY(32) NOT NULL,
             seed_hash VARBINARY(32) NOT NULL,
+            pseudonym VARBINARY(16) NOT NULL,
             reason VARCHAR(500) NOT NULL,
             idem_key VARCHAR(340),
             body_hash VARBINARY(32) NOT NULL,
@@ -79,9 +89,11 @@ pub const ROOM: Room = Room {
             idem_key VARCHAR(255) NOT NULL,
             body_hash VARBINARY(32) NOT NULL,
             client_seed VARCHAR(255),
-            points BIGINT,
+            attested VARCHAR(4000) NOT NULL,
+            part INTEGER NOT NULL,
+            parts INTEGER NOT NULL,
             prize VARCHAR(64),
-            trace VARBINARY(128) NOT NULL,
+            trace VARBINARY(2000) NOT NULL,
             chain VARBINARY(32) NOT NULL,
             PRIMARY KEY (shard, tenant, raffle, seq)
         ){table_end}",
@@ -97,6 +109,10 @@ pub const ROOM: Room = Room {
             today BIGINT NOT NULL CHECK (today >= 0),
             chain VARBINARY(32) NOT NULL,
             recent_keys VARBINARY(192) NOT NULL,
+            wins VARBINARY(8000) NOT NULL,
+            last_win_ms BIGINT,
+            paces VARBINARY(512) NOT NULL,
+            promised VARCHAR(64),
             PRIMARY KEY (bucket, tenant, raffle, pseudonym)
         ){table_end}",
         // Older keys of a participant, beside each other.

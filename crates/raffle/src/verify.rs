@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::entry::{Draw, EVENT_KINDS, Event};
 use crate::evidence::{DrawLine, EventLine, FORMAT, Header, Line, RevealedEpoch};
 use crate::fairness::{Chance, epoch_name, from_hex, hex, link, sha256};
-use crate::rules::{Plan, Rules, Shelf, Standing};
+use crate::rules::{Plan, Rules, Shelf};
+use crate::standing::{Attested, History, Standing};
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,32 +40,30 @@ const FAILURES_MAX: usize = 1_000;
 #[derive(Default)]
 struct Shelves {
     free: HashMap<String, u64>,
+    granted: HashMap<String, u64>,
     frozen: HashMap<String, bool>,
 }
 
-struct ShelvesOf<'a>(&'a Plan, &'a mut Shelves);
+impl Shelf for Shelves {
+    fn free(&self, item: &str) -> Option<u64> {
+        let frozen = self.frozen.get(item).copied().unwrap_or(false);
+        (!frozen).then(|| self.free.get(item).copied().unwrap_or(0))
+    }
 
-impl Shelf for ShelvesOf<'_> {
-    fn take(&mut self, prize: usize) -> bool {
-        let id = &*self.0.prizes[prize];
-        if self.1.frozen.get(id).copied().unwrap_or(false) {
-            return false;
-        }
-        match self.1.free.get_mut(id) {
-            Some(free) if *free > 0 => {
-                *free -= 1;
-                true
-            }
-            _ => false,
-        }
+    fn granted(&self, item: &str) -> u64 {
+        self.granted.get(item).copied().unwrap_or(0)
+    }
+
+    fn take(&mut self, item: &str, units: u64) {
+        let free = self.free.entry(item.to_owned()).or_default();
+        *free = free.saturating_sub(units);
+        *self.granted.entry(item.to_owned()).or_default() += units;
     }
 }
 
 #[derive(Default)]
 struct Known {
-    number: u64,
-    day: i32,
-    today: u64,
+    history: History,
     chain: [u8; 32],
 }
 
@@ -194,6 +193,7 @@ impl Replay {
             version: line.version,
             rules_hash: bytes(&line.rules_hash),
             seed_hash: bytes(&line.seed_hash),
+            pseudonym: from_hex::<16>(&line.pseudonym).map_or_else(Vec::new, |bytes| bytes.to_vec()),
             reason: line.reason.clone(),
             request: None,
         };
@@ -201,6 +201,10 @@ impl Replay {
         match kind {
             "opened" => self.opened(&id, line),
             "closed" => self.closed(&id, line),
+            "promised" => {
+                let known = self.players.entry(line.pseudonym.clone()).or_default();
+                known.history.promised = Some(line.prize.clone());
+            }
             "moved" => {
                 let free = self.shelves.free.entry(line.prize.clone()).or_default();
                 *free = free.saturating_add(line.units);
@@ -252,10 +256,6 @@ impl Replay {
             self.fail(&line.draw, "its id or pseudonym cannot be read");
             return;
         };
-        let known = self.players.entry(line.pseudonym.clone()).or_default();
-        let completed_today = if known.day == line.day { known.today } else { 0 };
-        let standing =
-            Standing { pseudonym, completed: known.number, completed_today, points_spent: line.points_spent };
         let draw = Draw {
             id: draw_id,
             pseudonym,
@@ -266,17 +266,19 @@ impl Replay {
             key: String::new(),
             body_hash: [0; 32],
             client_seed: Some(line.client_seed.clone()),
-            points_spent: line.points_spent,
+            attested: line.attested.clone(),
+            part: 0,
+            parts: 1,
             prize: line.prize.as_deref().map(Arc::from),
             trace: Vec::new(),
             chain: [0; 32],
         };
         let digest = draw.digest();
-        let chain = link(&known.chain, &digest);
-        let expected = known.number.saturating_add(1);
-        *known =
-            Known { number: line.number, day: line.day, today: completed_today.saturating_add(1), chain };
         self.log = link(&self.log, &digest);
+        let known = self.players.entry(line.pseudonym.clone()).or_default();
+        let expected = known.history.number.saturating_add(1);
+        known.chain = link(&known.chain, &digest);
+        let (chain, history) = (known.chain, known.history.clone());
         if draw_id.seq != line.seq {
             self.fail(&line.draw, "its id names another entry");
         }
@@ -286,16 +288,20 @@ impl Replay {
         if hex(&chain) != line.chain {
             self.fail(&line.draw, "the participant's chain does not lead here");
         }
-        self.outcome(line, &standing);
+        self.outcome(line, pseudonym, history);
         if self.failures > before {
             return;
         }
-        if line.points_spent.is_some() { self.report.attested += 1 } else { self.report.verified += 1 }
+        if line.attested.is_empty() { self.report.verified += 1 } else { self.report.attested += 1 }
     }
 
-    fn outcome(&mut self, line: &DrawLine, standing: &Standing) {
+    fn outcome(&mut self, line: &DrawLine, pseudonym: [u8; 16], mut history: History) {
         let Some((_, plan, chance)) = self.epochs.get(&line.epoch) else {
             self.fail(&line.draw, format!("nothing is shown of epoch {}", line.epoch));
+            return;
+        };
+        let Some(attested) = Attested::read(&line.attested) else {
+            self.fail(&line.draw, "what is attested cannot be read");
             return;
         };
         let plan = Arc::clone(plan);
@@ -303,14 +309,18 @@ impl Replay {
         if plan.zone.day_of(line.at_ms) != line.day {
             refused.push("its day is not the day of its time".to_owned());
         }
-        if let Err(error) = plan.window.check(line.at_ms, &plan.zone) {
+        let standing =
+            Standing { pseudonym, history: &history, attested: &attested, now_ms: line.at_ms, day: line.day };
+        match plan.attest(&attested) {
+            Ok(kept) if kept == attested => {}
+            Ok(_) => refused.push("something is attested that its rules do not read".to_owned()),
+            Err(error) => refused.push(error.to_string()),
+        }
+        if let Err(error) = plan.admit(&standing, &self.shelves) {
             refused.push(error.to_string());
         }
-        if let Err(error) = plan.rules.tickets.check(standing.completed, standing.completed_today) {
-            refused.push(error.to_string());
-        }
-        let integer = |total| chance.below(total, &standing.pseudonym, line.number, &line.client_seed);
-        let outcome = plan.draw(standing, integer, &mut ShelvesOf(&plan, &mut self.shelves));
+        let integer = |total| chance.below(total, &pseudonym, line.number, &line.client_seed);
+        let outcome = plan.draw(&standing, integer, &mut self.shelves);
         let prize = outcome.prize.map(|prize| &*plan.prizes[prize]);
         if outcome.chosen.integer != line.integer {
             refused.push(format!("chance gives {}, not {}", outcome.chosen.integer, line.integer));
@@ -320,6 +330,9 @@ impl Replay {
                 |prize: Option<&str>| prize.map_or("nothing".to_owned(), |prize| format!("prize {prize}"));
             refused.push(format!("the rules give {}, not {}", word(prize), word(line.prize.as_deref())));
         }
+        let completed = plan.completed(&standing, &outcome);
+        history.complete(completed);
+        self.players.entry(line.pseudonym.clone()).or_default().history = history;
         for reason in refused {
             self.fail(&line.draw, reason);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use raffle::document::SCHEMA;
+use raffle::document::schema;
 use raffle::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
 use serde::Serialize;
@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
             Command::Verify { file, json } => verify_file(&file, json),
-            Command::Schema => print(SCHEMA).map(|()| true),
+            Command::Schema => print(schema()).map(|()| true),
             Command::Bench(command) => bench::run(command),
         };
     match outcome {

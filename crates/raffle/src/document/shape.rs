@@ -2,29 +2,25 @@
 //! uses, and says so where it meets another.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::SCHEMA;
+use super::schema::root;
 use super::tree::Tree;
 use crate::finding::{Finding, step};
-
-#[expect(clippy::expect_used, reason = "built in, and read by every test")]
-static ROOT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(SCHEMA).expect("the schema is JSON"));
 
 /// Everything about a document's shape that differs from the schema.
 pub(super) fn findings(document: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
-    visit(document, &ROOT, "", &mut found);
+    visit(document, root(), "", &mut found);
     found
 }
 
 /// Follows `$ref` to the schema it names, within the same file.
 fn resolve(schema: &Value) -> &Value {
     let named =
-        schema.get("$ref").and_then(Value::as_str).and_then(|at| ROOT.pointer(at.trim_start_matches('#')));
+        schema.get("$ref").and_then(Value::as_str).and_then(|at| root().pointer(at.trim_start_matches('#')));
     named.unwrap_or(schema)
 }
 
@@ -52,6 +48,7 @@ fn visit(tree: &Tree, schema: &Value, at: &str, found: &mut Vec<Finding>) {
         (Some("array"), Tree::List(items)) => array(items, schema, at, found),
         (Some("integer"), Tree::Int(int)) => integer(*int, schema, at, found),
         (Some("string"), Tree::Text(text)) => string(text, schema, at, found),
+        (Some("boolean"), Tree::Bool(_)) => {}
         (Some("string"), Tree::Int(int)) => {
             let told = format!("must be text: write \"{int}\" in quotes");
             found.push(Finding::error("document.type", at, told));
@@ -69,6 +66,7 @@ fn in_words(kind: &str) -> &str {
         "object" => "a map",
         "array" => "a list",
         "integer" => "a whole number",
+        "boolean" => "true or false",
         _ => "text",
     }
 }
@@ -243,7 +241,7 @@ mod tests {
     #[test]
     fn the_schema_uses_no_keyword_that_is_not_checked() {
         let mut found = HashSet::new();
-        keywords(&ROOT, &mut found);
+        keywords(root(), &mut found);
         found.remove("minProperties");
         let strange: Vec<_> = found.iter().filter(|key| !KNOWN.contains(&key.as_str())).collect();
         assert!(strange.is_empty(), "{strange:?}");

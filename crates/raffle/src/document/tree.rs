@@ -28,7 +28,8 @@ pub(super) fn parse(text: &str) -> Result<Tree, Vec<Finding>> {
     let tree: Tree = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).map_err(|error| syntax(format!("this is not JSON: {error}")))?
     } else {
-        let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+        let options =
+            serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough, strict_booleans: true };
         serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| syntax(format!("this is not YAML: {}", first_line(&error.to_string()))))?
     };

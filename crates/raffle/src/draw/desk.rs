@@ -17,7 +17,8 @@ use crate::entry::{self, Draw};
 use crate::error::Error;
 use crate::fairness::link;
 use crate::player::{self, Asked, Player, PlayerKey};
-use crate::rules::{Plan, Shelf, Standing};
+use crate::rules::Shelf;
+use crate::standing::{Attested, Standing};
 
 /// Locked and loaded.
 pub(super) struct Desk {
@@ -38,25 +39,40 @@ struct Shelves {
     taken: Vec<u64>,
 }
 
-struct ShelvesOf<'a> {
-    plan: &'a Plan,
-    shelves: &'a mut Shelves,
+impl Shelves {
+    /// Segments come in the order of their items.
+    fn at(&self, item: &str) -> Option<usize> {
+        self.segments.binary_search_by(|segment| segment.item.as_str().cmp(item)).ok()
+    }
 }
 
-impl Shelf for ShelvesOf<'_> {
-    fn take(&mut self, prize: usize) -> bool {
-        let id = &self.plan.prizes[prize];
-        // Segments come in the order of their items.
-        let Ok(at) = self.shelves.segments.binary_search_by(|segment| segment.item.as_str().cmp(id)) else {
-            return false;
-        };
-        let (segment, taken) = (&self.shelves.segments[at], &mut self.shelves.taken[at]);
-        if segment.frozen || *taken >= segment.free {
-            return false;
-        }
-        *taken += 1;
-        true
+impl Shelf for Shelves {
+    fn free(&self, item: &str) -> Option<u64> {
+        let Some(at) = self.at(item) else { return Some(0) };
+        let segment = &self.segments[at];
+        (!segment.frozen).then(|| segment.free.saturating_sub(self.taken[at]))
     }
+
+    fn granted(&self, item: &str) -> u64 {
+        self.at(item).map_or(0, |at| self.segments[at].granted + self.taken[at])
+    }
+
+    fn take(&mut self, item: &str, units: u64) {
+        // The statement that writes it guards it: see `Segment::grant`.
+        if let Some(at) = self.at(item) {
+            self.taken[at] += units;
+        }
+    }
+}
+
+/// How things stood before a set of draws of which all are made or none.
+struct Before {
+    player: Option<Player>,
+    taken: Vec<u64>,
+    seq: u64,
+    log: [u8; 32],
+    fresh: usize,
+    touched: bool,
 }
 
 impl Desk {
@@ -105,16 +121,9 @@ impl Desk {
         catalog: &Catalog,
         now_ms: i64,
     ) -> Decision<Drawn, Error, Lack> {
-        let player_key = (ask.bucket, ask.pseudonym);
-        let before = self.players.get(&player_key).and_then(|player| {
-            player
-                .seqs_of(ask.fingerprint)
-                .filter_map(|seq| self.draw_at(seq))
-                .find(|draw| draw.key == ask.key)
-        });
-        if let Some(draw) = before {
-            let draw = Arc::clone(draw);
-            return self.repeat(ask, draw, catalog);
+        let before = self.made_before(ask);
+        if !before.is_empty() {
+            return self.repeat(ask, before, catalog);
         }
         if self.gate.frozen {
             return Decision::Refused(Error::Frozen);
@@ -127,13 +136,23 @@ impl Desk {
             Err(lack) => return Decision::Deferred(lack),
         };
         // One entry of the epoch is kept for its closing.
-        if self.gate.seq + 2 - self.gate.epoch_first >= epoch.plan.rules.epoch_entries_max {
+        let parts = u64::from(ask.parts);
+        if self.gate.seq + parts + 1 - self.gate.epoch_first >= epoch.plan.rules.epoch_entries_max {
             return Decision::Deferred(Lack::Turn { raffle: self.raffle.number, full: self.gate.epoch });
         }
-        match self.make(ask, &epoch, now_ms) {
-            Ok(draw) => Decision::Done(Drawn { draw, epoch, replayed: false }),
+        match self.make_all(ask, &epoch, now_ms) {
+            Ok(draws) => done(draws, epoch, false),
             Err(error) => Decision::Refused(error),
         }
+    }
+
+    /// The draws that the same key has made, in their order.
+    fn made_before(&self, ask: &Ask) -> Vec<Arc<Draw>> {
+        let Some(player) = self.players.get(&(ask.bucket, ask.pseudonym)) else { return vec![] };
+        let known = player.seqs_of(ask.fingerprint).filter_map(|seq| self.draw_at(seq));
+        let mut made: Vec<_> = known.filter(|draw| draw.key == ask.key).cloned().collect();
+        made.sort_unstable_by_key(|draw| draw.part);
+        made
     }
 
     fn epoch(&self, epoch: u32, catalog: &Catalog) -> Result<Arc<LiveEpoch>, Lack> {
@@ -141,34 +160,81 @@ impl Desk {
         catalog.known_epoch(raffle, epoch).ok_or(Lack::Epoch { raffle, epoch })
     }
 
-    fn repeat(&self, ask: &Ask, draw: Arc<Draw>, catalog: &Catalog) -> Decision<Drawn, Error, Lack> {
-        if draw.body_hash != ask.body_hash {
+    fn repeat(&self, ask: &Ask, draws: Vec<Arc<Draw>>, catalog: &Catalog) -> Decision<Drawn, Error, Lack> {
+        if draws.iter().any(|draw| draw.body_hash != ask.body_hash) {
             return Decision::Refused(Error::KeyReused);
         }
-        match self.epoch(draw.epoch, catalog) {
-            Ok(epoch) => Decision::Done(Drawn { draw, epoch, replayed: true }),
+        let number = draws.first().map_or(0, |draw| draw.epoch);
+        match self.epoch(number, catalog) {
+            Ok(epoch) => done(draws, epoch, true),
             Err(lack) => Decision::Deferred(lack),
         }
     }
 
-    fn make(&mut self, ask: &Ask, epoch: &LiveEpoch, now_ms: i64) -> Result<Arc<Draw>, Error> {
+    /// Makes every draw of a request, or none.
+    fn make_all(&mut self, ask: &Ask, epoch: &LiveEpoch, now_ms: i64) -> Result<Vec<Arc<Draw>>, Error> {
+        let attested = epoch.plan.attest(&ask.attested)?;
+        if ask.parts == 1 {
+            return self.make(ask, (epoch, &attested), now_ms, 0).map(|draw| vec![draw]);
+        }
+        let before = self.remember(ask);
+        let made: Result<Vec<_>, _> =
+            (0..ask.parts).map(|part| self.make(ask, (epoch, &attested), now_ms, part)).collect();
+        if made.is_err() {
+            self.restore(ask, before);
+        }
+        made
+    }
+
+    fn remember(&self, ask: &Ask) -> Before {
+        let key = (ask.bucket, ask.pseudonym);
+        Before {
+            player: self.players.get(&key).cloned(),
+            taken: self.shelves.taken.clone(),
+            seq: self.gate.seq,
+            log: self.gate.log,
+            fresh: self.fresh.len(),
+            touched: self.touched.contains(&key),
+        }
+    }
+
+    fn restore(&mut self, ask: &Ask, before: Before) {
+        let key = (ask.bucket, ask.pseudonym);
+        match before.player {
+            Some(player) => self.players.insert(key, player),
+            None => self.players.remove(&key),
+        };
+        if !before.touched {
+            self.touched.remove(&key);
+        }
+        self.shelves.taken = before.taken;
+        (self.gate.seq, self.gate.log) = (before.seq, before.log);
+        self.fresh.truncate(before.fresh);
+    }
+
+    fn make(
+        &mut self,
+        ask: &Ask,
+        (epoch, attested): (&LiveEpoch, &Attested),
+        now_ms: i64,
+        part: u32,
+    ) -> Result<Arc<Draw>, Error> {
         let plan = &*epoch.plan;
-        plan.window.check(now_ms, &plan.zone)?;
         let day = plan.zone.day_of(now_ms);
         let player_key = (ask.bucket, ask.pseudonym);
         let player = self.players.entry(player_key).or_insert_with(|| Player::new(&ask.participant));
-        let standing = Standing {
-            pseudonym: ask.pseudonym,
-            completed: player.number,
-            completed_today: player.completed_on(day),
-            points_spent: ask.points_spent,
-        };
-        plan.rules.tickets.check(standing.completed, standing.completed_today)?;
+        if player.history.number == 0 {
+            // A promise may have been made before the first draw, to a public name alone.
+            player.participant = Some(ask.participant.clone());
+        }
+        let standing = Standing { pseudonym: ask.pseudonym, history: &player.history, attested, now_ms, day };
+        plan.admit(&standing, &self.shelves)?;
 
-        let number = player.number + 1;
+        let number = standing.number();
         let client_seed = ask.client_seed.as_deref().unwrap_or(&ask.key);
         let chance = |total| epoch.chance.below(total, &ask.pseudonym, number, client_seed);
-        let outcome = plan.draw(&standing, chance, &mut ShelvesOf { plan, shelves: &mut self.shelves });
+        let outcome = plan.draw(&standing, chance, &mut self.shelves);
+        let completed = plan.completed(&standing, &outcome);
 
         let seq = self.gate.seq + 1;
         let mut draw = Draw {
@@ -181,7 +247,9 @@ impl Desk {
             key: ask.key.clone(),
             body_hash: ask.body_hash,
             client_seed: ask.client_seed.clone(),
-            points_spent: ask.points_spent,
+            attested: attested.text(),
+            part,
+            parts: ask.parts,
             prize: outcome.prize.map(|prize| Arc::clone(&plan.prizes[prize])),
             trace: entry::encode_trace(&outcome),
             chain: player.chain,
@@ -190,7 +258,7 @@ impl Desk {
         draw.chain = link(&player.chain, &digest);
         self.gate.seq = seq;
         self.gate.log = link(&self.gate.log, &digest);
-        player.complete(day, ask.fingerprint, seq, draw.chain);
+        player.complete(completed, ask.fingerprint, seq, draw.chain);
         self.touched.insert(player_key);
         let draw = Arc::new(draw);
         self.fresh.push(Arc::clone(&draw));
@@ -218,6 +286,14 @@ impl Desk {
         outbox::post(tx, key.shard, &effects).await?;
         self.gate.save(tx).await
     }
+}
+
+fn done(mut draws: Vec<Arc<Draw>>, epoch: Arc<LiveEpoch>, replayed: bool) -> Decision<Drawn, Error, Lack> {
+    if draws.is_empty() {
+        return Decision::Refused(RecordsError::Corrupt("a request without a draw".to_owned()).into());
+    }
+    let draw = draws.remove(0);
+    Decision::Done(Drawn { draw, more: draws, epoch, replayed })
 }
 
 /// The effect that a draw leaves, in the order of its participant's draws.

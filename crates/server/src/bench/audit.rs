@@ -151,7 +151,7 @@ async fn balance(
             let sql = "SELECT s.subject,s.item,s.granted,s.free,
                 (SELECT SUM(e.units) FROM gate_event e WHERE e.shard=s.shard AND e.tenant=s.tenant
                    AND e.raffle=s.subject AND e.kind='moved' AND e.prize=s.item)
-                FROM segment s";
+                FROM segment s WHERE s.item<>'$budget'";
             tx.fetch(sql, &[]).await
         })
     })

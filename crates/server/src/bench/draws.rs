@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use raffle::entry::Request;
 use raffle::raffles::DrawRequest;
+use raffle::standing::Attested;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -196,7 +197,8 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
                     raffle: RAFFLE.to_owned(),
                     participant: format!("p{:07}", number.wrapping_mul(7_919) % 100_000),
                     client_seed: None,
-                    points_spent: None,
+                    attested: Attested::default(),
+                    parts: 1,
                     request: Request { key: format!("earlier-{number}"), body_hash: [0; 32] },
                 };
                 raffles.draw(asked).await.map_err(|error| error.to_string())?;

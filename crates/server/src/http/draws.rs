@@ -1,5 +1,6 @@
 //! `POST /raffles/{id}/draws` and `GET /draws/{id}`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,12 +9,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use kernel::id::DrawId;
-use raffle::draw::Drawn;
+use raffle::draw::{Drawn, PARTS_MAX};
 use raffle::entry::{self, Draw};
 use raffle::epoch::Epoch;
 use raffle::fairness::hex;
 use raffle::raffles::{DrawRequest, Found};
 use raffle::rules::Plan;
+use raffle::standing::{Attested, POINTS_SPENT};
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -40,6 +42,15 @@ struct DrawBody {
     client_seed: Option<String>,
     /// Points spent, for raffles whose odds tiers count them.
     points_spent: Option<u64>,
+    /// Other numbers that the raffle's rules read, by name.
+    #[serde(default)]
+    metrics: BTreeMap<String, u64>,
+    /// Words that the raffle's rules read, by name.
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+    /// How many draws, 1 to 100: all are made, or none. One where it is left out, answered as a draw; where it stands,
+    /// the answer is a list.
+    draws: Option<u32>,
 }
 
 impl DrawBody {
@@ -49,11 +60,27 @@ impl DrawBody {
         if let Some(seed) = &read.client_seed {
             text("client_seed", seed, 255)?;
         }
-        if read.points_spent.is_some_and(|points| points > i64::MAX as u64) {
-            let detail = "`points_spent` is larger than 9223372036854775807";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
+        let bad = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail);
+        let mut numbers = read.metrics.values().chain(&read.points_spent);
+        if numbers.any(|number| *number > i64::MAX as u64) {
+            return Err(bad("a metric is larger than 9223372036854775807".to_owned()));
+        }
+        if read.draws.is_some_and(|draws| !(1..=PARTS_MAX).contains(&draws)) {
+            return Err(bad(format!("`draws` must be from 1 to {PARTS_MAX}")));
+        }
+        if read.metrics.contains_key(POINTS_SPENT) {
+            return Err(bad("tell `points_spent` beside `metrics`, not in it".to_owned()));
+        }
+        for value in read.attributes.values() {
+            text("attributes", value, 64)?;
         }
         Ok(read)
+    }
+
+    fn attested(&self) -> Attested {
+        let mut metrics = self.metrics.clone();
+        metrics.extend(self.points_spent.map(|points| (POINTS_SPENT.to_owned(), points)));
+        Attested { attributes: self.attributes.clone(), metrics }
     }
 }
 
@@ -101,6 +128,12 @@ impl<'a> DrawView<'a> {
     }
 }
 
+/// The draws of one request, in their order.
+#[derive(Serialize)]
+struct DrawsView<'a> {
+    draws: Vec<DrawView<'a>>,
+}
+
 async fn draw(
     State(app): State<Arc<App>>,
     _: Caller,
@@ -112,14 +145,20 @@ async fn draw(
     let participant = read.participant.clone();
     let asked = DrawRequest {
         raffle,
-        participant: read.participant,
-        client_seed: read.client_seed,
-        points_spent: read.points_spent,
+        participant: participant.clone(),
+        client_seed: read.client_seed.clone(),
+        attested: read.attested(),
+        parts: read.draws.unwrap_or(1),
         request,
     };
-    let Drawn { draw, epoch, replayed } = app.raffles.draw(asked).await?;
-    let view = DrawView::of(&draw, &epoch.plan, Some(&participant));
-    Ok(answer(StatusCode::CREATED, &view, replayed))
+    let is_set = read.draws.is_some();
+    let Drawn { draw, more, epoch, replayed } = app.raffles.draw(asked).await?;
+    let view = |draw| DrawView::of(draw, &epoch.plan, Some(&participant));
+    if is_set {
+        let draws = std::iter::once(&draw).chain(&more).map(|draw| view(draw)).collect();
+        return Ok(answer(StatusCode::CREATED, &DrawsView { draws }, replayed));
+    }
+    Ok(answer(StatusCode::CREATED, &view(&draw), replayed))
 }
 
 async fn noop(_: Caller, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
@@ -146,6 +185,9 @@ struct TraceView<'a> {
     pool: &'a str,
     integer: u64,
     total: u64,
+    /// Prizes that were left out before chance picked, because they could not be had.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    excluded: Vec<&'a str>,
     candidate: Option<&'a str>,
     steps: Vec<StepView<'a>>,
     prize: Option<&'a str>,
@@ -159,7 +201,8 @@ struct ProofView {
     pseudonym: String,
     number: u64,
     client_seed: String,
-    points_spent: Option<u64>,
+    /// What the caller told of the participant.
+    attested: Attested,
     seq: u64,
     day: i32,
     chain: String,
@@ -177,15 +220,18 @@ struct FullView<'a> {
 
 fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
     let (chosen, steps) = entry::decode_trace(&draw.trace)?;
-    let candidate = plan.candidate(chosen);
+    let candidate = plan.candidate(&chosen);
     let steps = steps.into_iter().map(|(node, step)| StepView {
-        node: candidate.and_then(|candidate| plan.node_name(candidate, node?)),
+        node: node.and_then(|node| plan.node_name(candidate, node)),
         said: step.word(),
     });
+    let weights = plan.pool_weights(chosen.pool);
+    let excluded = chosen.excluded.iter().filter_map(|at| Some(&*plan.prizes[weights.get(*at)?.0?]));
     Some(TraceView {
         pool: plan.pool_name(chosen.pool)?,
         integer: chosen.integer,
-        total: plan.total(chosen.pool),
+        total: plan.total(chosen.pool, &chosen.excluded),
+        excluded: excluded.collect(),
         candidate: candidate.map(|candidate| &*plan.prizes[candidate]),
         steps: steps.collect(),
         prize: draw.prize.as_deref(),
@@ -203,7 +249,7 @@ async fn show(State(app): State<Arc<App>>, _: Caller, Ids(id): Ids<String>) -> R
         pseudonym: hex(&draw.pseudonym),
         number: draw.number,
         client_seed: draw.seed().to_owned(),
-        points_spent: draw.points_spent,
+        attested: Attested::read(&draw.attested).unwrap_or_default(),
         seq: draw.id.seq,
         day: draw.day,
         chain: hex(&draw.chain),

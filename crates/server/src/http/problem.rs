@@ -101,6 +101,7 @@ impl<E: Classify> From<E> for Problem {
             Fault::Refused => StatusCode::UNPROCESSABLE_ENTITY,
             Fault::Missing => StatusCode::NOT_FOUND,
             Fault::Conflict => StatusCode::CONFLICT,
+            Fault::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Fault::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -112,7 +113,7 @@ impl<E: Classify> From<E> for Problem {
             Fault::Busy if error.code() == "records.unavailable" => {
                 ("the records cannot be reached".to_owned(), error.to_string())
             }
-            Fault::Refused | Fault::Missing | Fault::Conflict | Fault::Busy => {
+            Fault::Refused | Fault::Missing | Fault::Conflict | Fault::TooOften | Fault::Busy => {
                 (error.to_string(), String::new())
             }
         };

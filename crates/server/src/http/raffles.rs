@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::stream;
-use raffle::document::{BYTES_MAX, SCHEMA};
+use raffle::document::{self, BYTES_MAX};
 use raffle::epoch::Epoch;
 use raffle::error::Error;
 use raffle::fairness::hex;
@@ -18,6 +18,7 @@ use raffle::finding::Finding;
 use raffle::odds::{Odds, odds};
 use raffle::publish::{Publish, Published};
 use raffle::raffles::Standing;
+use raffle::rules::BUDGET;
 use raffle::stock::{Carried, Order, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/raffles/{id}/freeze", post(freeze))
         .route("/raffles/{id}/thaw", post(thaw))
         .route("/raffles/{id}/prizes/{prize}/restock", post(restock))
+        .route("/raffles/{id}/budget/raise", post(raise_budget))
+        .route("/raffles/{id}/promises", post(promise))
 }
 
 /// Publishing takes larger bodies.
@@ -47,7 +50,8 @@ pub fn publish_routes() -> Router<Arc<App>> {
 }
 
 async fn schema() -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/schema+json"))], SCHEMA).into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/schema+json"))], document::schema())
+        .into_response()
 }
 
 #[derive(Serialize)]
@@ -124,6 +128,14 @@ struct RaffleView<'a> {
     until_ms: Option<i64>,
     entries: u64,
     prizes: Vec<StockView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<BudgetView>,
+}
+
+#[derive(Serialize)]
+struct BudgetView {
+    spent: u64,
+    free: u64,
 }
 
 async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
@@ -150,6 +162,10 @@ async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) 
         until_ms: plan.rules.until_ms,
         entries: *entries,
         prizes: prizes.collect(),
+        budget: segments
+            .iter()
+            .find(|segment| segment.item == BUDGET && plan.rules.budget.is_some())
+            .map(|segment| BudgetView { spent: segment.granted, free: segment.free }),
     };
     Ok(answer(StatusCode::OK, &view, false))
 }
@@ -262,6 +278,8 @@ struct CarriedView<'a> {
     prize: &'a str,
     #[serde(skip_serializing_if = "is_zero")]
     units: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pseudonym: String,
     reason: &'a str,
 }
 
@@ -286,6 +304,7 @@ async fn carry_out(
         at_ms: event.at_ms,
         prize: &event.prize,
         units: event.units,
+        pseudonym: hex(&event.pseudonym),
         reason: &event.reason,
     };
     Ok(answer(StatusCode::CREATED, &view, replayed))
@@ -304,6 +323,50 @@ async fn restock(
     }
     let request = scoped(&sent, &format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RaiseBody {
+    amount: u64,
+    reason: String,
+}
+
+async fn raise_budget(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let read: RaiseBody = sent.json()?;
+    if !(1..=UNITS_MAX).contains(&read.amount) {
+        let detail = format!("`amount` must be from 1 to {UNITS_MAX}");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
+    }
+    let request = scoped(&sent, "budget")?;
+    carry_out(&app, &raffle, Order::RaiseBudget { amount: read.amount }, read.reason, request).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromiseBody {
+    participant: String,
+    prize: String,
+    reason: String,
+}
+
+/// Promises a prize to a participant. The log shows it to everybody, under the participant's pseudonym.
+async fn promise(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let read: PromiseBody = sent.json()?;
+    text("participant", &read.participant, 128)?;
+    let request = scoped(&sent, "promises")?;
+    let player = app.raffles.player_key(&raffle, &read.participant).await?;
+    carry_out(&app, &raffle, Order::Promise { player, prize: read.prize }, read.reason, request).await
 }
 
 async fn freeze(

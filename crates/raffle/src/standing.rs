@@ -1,0 +1,240 @@
+//! What decides about one participant's draw, besides chance and stock: who they are, what they did, what is told of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a caller with the right to do so tells of a participant. It is stored with the draw and marked attested.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attested {
+    /// Words, such as a membership level.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// Numbers, such as points spent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, u64>,
+}
+
+impl Attested {
+    /// Whether nothing is told.
+    pub fn is_empty(&self) -> bool {
+        self.attributes.is_empty() && self.metrics.is_empty()
+    }
+
+    /// As it is stored and hashed: JSON with sorted keys, without blanks; empty where nothing is told.
+    pub fn text(&self) -> String {
+        if self.is_empty() { String::new() } else { serde_json::to_string(self).unwrap_or_default() }
+    }
+
+    /// Reads [`Attested::text`] back.
+    pub fn read(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(Self::default()) } else { serde_json::from_str(text).ok() }
+    }
+}
+
+/// How often a participant won one prize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wins {
+    /// The prize's slot: its number in this raffle, the same in every version.
+    pub slot: u32,
+    /// In the whole campaign.
+    pub total: u64,
+    /// On the local day of the participant's last draw.
+    pub today: u64,
+    /// The participant's draw that won it last.
+    pub last: u64,
+}
+
+/// Completed draws in the fixed window of a velocity rule, and in the window before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pace {
+    /// Length of the window, in seconds: names the rule.
+    pub seconds: u32,
+    /// The window, counted from the Unix epoch.
+    pub window: i64,
+    /// Draws in it.
+    pub current: u64,
+    /// Draws in the window before.
+    pub previous: u64,
+}
+
+/// What a participant has done in a raffle.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    /// Draws completed.
+    pub number: u64,
+    /// The local day of the last draw.
+    pub day: i32,
+    /// Draws completed on that day.
+    pub today: u64,
+    /// Prizes won, by slot.
+    pub wins: Vec<Wins>,
+    /// When a prize that is no consolation was last won, in milliseconds since the epoch.
+    pub last_win_ms: Option<i64>,
+    /// Velocity, for each window length that a rule has counted.
+    pub paces: Vec<Pace>,
+    /// A prize that an operator has promised, by its id.
+    pub promised: Option<String>,
+}
+
+/// A completed draw, as far as it counts for later ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Completed<'a> {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The local day.
+    pub day: i32,
+    /// The slot of the prize won, and whether it is more than a consolation.
+    pub won: Option<(u32, bool)>,
+    /// Whether it kept the promise.
+    pub kept_promise: bool,
+    /// Window lengths of the velocity rules, in seconds.
+    pub windows: &'a [u32],
+}
+
+impl History {
+    /// Draws completed on a local day.
+    pub fn completed_on(&self, day: i32) -> u64 {
+        if self.day == day { self.today } else { 0 }
+    }
+
+    /// Wins of a prize, those of a local day in `today`.
+    pub fn wins_of(&self, slot: u32, day: i32) -> Wins {
+        let won = self.wins.iter().find(|wins| wins.slot == slot).copied();
+        let won = won.unwrap_or(Wins { slot, ..Wins::default() });
+        if self.day == day { won } else { Wins { today: 0, ..won } }
+    }
+
+    /// The pace within a window length, as it is at an instant.
+    pub fn pace(&self, seconds: u32, at_ms: i64) -> Pace {
+        let window = at_ms.div_euclid(i64::from(seconds.max(1)) * 1000);
+        let known = self.paces.iter().find(|pace| pace.seconds == seconds);
+        let empty = Pace { seconds, window, current: 0, previous: 0 };
+        match known {
+            // A clock that is set back counts on in the window where it was.
+            Some(pace) if pace.window >= window => *pace,
+            Some(pace) if pace.window + 1 == window => Pace { previous: pace.current, ..empty },
+            Some(_) | None => empty,
+        }
+    }
+
+    /// Notes a completed draw.
+    pub fn complete(&mut self, draw: Completed<'_>) {
+        if self.day != draw.day {
+            for wins in &mut self.wins {
+                wins.today = 0;
+            }
+        }
+        self.today = self.completed_on(draw.day) + 1;
+        self.day = draw.day;
+        self.number += 1;
+        for seconds in draw.windows {
+            let pace = self.pace(*seconds, draw.at_ms);
+            self.paces.retain(|known| known.seconds != *seconds);
+            self.paces.push(Pace { current: pace.current + 1, ..pace });
+        }
+        if draw.kept_promise {
+            self.promised = None;
+        }
+        let Some((slot, counts)) = draw.won else { return };
+        if counts {
+            self.last_win_ms = Some(draw.at_ms);
+        }
+        let won = self.wins_of(slot, draw.day);
+        let won = Wins { total: won.total + 1, today: won.today + 1, last: self.number, ..won };
+        match self.wins.iter_mut().find(|wins| wins.slot == slot) {
+            Some(wins) => *wins = won,
+            None => self.wins.push(won),
+        }
+    }
+}
+
+/// A participant who asks for a draw.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// Their public name in this raffle.
+    pub pseudonym: [u8; 16],
+    /// What they did before; the draw being made is not counted.
+    pub history: &'a History,
+    /// What is told of them.
+    pub attested: &'a Attested,
+    /// Now, in milliseconds since the epoch.
+    pub now_ms: i64,
+    /// The local day.
+    pub day: i32,
+}
+
+impl Standing<'_> {
+    /// The number that this draw will have.
+    pub fn number(&self) -> u64 {
+        self.history.number.saturating_add(1)
+    }
+
+    /// Draws completed on this local day.
+    pub fn completed_today(&self) -> u64 {
+        self.history.completed_on(self.day)
+    }
+
+    /// A metric by its name; `None` where nobody told it.
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        match name {
+            // The draw being made counts.
+            DRAWS_MADE => Some(self.number()),
+            other => self.attested.metrics.get(other).copied(),
+        }
+    }
+}
+
+/// The metric that we count ourselves.
+pub const DRAWS_MADE: &str = "draws_made";
+/// The metric that callers may tell of every raffle.
+pub const POINTS_SPENT: &str = "points_spent";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(at_ms: i64, day: i32, won: Option<(u32, bool)>) -> Completed<'static> {
+        Completed { at_ms, day, won, kept_promise: false, windows: &[10] }
+    }
+
+    #[test]
+    fn wins_count_by_prize_and_day() {
+        let mut history = History::default();
+        history.complete(draw(1, 1, Some((7, true))));
+        history.complete(draw(2, 1, Some((7, true))));
+        history.complete(draw(3, 1, Some((8, false))));
+        assert_eq!(history.wins_of(7, 1), Wins { slot: 7, total: 2, today: 2, last: 2 });
+        assert_eq!(history.wins_of(7, 2), Wins { slot: 7, total: 2, today: 0, last: 2 });
+        assert_eq!(history.wins_of(9, 1), Wins { slot: 9, ..Wins::default() });
+        assert_eq!(history.last_win_ms, Some(2), "a consolation is no win");
+        history.complete(draw(4, 2, None));
+        history.complete(draw(5, 1, None));
+        assert_eq!(history.wins_of(7, 1).today, 0, "a day that came back begins anew");
+        assert_eq!(history.number, 5);
+    }
+
+    #[test]
+    fn a_pace_slides_from_window_to_window() {
+        let mut history = History::default();
+        for at_ms in [0, 1, 2] {
+            history.complete(draw(at_ms, 1, None));
+        }
+        let at = |at_ms| (history.pace(10, at_ms).current, history.pace(10, at_ms).previous);
+        assert_eq!((at(9_999), at(10_000), at(19_999), at(20_000)), ((3, 0), (0, 3), (0, 3), (0, 0)));
+        assert_eq!(at(-5), (3, 0), "a clock that is set back gives nothing free");
+    }
+
+    #[test]
+    fn what_is_told_survives_the_round_trip() {
+        let told = Attested {
+            attributes: BTreeMap::from([("level".to_owned(), "gold".to_owned())]),
+            metrics: BTreeMap::from([(POINTS_SPENT.to_owned(), 4_000)]),
+        };
+        assert_eq!(told.text(), r#"{"attributes":{"level":"gold"},"metrics":{"points_spent":4000}}"#);
+        assert_eq!(Attested::read(&told.text()), Some(told));
+        assert_eq!(Attested::read(""), Some(Attested::default()));
+        assert_eq!(Attested::read("{"), None);
+    }
+}
