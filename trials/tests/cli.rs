@@ -21,13 +21,20 @@ fn check_snapshot(name: &str, found: &str) {
 }
 
 #[test]
-fn json_of_check_odds_and_verify_is_as_it_was() {
+fn json_of_check_odds_diff_and_verify_is_as_it_was() {
     let (found, fine) = run(&["check", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(!fine, "a document with an error ends with 1");
     check_snapshot("check.json", &found);
     let (found, fine) = run(&["odds", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(fine, "odds work in spite of lint errors");
     check_snapshot("odds.json", &found);
+    let (repaired, old) =
+        ("examples/big-market/late-100006-repaired.yaml", "examples/big-market/late-100006.yaml");
+    let (found, fine) = run(&["diff", "--json", "--draws-per-day", "800", old, repaired]);
+    assert!(fine, "a difference is no error");
+    check_snapshot("diff.json", &found);
+    let (found, _) = run(&["diff", old, old]);
+    assert_eq!(found, "nothing differs\n");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("evidence.jsonl");
     std::fs::write(&file, "{}\n").expect("write");

@@ -157,6 +157,7 @@ fn every_error_code_is_documented() {
         "budget",
         "release",
         "guaranteed",
+        "diff",
     ];
     let mut used = BTreeSet::new();
     for room in rooms() {

@@ -19,7 +19,7 @@ pub struct Fraction {
 }
 
 impl Fraction {
-    fn of(part: u64, whole: u64) -> Self {
+    pub(crate) fn of(part: u64, whole: u64) -> Self {
         let (mut a, mut b) = (part, whole);
         while b != 0 {
             (a, b) = (b, a % b);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use raffle::document::schema;
+use raffle::diff::{Change, Diff};
+use raffle::document::{Document, schema};
 use raffle::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
 use serde::Serialize;
@@ -60,6 +61,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell in words what differs between two raffle documents.
+    Diff {
+        /// The earlier document, in YAML or JSON; `-` is standard input.
+        old: PathBuf,
+        /// The later one.
+        new: PathBuf,
+        /// Tell the expected cost of so many draws a day.
+        #[arg(long, value_name = "N")]
+        draws_per_day: Option<u32>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Replay the evidence of a raffle.
     Verify {
         /// The evidence, as GET /api/v1/raffles/{id}/evidence gives it; `-` is standard input.
@@ -84,6 +98,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve(&args, false),
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
+            Command::Diff { old, new, draws_per_day, json } => show_diff(&old, &new, draws_per_day, json),
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Schema => print(schema()).map(|()| true),
             Command::Bench(command) => bench::run(command),
@@ -187,11 +202,30 @@ fn check(file: &Path, json: bool) -> Outcome {
     Ok(fine)
 }
 
-fn show_odds(file: &Path, json: bool) -> Outcome {
-    let document = raffle::document::read(&read(file)?).map_err(|findings| {
+fn read_document(file: &Path) -> Result<Document, String> {
+    raffle::document::read(&read(file)?).map_err(|findings| {
         let first = findings.first();
         first.map_or_else(String::new, |finding| format!("{}: {}", finding.pointer, finding.message))
-    })?;
+    })
+}
+
+fn show_diff(old: &Path, new: &Path, draws_per_day: Option<u32>, json: bool) -> Outcome {
+    let diff = Diff::of(Some(&read_document(old)?), &read_document(new)?, draws_per_day);
+    if json {
+        return print_json(&diff).map(|()| true);
+    }
+    let mut text = String::new();
+    for Change { code, pointer, message, .. } in &diff.changes {
+        text.push_str(&format!("{code:<24} {pointer}\n         {message}\n"));
+    }
+    if diff.is_empty() {
+        text.push_str("nothing differs\n");
+    }
+    print(&text).map(|()| true)
+}
+
+fn show_odds(file: &Path, json: bool) -> Outcome {
+    let document = read_document(file)?;
     let odds = odds::odds(&document);
     if json {
         return print_json(&odds).map(|()| true);
