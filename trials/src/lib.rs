@@ -62,8 +62,18 @@ impl Trial {
 
     /// Opens a house on a folder.
     pub async fn open_in(folder: TempDir, now_ms: i64) -> Self {
-        let clock = Arc::new(ManualClock::at(now_ms));
+        Self::open_as(folder, now_ms, Config::default()).await
+    }
+
+    /// Opens a house at noon in which two people are needed for what is above the default sizes.
+    pub async fn open_with_four_eyes() -> Self {
         let mut config = Config::default();
+        config.review.four_eyes = Some(true);
+        Self::open_as(tempfile::tempdir().expect("a folder"), NOON_MS, config).await
+    }
+
+    async fn open_as(folder: TempDir, now_ms: i64, mut config: Config) -> Self {
+        let clock = Arc::new(ManualClock::at(now_ms));
         config.store.data = folder.path().join("data");
         let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SystemEntropy) };
         let house = House::open(&config, ports).await.expect("a house");
@@ -81,7 +91,10 @@ impl Trial {
     pub async fn publish(&self, text: &str, key: &str) -> Result<Published, Error> {
         let raffle = raffle::document::read(text).map_err(Error::Document)?.raffle;
         let request = Request { key: key.to_owned(), body_hash: sha256(text.as_bytes()) };
-        self.house.raffles.publish(Publish { raffle, text: text.to_owned(), request }).await
+        self.house
+            .raffles
+            .publish(Publish { raffle, text: text.to_owned(), by: "a trial".to_owned(), request })
+            .await
     }
 
     /// Draws, as a participant with a key.

@@ -78,7 +78,7 @@ impl Diff {
         };
         let odds = chance::odds_changes(before, after);
         let mut changes: Vec<_> = odds.iter().map(OddsChange::told).collect();
-        changes.extend(expected_cost.iter().filter_map(|(pool, cost)| chance::cost_told(pool, cost)));
+        changes.extend(expected_cost.iter().filter_map(|(pool, cost)| cost.told(pool)));
         fields::compare(before, after, &mut changes);
         Self { changes, expected_cost, draws_per_day, odds }
     }

@@ -1,23 +1,30 @@
 //! Raffles: rules from documents, stock that never oversells, draws that an outsider can verify.
 //!
-//! Read downwards. [`verify`] replays what [`evidence`] exports; [`raffles`] is what the edge calls; [`publish`] and
-//! [`stock`] are what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the
-//! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`lint`],
-//! [`diff`] and [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
-//! people write, [`eligibility`] and [`node`] the kinds of rules in it, [`standing`] what they decide by.
+//! Read downwards. [`verify`] replays what [`evidence`] exports; [`raffles`] is what the edge calls; [`proposal`] and
+//! [`draft`] are what two people do together, [`version`], [`publish`] and [`stock`] what operators do, [`draw`] what
+//! participants do, in batches; [`turn`] goes from one [`epoch`] to the next; [`review`] is the life of drafts and
+//! proposals; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`threshold`]
+//! says what needs two people; [`lint`], [`diff`] and [`odds`] look at documents; [`rules`] decide; [`seal`] and
+//! [`fairness`] keep secrets and prove; [`document`] is what people write, [`eligibility`] and [`node`] the kinds of rules
+//! in it, [`standing`] what they decide by.
 
 pub mod verify;
 pub mod evidence;
 pub mod raffles;
+pub mod proposal;
+pub mod draft;
+pub mod version;
 pub mod publish;
 pub mod stock;
 pub mod draw;
 pub mod turn;
 pub mod epoch;
+pub mod review;
 pub mod catalog;
 pub mod player;
 pub mod entry;
 pub mod tables;
+pub mod threshold;
 pub mod lint;
 pub mod diff;
 pub mod odds;

@@ -14,16 +14,20 @@ use records::pulse;
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::document::Document;
+use crate::draft::Drafts;
 use crate::draw::{Ask, Drawn, Draws};
 use crate::entry::{self, Draw, Request};
 use crate::epoch::{self, Epoch};
 use crate::error::Error;
 use crate::player::PlayerKey;
+use crate::proposal::Proposals;
 use crate::publish::{Publish, Published};
 use crate::rules::Plan;
 use crate::seal::Sealer;
 use crate::standing::Attested;
 use crate::stock::{Carried, Order};
+use crate::threshold::Thresholds;
+use crate::version::Versions;
 
 /// The raffles of a tenant.
 #[derive(Clone)]
@@ -111,6 +115,7 @@ impl Raffles {
         entropy: Arc<dyn Entropy>,
         sealer: Sealer,
         limits: Limits,
+        thresholds: Thresholds,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
         let catalog = Arc::new(Catalog::new(Arc::clone(&records), sealer, tenant));
@@ -119,6 +124,7 @@ impl Raffles {
             catalog: Arc::clone(&catalog),
             clock: Arc::clone(&clock),
             entropy,
+            thresholds,
             tenant,
             shard,
         });
@@ -162,6 +168,21 @@ impl Raffles {
     /// Publishes a document.
     pub async fn publish(&self, publish: Publish) -> Result<Published, Error> {
         self.draws.publish(publish).await
+    }
+
+    /// Drafts of versions.
+    pub fn drafts(&self) -> Drafts {
+        Drafts::new(Arc::clone(&self.draws))
+    }
+
+    /// Orders that two people give together.
+    pub fn proposals(&self) -> Proposals {
+        Proposals::new(Arc::clone(&self.draws))
+    }
+
+    /// What was published.
+    pub fn versions(&self) -> Versions {
+        Versions::new(Arc::clone(&self.draws))
     }
 
     /// Restocks, freezes or thaws.

@@ -1,9 +1,11 @@
 //! `fairground.toml`: one section per part of the product; every key can be set by the environment as
 //! `FAIRGROUND_<SECTION>__<KEY>`.
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use raffle::threshold::Thresholds;
 use serde::Deserialize;
 
 /// Everything that can be configured.
@@ -18,6 +20,8 @@ pub struct Config {
     pub auth: Auth,
     /// How draws are batched.
     pub batch: Batch,
+    /// What needs two people.
+    pub review: Review,
 }
 
 /// The `[server]` section.
@@ -92,6 +96,30 @@ pub struct Batch {
     pub queue_max: NonZeroUsize,
 }
 
+/// The `[review]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Whether what is above the sizes below needs two people. Where it is left out: true as soon as two admins of
+    /// different names have keys, false with fewer, so also with the one generated `admin.key`.
+    pub four_eyes: Option<bool>,
+    /// Change of a prize's odds in any pool that one person may make, in percent of what they were. Default 10.
+    pub odds_percent: u32,
+    /// Units of a prize that one person may add. Default 1000.
+    pub stock_units: u64,
+    /// Increase of a draw's expected cost that one person may make, in minor units. Default 1.
+    pub cost: u64,
+    /// Raise of a budget that one person may make, in minor units. Default 100000.
+    pub budget: u64,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        let Thresholds { odds_percent, stock_units, cost, budget, .. } = Thresholds::default();
+        Self { four_eyes: None, odds_percent, stock_units, cost, budget }
+    }
+}
+
 #[expect(clippy::expect_used, reason = "evaluated when the product is built")]
 const fn number(value: u32) -> NonZeroU32 {
     NonZeroU32::new(value).expect("not zero")
@@ -154,6 +182,20 @@ const PREFIX: &str = "FAIRGROUND_";
 const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TRIALS_FULL", "WRITE_SNAPSHOTS"];
 
 impl Config {
+    /// Admins with keys. Two keys of one name are one person.
+    fn admins(&self) -> usize {
+        let admins = self.auth.keys.iter().filter(|key| key.role == Role::Admin);
+        admins.map(|key| key.name.as_str()).collect::<BTreeSet<_>>().len()
+    }
+
+    /// What needs two people. A promise does as soon as keys are configured.
+    pub fn thresholds(&self) -> Thresholds {
+        let four_eyes = self.review.four_eyes.unwrap_or(self.admins() > 1);
+        let Review { odds_percent, stock_units, cost, budget, .. } = self.review;
+        let promises = four_eyes || !self.auth.keys.is_empty();
+        Thresholds { four_eyes, promises, odds_percent, stock_units, cost, budget }
+    }
+
     /// Reads a file, where one is given, and the environment over it.
     pub fn load(
         file: Option<&Path>,
@@ -203,6 +245,10 @@ impl Config {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
             }
         }
+        if config.review.four_eyes == Some(true) && config.admins() < 2 {
+            let told = "review.four_eyes needs two admins of different names in auth.keys: one could approve nothing";
+            return Err(ConfigError::Wrong(told.to_owned()));
+        }
         for key in &config.auth.keys {
             if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
                 let told = format!("auth.keys: the sha256 of `{}` is not 64 hexadecimal digits", key.name);
@@ -247,6 +293,33 @@ mod tests {
         assert_eq!(config.server.listen, "127.0.0.1:9");
         assert_eq!(config.batch.draws_max.get(), 7);
         assert_eq!(config.store.data, PathBuf::from("/some/where"));
+    }
+
+    #[test]
+    fn two_people_are_asked_for_where_there_are_two() {
+        let check = |names: &[&str], review: &str, expected: Result<(bool, bool), &str>| {
+            let keys = names.iter().map(|name| {
+                format!(
+                    "[[auth.keys]]\nname = \"{name}\"\nrole = \"admin\"\nsha256 = \"{}\"\n",
+                    "0".repeat(64)
+                )
+            });
+            let text = keys.chain([format!("[review]\n{review}\n")]).collect::<String>();
+            let found = read(&text, &[]).map(|config| config.thresholds());
+            let found = found.map(|thresholds| (thresholds.four_eyes, thresholds.promises));
+            match expected {
+                Ok(expected) => assert_eq!(found, Ok(expected), "{text}"),
+                Err(part) => assert!(found.expect_err("wrong").contains(part), "{text}"),
+            }
+        };
+        check(&[], "", Ok((false, false)));
+        check(&["ops"], "", Ok((false, true)));
+        check(&["ops", "ops"], "", Ok((false, true)));
+        check(&["ops", "law"], "", Ok((true, true)));
+        check(&["ops", "law"], "four_eyes = false", Ok((false, true)));
+        check(&["ops", "law"], "four_eyes = true\ncost = 50", Ok((true, true)));
+        check(&["ops"], "four_eyes = true", Err("needs two admins"));
+        check(&[], "four_eyes = true", Err("needs two admins"));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 pub mod listener;
 pub mod raffles;
+pub mod versions;
+pub mod drafts;
+pub mod proposals;
 pub mod draws;
 pub mod awards;
 pub mod health;
@@ -51,14 +54,22 @@ pub struct Edge {
 
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
-    let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    let mut api = Router::new()
+        .merge(raffles::routes())
+        .merge(versions::routes())
+        .merge(drafts::routes())
+        .merge(proposals::routes())
+        .merge(draws::routes())
+        .merge(awards::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
     Router::new()
         .nest(
             "/api/v1",
-            api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()),
+            api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
+                .merge(raffles::publish_routes())
+                .merge(drafts::write_routes()),
         )
         .merge(health::routes())
         .fallback(no_such_route)

@@ -109,6 +109,7 @@ impl House {
             ports.entropy,
             Sealer::new(&seed_key),
             limits,
+            config.thresholds(),
         );
         let drivers = vec![spawn_driver("draws-batch", driver)?];
 

@@ -166,26 +166,29 @@ pub(super) fn costs(
         .collect()
 }
 
-/// An expected cost that differs, in words.
-pub(super) fn cost_told(pool: &str, cost: &Cost) -> Option<Change> {
-    if cost.before == cost.after {
-        return None;
+impl Cost {
+    /// In words, where it differs.
+    pub fn told(&self, pool: &str) -> Option<Change> {
+        let cost = self;
+        if cost.before == cost.after {
+            return None;
+        }
+        let nothing = Ratio::of(0, 1);
+        let (was, is) = in_words(cost.before.unwrap_or(nothing), cost.after.unwrap_or(nothing));
+        let (was, is) =
+            (cost.before.map_or("none".to_owned(), |_| was), cost.after.map_or("none".to_owned(), |_| is));
+        let more = cost.before.zip(cost.after).and_then(|(before, after)| after.minus(before));
+        let more = more.map_or_else(String::new, |more| format!(" ({})", signed(more)));
+        let day = cost.per_day.as_ref().and_then(|day| day.change);
+        let day = day.map_or_else(String::new, |day| format!(", {} a day", signed(day)));
+        let which = if pool == "base" { "base pool".to_owned() } else { format!("odds tier {pool}") };
+        let value = |cost: Option<Ratio>| cost.map_or(Value::Null, |cost| Value::String(cost.to_string()));
+        Some(Change {
+            code: "diff.expected_cost",
+            pointer: if pool == "base" { "/prizes".to_owned() } else { "/odds_tiers".to_owned() },
+            message: format!("expected cost of a draw, {which}: {was} -> {is}{more}{day}"),
+            before: value(cost.before),
+            after: value(cost.after),
+        })
     }
-    let nothing = Ratio::of(0, 1);
-    let (was, is) = in_words(cost.before.unwrap_or(nothing), cost.after.unwrap_or(nothing));
-    let (was, is) =
-        (cost.before.map_or("none".to_owned(), |_| was), cost.after.map_or("none".to_owned(), |_| is));
-    let more = cost.before.zip(cost.after).and_then(|(before, after)| after.minus(before));
-    let more = more.map_or_else(String::new, |more| format!(" ({})", signed(more)));
-    let day = cost.per_day.as_ref().and_then(|day| day.change);
-    let day = day.map_or_else(String::new, |day| format!(", {} a day", signed(day)));
-    let which = if pool == "base" { "base pool".to_owned() } else { format!("odds tier {pool}") };
-    let value = |cost: Option<Ratio>| cost.map_or(Value::Null, |cost| Value::String(cost.to_string()));
-    Some(Change {
-        code: "diff.expected_cost",
-        pointer: if pool == "base" { "/prizes".to_owned() } else { "/odds_tiers".to_owned() },
-        message: format!("expected cost of a draw, {which}: {was} -> {is}{more}{day}"),
-        before: value(cost.before),
-        after: value(cost.after),
-    })
 }

@@ -180,6 +180,7 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     let publish = raffle::publish::Publish {
         raffle: RAFFLE.to_owned(),
         text: DOCUMENT.to_owned(),
+        by: "bench".to_owned(),
         request: Request {
             key: "publish-1".to_owned(),
             body_hash: raffle::fairness::sha256(DOCUMENT.as_bytes()),

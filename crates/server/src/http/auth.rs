@@ -58,7 +58,10 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 /// A caller whose key may do everything.
-pub struct Admin;
+pub struct Admin {
+    /// The key's name: who it is.
+    pub name: String,
+}
 
 impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = Problem;
@@ -67,7 +70,7 @@ impl FromRequestParts<Arc<App>> for Admin {
         match holder(parts, app)? {
             (name, Role::Admin) => {
                 tracing::info!(key = name, method = %parts.method, path = parts.uri.path(), "an admin calls");
-                Ok(Self)
+                Ok(Self { name: name.clone() })
             }
             (_, Role::Service) => {
                 let detail = "this needs a key with the role admin";

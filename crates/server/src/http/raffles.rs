@@ -79,22 +79,36 @@ struct PublishedView<'a> {
     warnings: &'a [Finding],
 }
 
+/// An error with what a document's check found.
+pub(super) fn with_findings(error: Error) -> Problem {
+    let findings = if let Error::Document(findings) = &error { findings.clone() } else { vec![] };
+    Problem::from(error).with_findings(findings)
+}
+
+/// A document, as it was sent.
+pub(super) fn document_text(sent: &Sent) -> Result<String, Problem> {
+    sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
+    String::from_utf8(sent.body.to_vec())
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))
+}
+
 async fn publish(
     State(app): State<Arc<App>>,
-    _: Admin,
+    admin: Admin,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let request = sent.request()?;
-    sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
-    let text = String::from_utf8(sent.body.to_vec())
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))?;
-    let published = app.raffles.publish(Publish { raffle, text, request }).await.map_err(|error| {
-        let findings = if let Error::Document(findings) = &error { findings.clone() } else { vec![] };
-        Problem::from(error).with_findings(findings)
-    })?;
+    let text = document_text(&sent)?;
+    let publish = Publish { raffle, text, by: admin.name, request };
+    let published = app.raffles.publish(publish).await.map_err(with_findings)?;
+    Ok(published_view(&published))
+}
+
+/// What was published, as an answer.
+pub(super) fn published_view(published: &Published) -> Response {
     let Published { raffle, version, rules_hash, epoch, seed_hash, published_ms, warnings, replayed } =
-        &published;
+        published;
     let view = PublishedView {
         raffle,
         version: *version,
@@ -104,7 +118,7 @@ async fn publish(
         published_ms: *published_ms,
         warnings,
     };
-    Ok(answer(StatusCode::CREATED, &view, *replayed))
+    answer(StatusCode::CREATED, &view, *replayed)
 }
 
 #[derive(Serialize)]
@@ -230,13 +244,6 @@ async fn epochs(
     Ok(answer(StatusCode::OK, &EpochsView { epochs: epochs.collect() }, false))
 }
 
-/// The request of an admin's order, scoped to its route.
-fn scoped(sent: &Sent, route: &str) -> Result<raffle::entry::Request, Problem> {
-    let mut request = sent.request()?;
-    request.key = format!("{route} {}", request.key);
-    Ok(request)
-}
-
 #[derive(Serialize)]
 struct TurnView<'a> {
     raffle: &'a str,
@@ -249,7 +256,7 @@ async fn turn(
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = scoped(&sent, "epochs")?;
+    let request = sent.scoped("epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
 }
@@ -288,6 +295,15 @@ fn is_zero(units: &u64) -> bool {
     *units == 0
 }
 
+/// Refuses a number of units, of stock or of money, that is none.
+pub(super) fn units(name: &str, units: u64) -> Result<(), Problem> {
+    if (1..=UNITS_MAX).contains(&units) {
+        return Ok(());
+    }
+    let detail = format!("`{name}` must be from 1 to {UNITS_MAX}");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail))
+}
+
 async fn carry_out(
     app: &App,
     raffle: &str,
@@ -296,7 +312,11 @@ async fn carry_out(
     request: raffle::entry::Request,
 ) -> Result<Response, Problem> {
     text("reason", &reason, 500)?;
-    let Carried { event, replayed } = app.raffles.carry_out(raffle, order, reason, request).await?;
+    Ok(carried_view(raffle, &app.raffles.carry_out(raffle, order, reason, request).await?))
+}
+
+/// An order that was carried out, as an answer.
+pub(super) fn carried_view(raffle: &str, Carried { event, replayed }: &Carried) -> Response {
     let view = CarriedView {
         raffle,
         event: event.kind,
@@ -307,7 +327,7 @@ async fn carry_out(
         pseudonym: hex(&event.pseudonym),
         reason: &event.reason,
     };
-    Ok(answer(StatusCode::CREATED, &view, replayed))
+    answer(StatusCode::CREATED, &view, *replayed)
 }
 
 async fn restock(
@@ -317,11 +337,8 @@ async fn restock(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: RestockBody = sent.json()?;
-    if !(1..=UNITS_MAX).contains(&read.units) {
-        let detail = format!("`units` must be from 1 to {UNITS_MAX}");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
-    }
-    let request = scoped(&sent, &format!("restock/{prize}"))?;
+    units("units", read.units)?;
+    let request = sent.scoped(&format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
 }
 
@@ -339,11 +356,8 @@ async fn raise_budget(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: RaiseBody = sent.json()?;
-    if !(1..=UNITS_MAX).contains(&read.amount) {
-        let detail = format!("`amount` must be from 1 to {UNITS_MAX}");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
-    }
-    let request = scoped(&sent, "budget")?;
+    units("amount", read.amount)?;
+    let request = sent.scoped("budget")?;
     carry_out(&app, &raffle, Order::RaiseBudget { amount: read.amount }, read.reason, request).await
 }
 
@@ -364,7 +378,7 @@ async fn promise(
 ) -> Result<Response, Problem> {
     let read: PromiseBody = sent.json()?;
     text("participant", &read.participant, 128)?;
-    let request = scoped(&sent, "promises")?;
+    let request = sent.scoped("promises")?;
     let player = app.raffles.player_key(&raffle, &read.participant).await?;
     carry_out(&app, &raffle, Order::Promise { player, prize: read.prize }, read.reason, request).await
 }
@@ -395,7 +409,7 @@ async fn freeze_or_thaw(
     order: impl FnOnce(Option<String>) -> Order,
 ) -> Result<Response, Problem> {
     let read: FreezeBody = sent.json()?;
-    let request = scoped(sent, route)?;
+    let request = sent.scoped(route)?;
     carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
 

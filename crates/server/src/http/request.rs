@@ -55,6 +55,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> 
     }
 }
 
+/// The query, decoded.
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| Self(asked)).map_err(|error| bad("edge.bad_query", error.body_text()))
+    }
+}
+
 /// Which page of a list.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +83,16 @@ pub struct PageOf {
     pub cursor: String,
     /// How many.
     pub limit: u32,
+}
+
+impl PageOf {
+    /// The number that the page before ended with; 0 at the beginning.
+    pub fn after<N: std::str::FromStr + Default>(&self) -> Result<N, Problem> {
+        if self.cursor.is_empty() {
+            return Ok(N::default());
+        }
+        self.cursor.parse().map_err(|_| bad("edge.bad_query", "`cursor` is not one that was given"))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PageOf {
@@ -132,6 +154,31 @@ impl Sent {
         self.expect_media(&["application/json"])?;
         serde_json::from_slice(&self.body)
             .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
+    }
+
+    /// The reason in a body `{"reason": ...}`. Where none is `needed`, the body may be left out.
+    pub fn reason(&self, needed: bool) -> Result<String, Problem> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Body {
+            reason: Option<String>,
+        }
+        let reason = if self.body.is_empty() && !needed { None } else { self.json::<Body>()?.reason };
+        match reason {
+            None if !needed => Ok(String::new()),
+            reason => {
+                let reason = reason.unwrap_or_default();
+                text("reason", &reason, 500)?;
+                Ok(reason)
+            }
+        }
+    }
+
+    /// The request, its key after the route that it is scoped to.
+    pub fn scoped(&self, route: &str) -> Result<entry::Request, Problem> {
+        let mut request = self.request()?;
+        request.key = format!("{route} {}", request.key);
+        Ok(request)
     }
 
     /// The request that a mutation is remembered by: its Idempotency-Key and the hash of its raw body.

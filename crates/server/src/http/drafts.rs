@@ -1,0 +1,246 @@
+//! `/raffles/{id}/drafts`: versions that are not published yet.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use raffle::diff::Diff;
+use raffle::document::BYTES_MAX;
+use raffle::draft::Draft;
+use raffle::finding::Finding;
+use raffle::publish::Publish;
+use raffle::review::{Event, Move, Review};
+use raffle::threshold::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::Admin;
+use super::problem::Problem;
+use super::raffles::{document_text, published_view, with_findings};
+use super::request::{Asked, Ids, PageOf, Sent, answer};
+
+/// Routes of drafts.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/raffles/{id}/drafts", get(list))
+        .route("/raffles/{id}/drafts/{draft}", get(show))
+        .route("/raffles/{id}/versions/{version}/draft", post(write_again))
+        .route("/raffles/{id}/drafts/{draft}/submit", post(submit))
+        .route("/raffles/{id}/drafts/{draft}/approve", post(approve))
+        .route("/raffles/{id}/drafts/{draft}/reject", post(reject))
+        .route("/raffles/{id}/drafts/{draft}/withdraw", post(withdraw))
+        .route("/raffles/{id}/drafts/{draft}/publish", post(publish))
+}
+
+/// Drafting takes larger bodies.
+pub fn write_routes() -> Router<Arc<App>> {
+    Router::new().route("/raffles/{id}/drafts", post(write)).layer(DefaultBodyLimit::max(BYTES_MAX))
+}
+
+/// A move, as callers see it.
+#[derive(Serialize)]
+pub(super) struct MoveView<'a> {
+    state: &'a str,
+    by: &'a str,
+    at_ms: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+}
+
+impl<'a> From<&'a Move> for MoveView<'a> {
+    fn from(made: &'a Move) -> Self {
+        Self { state: &made.state, by: &made.by, at_ms: made.at_ms, reason: &made.reason }
+    }
+}
+
+#[derive(Serialize)]
+struct DraftView<'a> {
+    raffle: &'a str,
+    draft: u32,
+    /// The version that was live when it was written; 0 is none.
+    base: u32,
+    /// The version that it is compared with here.
+    live: u32,
+    stale: bool,
+    #[serde(flatten)]
+    state: &'a Review,
+    needs_approval: &'a [Reason],
+    moves: Vec<MoveView<'a>>,
+    findings: &'a [Finding],
+    diff: &'a Diff,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'a str>,
+}
+
+fn view<'a>(raffle: &'a str, draft: &'a Draft, with_document: bool) -> DraftView<'a> {
+    DraftView {
+        raffle,
+        draft: draft.number,
+        base: draft.base,
+        live: draft.live,
+        stale: draft.base != draft.live,
+        state: &draft.state,
+        needs_approval: &draft.reasons,
+        moves: draft.moves.iter().map(MoveView::from).collect(),
+        findings: &draft.findings,
+        diff: &draft.diff,
+        document: with_document.then_some(draft.text.as_str()),
+    }
+}
+
+async fn write(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let (request, text) = (sent.request()?, document_text(&sent)?);
+    let drafts = app.raffles.drafts();
+    let draft = Publish { raffle: raffle.clone(), text, by: admin.name, request };
+    written(&app, &raffle, drafts.write(draft).await.map_err(with_findings)?).await
+}
+
+async fn written(app: &App, raffle: &str, (number, replayed): (u32, bool)) -> Result<Response, Problem> {
+    let draft = app.raffles.drafts().as_written(raffle, number).await?;
+    Ok(answer(StatusCode::CREATED, &view(raffle, &draft, false), replayed))
+}
+
+/// Drafts an earlier version's document.
+async fn write_again(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids((raffle, version)): Ids<(String, u32)>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let who = (admin.name, sent.request()?);
+    let draft = app.raffles.drafts().write_again(&raffle, version, who).await;
+    written(&app, &raffle, draft.map_err(with_findings)?).await
+}
+
+#[derive(Serialize)]
+struct ListedView<'a> {
+    draft: u32,
+    base: u32,
+    #[serde(flatten)]
+    state: &'a Review,
+    written_by: &'a str,
+    written_ms: i64,
+}
+
+#[derive(Serialize)]
+struct ListView<'a> {
+    drafts: Vec<ListedView<'a>>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids(raffle): Ids<String>,
+    page: PageOf,
+) -> Result<Response, Problem> {
+    let listed = app.raffles.drafts().list(&raffle, page.after()?, page.limit).await?;
+    let next = listed.last().filter(|_| listed.len() == page.limit as usize);
+    let next = next.map(|last| last.number.to_string());
+    let drafts = listed.iter().map(|draft| ListedView {
+        draft: draft.number,
+        base: draft.base,
+        state: &draft.state,
+        written_by: &draft.written.by,
+        written_ms: draft.written.at_ms,
+    });
+    Ok(answer(StatusCode::OK, &ListView { drafts: drafts.collect(), next }, false))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowQuery {
+    draws_per_day: Option<u32>,
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids((raffle, number)): Ids<(String, u32)>,
+    Asked(ShowQuery { draws_per_day }): Asked<ShowQuery>,
+) -> Result<Response, Problem> {
+    let draft = app.raffles.drafts().get(&raffle, number, draws_per_day).await?;
+    Ok(answer(StatusCode::OK, &view(&raffle, &draft, true), false))
+}
+
+/// Whom and what a move is about.
+type Draftee = (String, u32);
+
+async fn happen(
+    app: &App,
+    (raffle, number): Draftee,
+    (admin, word, event): (Admin, &str, Event),
+    (sent, needs_reason): (&Sent, bool),
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct View<'a> {
+        raffle: &'a str,
+        draft: u32,
+        #[serde(flatten)]
+        made: MoveView<'a>,
+    }
+    let reason = sent.reason(needs_reason)?;
+    let request = sent.scoped(&format!("drafts/{number}/{word}"))?;
+    let moved = app.raffles.drafts().happen(&raffle, number, event, (admin.name, reason, request)).await;
+    let (made, replayed) = moved.map_err(with_findings)?;
+    let view = View { raffle: &raffle, draft: number, made: MoveView::from(&made) };
+    Ok(answer(StatusCode::CREATED, &view, replayed))
+}
+
+async fn submit(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(draft): Ids<Draftee>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    happen(&app, draft, (admin, "submit", Event::Submit), (&sent, false)).await
+}
+
+async fn approve(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(draft): Ids<Draftee>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let event = Event::Approve { by: admin.name.clone() };
+    happen(&app, draft, (admin, "approve", event), (&sent, false)).await
+}
+
+async fn reject(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(draft): Ids<Draftee>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    happen(&app, draft, (admin, "reject", Event::Reject), (&sent, true)).await
+}
+
+async fn withdraw(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(draft): Ids<Draftee>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    happen(&app, draft, (admin, "withdraw", Event::Withdraw), (&sent, true)).await
+}
+
+async fn publish(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids((raffle, number)): Ids<Draftee>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let who = (admin.name, sent.reason(false)?, sent.request()?);
+    let published = app.raffles.drafts().publish(&raffle, number, who).await;
+    Ok(published_view(&published.map_err(with_findings)?))
+}

@@ -1,0 +1,161 @@
+//! `/raffles/{id}/proposals`: orders that two people give together.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use raffle::proposal::{Proposal, Proposed};
+use raffle::review::{Event, Move, Review};
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::Admin;
+use super::drafts::MoveView;
+use super::problem::Problem;
+use super::raffles::{carried_view, units};
+use super::request::{Ids, PageOf, Sent, answer, text};
+
+/// Routes of proposals.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/raffles/{id}/proposals", get(list).post(propose))
+        .route("/raffles/{id}/proposals/{proposal}", get(show))
+        .route("/raffles/{id}/proposals/{proposal}/approve", post(approve))
+        .route("/raffles/{id}/proposals/{proposal}/reject", post(reject))
+        .route("/raffles/{id}/proposals/{proposal}/withdraw", post(withdraw))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProposeBody {
+    proposed: Proposed,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct MovedView<'a> {
+    raffle: &'a str,
+    proposal: u32,
+    #[serde(flatten)]
+    made: MoveView<'a>,
+}
+
+fn moved(raffle: &str, (made, replayed): (Move, bool)) -> Response {
+    let view = MovedView { raffle, proposal: made.number, made: MoveView::from(&made) };
+    answer(StatusCode::CREATED, &view, replayed)
+}
+
+async fn propose(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let ProposeBody { proposed, reason } = sent.json()?;
+    text("reason", &reason, 500)?;
+    match &proposed {
+        Proposed::Restock { units: added, .. } => units("units", *added)?,
+        Proposed::RaiseBudget { amount } => units("amount", *amount)?,
+        Proposed::Promise { participant, .. } => text("participant", participant, 128)?,
+    }
+    let who = (admin.name, reason, sent.scoped("proposals")?);
+    Ok(moved(&raffle, app.raffles.proposals().propose(&raffle, proposed, who).await?))
+}
+
+#[derive(Serialize)]
+struct ProposalView<'a> {
+    raffle: &'a str,
+    proposal: u32,
+    proposed: &'a Proposed,
+    #[serde(flatten)]
+    state: &'a Review,
+    moves: Vec<MoveView<'a>>,
+}
+
+impl<'a> ProposalView<'a> {
+    fn of(raffle: &'a str, proposal: &'a Proposal) -> Self {
+        Self {
+            raffle,
+            proposal: proposal.number,
+            proposed: &proposal.proposed,
+            state: &proposal.state,
+            moves: proposal.moves.iter().map(MoveView::from).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ListView<'a> {
+    proposals: Vec<ProposalView<'a>>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids(raffle): Ids<String>,
+    page: PageOf,
+) -> Result<Response, Problem> {
+    let listed = app.raffles.proposals().list(&raffle, page.after()?, page.limit).await?;
+    let next = listed.last().filter(|_| listed.len() == page.limit as usize);
+    let next = next.map(|last| last.number.to_string());
+    let proposals = listed.iter().map(|proposal| ProposalView::of(&raffle, proposal)).collect();
+    Ok(answer(StatusCode::OK, &ListView { proposals, next }, false))
+}
+
+/// Whom and what a move is about.
+type Subject = (String, u32);
+
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids((raffle, number)): Ids<Subject>,
+) -> Result<Response, Problem> {
+    let proposal = app.raffles.proposals().get(&raffle, number).await?;
+    Ok(answer(StatusCode::OK, &ProposalView::of(&raffle, &proposal), false))
+}
+
+async fn approve(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids((raffle, number)): Ids<Subject>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let reason = sent.reason(false)?;
+    let who = (admin.name, reason, sent.scoped(&format!("proposals/{number}/approve"))?);
+    Ok(carried_view(&raffle, &app.raffles.proposals().approve(&raffle, number, who).await?))
+}
+
+async fn end(
+    app: &App,
+    (raffle, number): Subject,
+    (admin, word, event): (Admin, &str, Event),
+    sent: &Sent,
+) -> Result<Response, Problem> {
+    let reason = sent.reason(true)?;
+    let who = (admin.name, reason, sent.scoped(&format!("proposals/{number}/{word}"))?);
+    Ok(moved(&raffle, app.raffles.proposals().end(&raffle, number, event, who).await?))
+}
+
+async fn reject(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(subject): Ids<Subject>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    end(&app, subject, (admin, "reject", Event::Reject), &sent).await
+}
+
+async fn withdraw(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids(subject): Ids<Subject>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    end(&app, subject, (admin, "withdraw", Event::Withdraw), &sent).await
+}

@@ -1,0 +1,108 @@
+//! `/raffles/{id}/versions`: what was published, what differs, and going back.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use raffle::diff::Diff;
+use raffle::fairness::hex;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::Admin;
+use super::problem::Problem;
+use super::raffles::{published_view, with_findings};
+use super::request::{Asked, Ids, PageOf, Sent, answer};
+
+/// Routes of versions.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/raffles/{id}/versions", get(list))
+        .route("/raffles/{id}/versions/{version}/diff", get(diff))
+        .route("/raffles/{id}/versions/{version}/restore", post(restore))
+}
+
+#[derive(Serialize)]
+struct VersionView {
+    version: u32,
+    epoch: u32,
+    rules_hash: String,
+    published_ms: i64,
+    by: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draft: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restores: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct ListView {
+    versions: Vec<VersionView>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids(raffle): Ids<String>,
+    page: PageOf,
+) -> Result<Response, Problem> {
+    let versions = app.raffles.versions().list(&raffle, page.after()?, page.limit).await?;
+    let next = versions.last().filter(|_| versions.len() == page.limit as usize);
+    let next = next.map(|last| last.version.to_string());
+    let versions = versions.into_iter().map(|listed| VersionView {
+        version: listed.version,
+        epoch: listed.epoch,
+        rules_hash: hex(&listed.rules_hash),
+        published_ms: listed.published_ms,
+        by: listed.by,
+        reason: listed.reason,
+        draft: listed.draft,
+        restores: listed.restores,
+    });
+    Ok(answer(StatusCode::OK, &ListView { versions: versions.collect(), next }, false))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiffQuery {
+    from: u32,
+    draws_per_day: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct DiffView<'a> {
+    from: u32,
+    to: u32,
+    #[serde(flatten)]
+    diff: &'a Diff,
+}
+
+/// Only for admins: documents name participants.
+async fn diff(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Ids((raffle, to)): Ids<(String, u32)>,
+    Asked(DiffQuery { from, draws_per_day }): Asked<DiffQuery>,
+) -> Result<Response, Problem> {
+    let diff = app.raffles.versions().diff(&raffle, (from, to), draws_per_day).await?;
+    Ok(answer(StatusCode::OK, &DiffView { from, to, diff: &diff }, false))
+}
+
+async fn restore(
+    State(app): State<Arc<App>>,
+    admin: Admin,
+    Ids((raffle, version)): Ids<(String, u32)>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let who = (admin.name, sent.reason(true)?);
+    let restored = app.raffles.versions().restore(&raffle, version, who, sent.request()?).await;
+    Ok(published_view(&restored.map_err(with_findings)?))
+}
