@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn many_units_are_free_as_late_as_is_said_and_no_later() {
+        // Slots of ten milliseconds: what is taken at 0 waits for what is taken at 9.
+        let (limit, most) = (limit(61, 600), number(60));
+        let mut window = Window::default();
+        assert_eq!(window.admit(limit, 0, most), Allowed { left: 1, reset_ms: 600 });
+        assert_eq!(window.admit(limit, 9, ONE), Allowed { left: 0, reset_ms: 600 });
+        assert_eq!(window.admit(limit, 600, ONE), refused(9));
+        assert_eq!(window.admit(limit, 609, ONE), Allowed { left: 60, reset_ms: 600 });
+        assert_eq!(limit.late_ms(), 9);
+    }
+
+    #[test]
     fn a_clock_set_back_frees_nothing_and_a_clock_at_its_ends_panics_nowhere() {
         for back_to in [i64::MIN, -1, 0, 999, 1000] {
             let mut window = Window::default();
