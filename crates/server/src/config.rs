@@ -18,6 +18,8 @@ pub struct Config {
     pub auth: Auth,
     /// How draws are batched.
     pub batch: Batch,
+    /// How often callers may call.
+    pub limits: Limits,
 }
 
 /// The `[server]` section.
@@ -92,6 +94,22 @@ pub struct Batch {
     pub queue_max: NonZeroUsize,
 }
 
+/// The `[limits]` section. Each limit is over a sliding window, counted by this process alone; what is above it is answered
+/// 429. Without a number there is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most requests of one API key in any second; keys of the same name share it. Default none.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Most draws of one participant in any second, over all raffles, repeats included. Default none.
+    pub draws_per_second_per_participant: Option<NonZeroU32>,
+    /// Most draws of one participant in any minute, over all raffles, repeats included. Default none.
+    pub draws_per_minute_per_participant: Option<NonZeroU32>,
+    /// Most API keys, and most participants, that are counted at once; one more takes the place of the one that called
+    /// longest ago. Each takes from 0.5 to 2.2 KiB. Default 100000.
+    pub keys_max: NonZeroUsize,
+}
+
 #[expect(clippy::expect_used, reason = "evaluated when the product is built")]
 const fn number(value: u32) -> NonZeroU32 {
     NonZeroU32::new(value).expect("not zero")
@@ -129,6 +147,17 @@ impl Default for Store {
 impl Default for Batch {
     fn default() -> Self {
         Self { draws_max: const { size(256) }, queue_max: const { size(16 * 1024) } }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_second: None,
+            draws_per_second_per_participant: None,
+            draws_per_minute_per_participant: None,
+            keys_max: const { size(100_000) },
+        }
     }
 }
 
@@ -198,9 +227,20 @@ impl Config {
             ("server.body_bytes_max", config.server.body_bytes_max, 1_048_576),
             ("batch.draws_max", config.batch.draws_max, 4_096),
             ("batch.queue_max", config.batch.queue_max, 1_000_000),
+            ("limits.keys_max", config.limits.keys_max, 1_000_000),
         ] {
             if value.get() > most {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
+            }
+        }
+        let limits = &config.limits;
+        for (name, value) in [
+            ("limits.requests_per_second", limits.requests_per_second),
+            ("limits.draws_per_second_per_participant", limits.draws_per_second_per_participant),
+            ("limits.draws_per_minute_per_participant", limits.draws_per_minute_per_participant),
+        ] {
+            if let Some(value) = value.filter(|value| value.get() > 1_000_000) {
+                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is 1000000")));
             }
         }
         for key in &config.auth.keys {
@@ -261,6 +301,13 @@ mod tests {
         check("", &[("FAIRGROUND_SERVER__PORT", "1")], "port");
         check("", &[("FAIRGROUND_SERVER_LISTEN", "x")], "FAIRGROUND_SERVER_LISTEN is not known");
         check("[server]\nconnections_max = 9223372036854775807", &[], "the most is 1000000");
+        check("[limits]\nkeys_max = 1000001", &[], "limits.keys_max is 1000001; the most is 1000000");
+        check("[limits]\ndraws_per_second_per_participant = 0", &[], "nonzero");
+        check(
+            "",
+            &[("FAIRGROUND_LIMITS__REQUESTS_PER_SECOND", "1000001")],
+            "limits.requests_per_second is 1000001",
+        );
         check(
             "[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"12\"",
             &[],

@@ -7,6 +7,7 @@ pub mod awards;
 pub mod health;
 pub mod request;
 pub mod auth;
+pub mod limits;
 pub mod problem;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use campaign::award::Awards;
 use kernel::ports::clock::Clock;
 
 use auth::Keys;
+use limits::Rates;
 use problem::Problem;
 
 /// What handlers work with.
@@ -34,6 +36,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Who may call.
     pub keys: Keys,
+    /// How often they may.
+    pub rates: Rates,
     /// Longest time for an answer.
     pub request_time: Duration,
     /// Numbers the requests of this process.

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::http::auth::Keys;
+use crate::http::limits::Rates;
 use crate::http::listener::{self, Limits};
 use crate::http::request::Numbering;
 use crate::http::{App, Edge, router};
@@ -98,6 +99,7 @@ impl Ready {
             awards: house.awards.clone(),
             clock: Arc::clone(&house.clock),
             keys,
+            rates: Rates::configured(&config.limits),
             request_time: seconds(config.server.request_seconds),
             requests: Numbering::new(house.clock.now_ms()),
         });

@@ -43,7 +43,10 @@ fn holder<'a>(parts: &Parts, app: &'a App) -> Result<&'a (String, Role), Problem
     let bytes = header.as_bytes();
     let scheme = bytes.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
     let key = scheme.map(|_| bytes[7..].trim_ascii());
-    key.and_then(|key| app.keys.holder_of(key)).ok_or_else(|| unknown("this API key is not known"))
+    let holder = key.and_then(|key| app.keys.holder_of(key));
+    let holder = holder.ok_or_else(|| unknown("this API key is not known"))?;
+    app.rates.admit_request(&holder.0, app.clock.now_ms())?;
+    Ok(holder)
 }
 
 /// A caller with any key.

@@ -142,6 +142,7 @@ async fn draw(
 ) -> Result<Response, Problem> {
     let request = sent.request()?;
     let read = DrawBody::read(&sent)?;
+    app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
     let participant = read.participant.clone();
     let asked = DrawRequest {
         raffle,
@@ -161,7 +162,12 @@ async fn draw(
     Ok(answer(StatusCode::CREATED, &view(&draw), replayed))
 }
 
-async fn noop(_: Caller, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
+async fn noop(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct NoopView<'a> {
         raffle: &'a str,
@@ -170,6 +176,7 @@ async fn noop(_: Caller, Ids(raffle): Ids<String>, sent: Sent) -> Result<Respons
     }
     let request = sent.request()?;
     let read = DrawBody::read(&sent)?;
+    app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
     Ok(answer(StatusCode::CREATED, &view, false))
 }
