@@ -2,6 +2,9 @@
 //! documents to publish.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a trial speaks by panicking")]
 
+pub mod simulation;
+pub mod ports;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

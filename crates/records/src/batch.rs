@@ -183,6 +183,7 @@ impl<B: Batch> Driver<B> {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     () = self.queue.arrived.notified() => {}
                     Some(supplied) = supplies.join_next() => self.take_back(supplied, &mut owed),
                 }

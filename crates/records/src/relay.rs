@@ -101,6 +101,7 @@ impl Relay {
             };
             let rest = if full { Duration::ZERO } else { Duration::from_millis(self.pace.rest_ms) };
             tokio::select! {
+                biased;
                 () = &mut stopped => break,
                 () = tokio::time::sleep(rest) => {}
             }
