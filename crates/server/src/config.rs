@@ -78,8 +78,27 @@ pub struct ApiKey {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Draw and read, for the services that participants use.
+    /// Publish versions, restock, freeze, thaw, turn epochs, hand awards over, and read.
+    Operator,
+    /// Read. Approving what others drafted comes with drafts.
+    Approver,
+    /// Read, the evidence among it.
+    Auditor,
+    /// Draw for any participant, and read: for the services that participants use.
     Service,
+}
+
+impl Role {
+    /// The role as it is configured and told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Service => "service",
+        }
+    }
 }
 
 /// The `[batch]` section.

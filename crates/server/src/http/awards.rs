@@ -13,7 +13,7 @@ use kernel::id::{DrawId, Shard};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Admin, Caller};
+use super::auth::{Allowed, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -43,7 +43,7 @@ struct ListView {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -62,7 +62,11 @@ fn draw_id(text: &str) -> Result<DrawId, Problem> {
     text.parse().map_err(|_| Error::NoSuchAward(text.to_owned()).into())
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(draw): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Read>,
+    Ids(draw): Ids<String>,
+) -> Result<Response, Problem> {
     let award = app.awards.get(draw_id(&draw)?).await?;
     Ok(answer(StatusCode::OK, &award, false))
 }
@@ -76,7 +80,7 @@ struct HandOverBody {
 
 async fn hand_over(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Operate>,
     Ids(draw): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {

@@ -17,7 +17,7 @@ use raffle::rules::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::Caller;
+use super::auth::{self, Allowed, Read};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, text};
 
@@ -103,7 +103,7 @@ impl<'a> DrawView<'a> {
 
 async fn draw(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -122,7 +122,7 @@ async fn draw(
     Ok(answer(StatusCode::CREATED, &view, replayed))
 }
 
-async fn noop(_: Caller, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
+async fn noop(_: Allowed<auth::Draw>, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct NoopView<'a> {
         raffle: &'a str,
@@ -192,7 +192,11 @@ fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
     })
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(id): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Read>,
+    Ids(id): Ids<String>,
+) -> Result<Response, Problem> {
     let not_an_id = || raffle::error::Error::NoSuchDraw(id.clone());
     let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
     let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;

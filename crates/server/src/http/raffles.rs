@@ -22,7 +22,7 @@ use raffle::stock::{Carried, Order, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Admin, Caller};
+use super::auth::{Allowed, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -58,7 +58,7 @@ struct ListView {
     next: Option<String>,
 }
 
-async fn list(State(app): State<Arc<App>>, _: Caller, page: PageOf) -> Result<Response, Problem> {
+async fn list(State(app): State<Arc<App>>, _: Allowed<Read>, page: PageOf) -> Result<Response, Problem> {
     let raffles = app.raffles.ids_after(&page.cursor, page.limit).await?;
     let next = raffles.last().filter(|_| raffles.len() == page.limit as usize).cloned();
     Ok(answer(StatusCode::OK, &ListView { raffles, next }, false))
@@ -77,7 +77,7 @@ struct PublishedView<'a> {
 
 async fn publish(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -126,7 +126,11 @@ struct RaffleView<'a> {
     prizes: Vec<StockView<'a>>,
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Read>,
+    Ids(raffle): Ids<String>,
+) -> Result<Response, Problem> {
     let standing = app.raffles.standing(&raffle).await?;
     let Standing { id, frozen, epoch, version, plan, entries, segments } = &standing;
     let prizes = plan.rules.prizes.iter().map(|(id, prize)| {
@@ -157,7 +161,7 @@ async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) 
 /// What the public may see of a version: its canonical rules, in which people stand by pseudonym.
 async fn version(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Read>,
     Ids((raffle, version)): Ids<(String, u32)>,
 ) -> Result<Response, Problem> {
     let (_, rules) = app.raffles.version(&raffle, version).await?;
@@ -167,7 +171,7 @@ async fn version(
 
 async fn show_odds(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -199,7 +203,7 @@ struct EpochsView<'a> {
 
 async fn epochs(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let rows = app.raffles.epochs(&raffle).await?;
@@ -229,7 +233,7 @@ struct TurnView<'a> {
 
 async fn turn(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -293,7 +297,7 @@ async fn carry_out(
 
 async fn restock(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Operate>,
     Ids((raffle, prize)): Ids<(String, String)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -308,7 +312,7 @@ async fn restock(
 
 async fn freeze(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -317,7 +321,7 @@ async fn freeze(
 
 async fn thaw(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -339,7 +343,7 @@ async fn freeze_or_thaw(
 /// The evidence of all revealed epochs, streamed as JSON lines.
 async fn evidence(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let mut pages = app.raffles.evidence(&raffle).await?;
