@@ -58,6 +58,9 @@ pub struct Store {
 pub struct Auth {
     /// API keys. Where there are none, `admin.key` in the data folder is used, and made where it is missing.
     pub keys: Vec<ApiKey>,
+    /// The file with the key under which participants' tokens are signed. Default `token.key` in the data folder, made
+    /// where it is missing.
+    pub token_key_file: Option<PathBuf>,
 }
 
 /// One API key. The key itself is not configured, only its hash.
@@ -84,7 +87,7 @@ pub enum Role {
     Approver,
     /// Read, the evidence among it.
     Auditor,
-    /// Draw for any participant, and read: for the services that participants use.
+    /// Draw for any participant, mint participants' tokens, and read: for the services that participants use.
     Service,
 }
 

@@ -4,6 +4,7 @@ pub mod listener;
 pub mod raffles;
 pub mod draws;
 pub mod awards;
+pub mod participants;
 pub mod health;
 pub mod request;
 pub mod auth;
@@ -24,6 +25,8 @@ use kernel::ports::clock::Clock;
 use auth::Keys;
 use problem::Problem;
 
+use crate::token::TokenKey;
+
 /// What handlers work with.
 pub struct App {
     /// Raffles.
@@ -34,6 +37,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Who may call.
     pub keys: Keys,
+    /// Signs and reads participants' tokens.
+    pub tokens: TokenKey,
     /// Longest time for an answer.
     pub request_time: Duration,
     /// Numbers the requests of this process.
@@ -52,6 +57,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    api = api.merge(participants::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }

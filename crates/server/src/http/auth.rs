@@ -1,4 +1,4 @@
-//! Who calls, and whether they may. API keys: `Authorization: Bearer <key>`.
+//! Who calls, and whether they may: `Authorization: Bearer`, then an API key or a participant's token.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -12,25 +12,45 @@ use raffle::fairness::{from_hex, sha256};
 use super::App;
 use super::problem::Problem;
 use crate::config::{ApiKey, Role};
+use crate::token::{PREFIX, Refusal};
 
 /// What a route needs. The table of who may do what is the list of implementations below, and nothing else.
 pub trait Permission: Send + Sync + 'static {
     /// The roles that have it.
     const ROLES: &'static [Role];
+    /// Whether participants have it, for what is theirs.
+    const PARTICIPANTS: bool = false;
 }
 
-/// Reading raffles, draws and awards.
+const EVERY_ROLE: &[Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor, Role::Service];
+
+/// Looking at a raffle, at what proves it fair, and at a draw.
+pub struct Look;
+
+impl Permission for Look {
+    const ROLES: &'static [Role] = EVERY_ROLE;
+    const PARTICIPANTS: bool = true;
+}
+
+/// Reading all raffles and everybody's awards.
 pub struct Read;
 
 impl Permission for Read {
-    const ROLES: &'static [Role] =
-        &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor, Role::Service];
+    const ROLES: &'static [Role] = EVERY_ROLE;
 }
 
-/// Drawing, for any participant.
+/// Drawing: a key for any participant, a participant as themself.
 pub struct Draw;
 
 impl Permission for Draw {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+    const PARTICIPANTS: bool = true;
+}
+
+/// Minting participants' tokens.
+pub struct Mint;
+
+impl Permission for Mint {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
 }
 
@@ -41,29 +61,34 @@ impl Permission for Operate {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator];
 }
 
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Who holds an API key.
+    Key {
+        /// The key's name.
+        name: Arc<str>,
+        /// The key's role.
+        role: Role,
+    },
+    /// Who bears a participant's token.
+    Participant(String),
+}
+
 /// The keys that are known, by their hash: looking one up takes as long whether or not it is right.
 #[derive(Debug, Default)]
 pub struct Keys(HashMap<[u8; 32], Caller>);
 
-/// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The key's name.
-    pub name: Arc<str>,
-    /// The key's role.
-    pub role: Role,
-}
-
 impl Keys {
     /// Configured keys.
     pub fn configured(keys: &[ApiKey]) -> Self {
-        let caller = |key: &ApiKey| Caller { name: key.name.as_str().into(), role: key.role };
+        let caller = |key: &ApiKey| Caller::Key { name: key.name.as_str().into(), role: key.role };
         Self(keys.iter().filter_map(|key| Some((from_hex(&key.sha256)?, caller(key)))).collect())
     }
 
     /// One key that may do everything.
     pub fn admin(key: &str) -> Self {
-        let caller = Caller { name: "admin.key".into(), role: Role::Admin };
+        let caller = Caller::Key { name: "admin.key".into(), role: Role::Admin };
         Self(HashMap::from([(sha256(key.as_bytes()), caller)]))
     }
 
@@ -73,14 +98,21 @@ impl Keys {
 }
 
 fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
-    let unknown = |detail| Problem::new(StatusCode::UNAUTHORIZED, "edge.no_key", detail);
+    let refused = |code, detail| Problem::new(StatusCode::UNAUTHORIZED, code, detail);
+    let unknown = |detail| refused("edge.no_key", detail);
     let header = parts.headers.get(header::AUTHORIZATION);
     let header = header.ok_or_else(|| unknown("send your API key as Authorization: Bearer <key>"))?;
     let bytes = header.as_bytes();
     let scheme = bytes.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
-    let key = scheme.map(|_| bytes[7..].trim_ascii());
-    let holder = key.and_then(|key| app.keys.holder_of(key));
-    holder.cloned().ok_or_else(|| unknown("this API key is not known"))
+    let bearer = scheme.map_or(&[][..], |_| bytes[7..].trim_ascii());
+    if !bearer.starts_with(PREFIX.as_bytes()) {
+        return app.keys.holder_of(bearer).cloned().ok_or_else(|| unknown("this API key is not known"));
+    }
+    match app.tokens.read(bearer, app.clock.now_ms()) {
+        Ok(claims) => Ok(Caller::Participant(claims.participant)),
+        Err(Refusal::Bad) => Err(refused("edge.bad_token", "this is no token of this server")),
+        Err(Refusal::Expired) => Err(refused("edge.token_expired", "the token's time is over")),
+    }
 }
 
 /// A caller who has a permission.
@@ -95,11 +127,17 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = caller(parts, app)?;
-        if P::ROLES.contains(&caller.role) {
-            return Ok(Self { caller, permission: PhantomData });
-        }
-        let roles: Vec<_> = P::ROLES.iter().map(|role| role.word()).collect();
-        let detail = format!("this needs a key with the role {}", roles.join(" or "));
-        Err(Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", detail))
+        let allowed = match &caller {
+            Caller::Key { role, .. } => P::ROLES.contains(role),
+            Caller::Participant(_) => P::PARTICIPANTS,
+        };
+        if allowed { Ok(Self { caller, permission: PhantomData }) } else { Err(not_allowed::<P>()) }
     }
+}
+
+fn not_allowed<P: Permission>() -> Problem {
+    let roles: Vec<_> = P::ROLES.iter().map(|role| role.word()).collect();
+    let detail = format!("this needs a key with the role {}", roles.join(" or "));
+    let or = if P::PARTICIPANTS { ", or a participant's token" } else { "" };
+    Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", detail + or)
 }

@@ -17,7 +17,7 @@ use raffle::rules::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{self, Allowed, Read};
+use super::auth::{self, Allowed, Caller, Look};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, text};
 
@@ -54,6 +54,21 @@ impl DrawBody {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
         }
         Ok(read)
+    }
+
+    /// Refuses what a participant may not say of themself.
+    fn expect_by(&self, caller: &Caller) -> Result<(), Problem> {
+        let forbidden = |code, detail| Err(Problem::new(StatusCode::FORBIDDEN, code, detail));
+        match caller {
+            Caller::Participant(own) if *own != self.participant => {
+                forbidden("edge.other_participant", "a participant's token draws for that participant alone")
+            }
+            // Odds tiers count them: who could name them freely would choose their own odds.
+            Caller::Participant(_) if self.points_spent.is_some() => {
+                forbidden("edge.not_allowed", "`points_spent` needs a key with the role admin or service")
+            }
+            Caller::Participant(_) | Caller::Key { .. } => Ok(()),
+        }
     }
 }
 
@@ -103,12 +118,13 @@ impl<'a> DrawView<'a> {
 
 async fn draw(
     State(app): State<Arc<App>>,
-    _: Allowed<auth::Draw>,
+    Allowed { caller, .. }: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let request = sent.request()?;
     let read = DrawBody::read(&sent)?;
+    read.expect_by(&caller)?;
     let participant = read.participant.clone();
     let asked = DrawRequest {
         raffle,
@@ -194,12 +210,18 @@ fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
 
 async fn show(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    Allowed { caller, .. }: Allowed<Look>,
     Ids(id): Ids<String>,
 ) -> Result<Response, Problem> {
     let not_an_id = || raffle::error::Error::NoSuchDraw(id.clone());
     let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
     let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;
+    // Another's draw is answered like one that is not there: whether it is, is theirs to tell.
+    if let Caller::Participant(own) = &caller
+        && participant.as_ref() != Some(own)
+    {
+        return Err(raffle::error::Error::NoSuchDraw(draw_id.to_string()).into());
+    }
     let proof = ProofView {
         epoch: raffle::fairness::epoch_name(raffle.tenant.name, &raffle.id, draw.epoch),
         seed_hash: hex(&commitment.seed_hash),

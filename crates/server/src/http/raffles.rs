@@ -22,7 +22,7 @@ use raffle::stock::{Carried, Order, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Operate, Read};
+use super::auth::{Allowed, Look, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -128,7 +128,7 @@ struct RaffleView<'a> {
 
 async fn show(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let standing = app.raffles.standing(&raffle).await?;
@@ -161,7 +161,7 @@ async fn show(
 /// What the public may see of a version: its canonical rules, in which people stand by pseudonym.
 async fn version(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<Look>,
     Ids((raffle, version)): Ids<(String, u32)>,
 ) -> Result<Response, Problem> {
     let (_, rules) = app.raffles.version(&raffle, version).await?;
@@ -171,7 +171,7 @@ async fn version(
 
 async fn show_odds(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -203,7 +203,7 @@ struct EpochsView<'a> {
 
 async fn epochs(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let rows = app.raffles.epochs(&raffle).await?;
@@ -343,7 +343,7 @@ async fn freeze_or_thaw(
 /// The evidence of all revealed epochs, streamed as JSON lines.
 async fn evidence(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let mut pages = app.raffles.evidence(&raffle).await?;
