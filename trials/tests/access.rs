@@ -1,33 +1,20 @@
-//! Who may do what, through the real server.
+//! Who may do what, and what the audit log keeps of it, through the real server.
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
-use embedded::clock::ManualClock;
-use embedded::entropy::SystemEntropy;
-use fairground::bench::process::{Answer, Server, ask};
-use fairground::config::Config;
-use fairground::serve::Ready;
-use fairground::wiring::Ports;
-use raffle::fairness::{hex, sha256};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use embedded::sqlite::{Caches, SqliteRecords};
+use fairground::bench::process::Server;
+use kernel::id::Shard;
+use raffle::stock::Order;
+use records::audit::{Actor, Cause};
+use records::port::{Records, read, write};
+use trials::Trial;
+use trials::booth::{AUDITOR, Booth, OPERATOR, RAFFLE, ROLES, SERVICE, code, keys, publish, send};
 
-const RAFFLE: &str = "late-100006-repaired";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
-const ROLES: [&str; 5] = ["admin", "operator", "approver", "auditor", "service"];
-
-/// The configuration's keys: one for each role; the key of a role is `the key of <role>`.
-fn keys() -> String {
-    let key = |role: &str| {
-        let hash = hex(&sha256(format!("the key of {role}").as_bytes()));
-        format!("{{name='{role}-1',role='{role}',sha256='{hash}'}}")
-    };
-    format!("[{}]", ROLES.map(key).join(","))
-}
 
 /// A server in a process of its own.
 fn start(folder: &Path) -> Server {
@@ -39,78 +26,10 @@ fn start(folder: &Path) -> Server {
         .expect("a server")
 }
 
-/// A server in this process, whose clock can be set.
-struct Booth {
-    address: SocketAddr,
-    clock: Arc<ManualClock>,
-    stop: watch::Sender<bool>,
-    serving: JoinSet<()>,
-    folder: tempfile::TempDir,
-}
-
-impl Booth {
-    async fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = Arc::new(ManualClock::at(trials::NOON_MS));
-        let mut config =
-            Config::read(&format!("[auth]\nkeys = {}", keys()), std::iter::empty()).expect("a configuration");
-        config.server.listen = "127.0.0.1:0".to_owned();
-        config.store.data = folder.path().join("data");
-        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SystemEntropy) };
-        let ready = Ready::open(&config, ports).await.expect("a server");
-        let (stop, stopped) = watch::channel(false);
-        let address = ready.address;
-        let mut serving = JoinSet::new();
-        serving.spawn(ready.serve(stopped));
-        Self { address, clock, stop, serving, folder }
-    }
-
-    /// Ends it; its data folder stays.
-    async fn close(mut self) -> tempfile::TempDir {
-        self.stop.send(true).expect("a server that listens");
-        while let Some(ended) = self.serving.join_next().await {
-            ended.expect("a server that ends well");
-        }
-        self.folder
-    }
-
-    /// A token for a participant.
-    async fn token(&self, participant: &str, seconds: u32) -> String {
-        let body = format!("{{\"participant\":\"{participant}\",\"seconds\":{seconds}}}");
-        let answer = send(self.address, SERVICE, "POST", "/participant-tokens", "", &body).await;
-        let minted = answer.json().expect("a token");
-        let life_ms = i64::from(seconds) * 1000;
-        assert_eq!(minted["expires_ms"], kernel::ports::clock::Clock::now_ms(&*self.clock) + life_ms);
-        minted["token"].as_str().expect("a token").to_owned()
-    }
-}
-
-const SERVICE: &str = "the key of service";
-const OPERATOR: &str = "the key of operator";
-
-/// Asks with a bearer, an Idempotency-Key and a body that is JSON or a document.
-async fn send(address: SocketAddr, bearer: &str, method: &str, path: &str, key: &str, body: &str) -> Answer {
-    let (bearer, path) = (format!("Bearer {bearer}"), format!("/api/v1{path}"));
-    let kind = if body.starts_with('{') || body.is_empty() { "application/json" } else { "application/yaml" };
-    let headers = [("authorization", bearer.as_str()), ("content-type", kind), ("idempotency-key", key)];
-    ask(address, method, &path, &headers, body.to_owned().into()).await.expect("an answer")
-}
-
-async fn publish(address: SocketAddr) {
-    let path = format!("/raffles/{RAFFLE}/versions");
-    let answer = send(address, OPERATOR, "POST", &path, "p", &trials::example(RAFFLE)).await;
-    assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
-}
-
-/// A problem's status and code. The code is leaked: it is compared with words of the source, and there are few.
-fn code(answer: &Answer) -> (u16, &'static str) {
-    let body = answer.json().expect("a problem");
-    (answer.status.as_u16(), body["code"].as_str().unwrap_or_default().to_owned().leak())
-}
-
 const READERS: &[&str] = &ROLES;
 const OPERATORS: &[&str] = &["admin", "operator"];
 const DRAWERS: &[&str] = &["admin", "service"];
+const AUDITORS: &[&str] = &["admin", "auditor"];
 
 const PARTICIPANTS: bool = true;
 
@@ -133,6 +52,8 @@ const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/awards/{draw}", READERS, false),
     ("POST", "/awards/{draw}/hand-over", OPERATORS, false),
     ("POST", "/participant-tokens", DRAWERS, false),
+    ("GET", "/audit", AUDITORS, false),
+    ("GET", "/audit/seals", AUDITORS, false),
 ];
 
 /// Routes that need no key, and the bench's.
@@ -236,4 +157,271 @@ async fn a_participant_draws_as_themself_and_sees_their_own_draws() {
         assert_eq!(code(&answer), expected, "{body}");
     }
     drop(booth.close().await);
+}
+
+/// All pages of a list of the audit log.
+async fn pages(address: SocketAddr, path: &str, list: &str) -> Vec<serde_json::Value> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let answer = send(address, AUDITOR, "GET", &format!("{path}limit=3&cursor={cursor}"), "", "").await;
+        let body = answer.json().expect("json");
+        found.extend(body[list].as_array().expect("a list").iter().cloned());
+        match body["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return found,
+        }
+    }
+}
+
+/// What a program prints, and whether it ended well.
+fn run(arguments: &[&str]) -> (String, String, bool) {
+    let output = std::process::Command::new(PROGRAM).args(arguments).output().expect("run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.success())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_noted_once_and_what_was_refused_is_no_change() {
+    let booth = Booth::open().await;
+    publish(booth.address).await;
+    publish(booth.address).await;
+    let raffle = format!("/raffles/{RAFFLE}");
+    let restock = format!("{raffle}/prizes/105/restock");
+    let (freeze, thaw, epochs) =
+        (format!("{raffle}/freeze"), format!("{raffle}/thaw"), format!("{raffle}/epochs"));
+    let (five, why) = ("{\"units\":5,\"reason\":\"lent\"}", "{\"prize\":\"105\",\"reason\":\"broken\"}");
+    let post = async |bearer: &str, path: &str, key: &str, body: &str| {
+        send(booth.address, bearer, "POST", path, key, body).await
+    };
+    for (bearer, path, key, body, status) in [
+        (OPERATOR, &restock, "r", five, 201),
+        (OPERATOR, &restock, "r", five, 201),
+        (OPERATOR, &restock, "r", "{\"units\":6,\"reason\":\"lent\"}", 409),
+        (OPERATOR, &format!("{raffle}/prizes/none/restock"), "n", five, 404),
+        ("the key of admin", &freeze, "f", why, 201),
+        (OPERATOR, &freeze, "f2", why, 409),
+        (OPERATOR, &thaw, "t", why, 201),
+        (OPERATOR, &freeze, "g", "{\"reason\":\"a storm\"}", 201),
+        (OPERATOR, &thaw, "u", "{\"reason\":\"it passed\"}", 201),
+        (OPERATOR, &epochs, "e", "", 201),
+        (OPERATOR, &epochs, "e", "", 201),
+        (SERVICE, &freeze, "s", why, 403),
+    ] {
+        let answer = post(bearer, path, key, body).await;
+        assert_eq!(answer.status.as_u16(), status, "{path} {key}: {}", answer.text());
+    }
+    let mut won = None;
+    for number in 0..50 {
+        let drawn =
+            post(SERVICE, &format!("{raffle}/draws"), &number.to_string(), "{\"participant\":\"ada\"}").await;
+        let drawn = drawn.json().expect("json");
+        won = Some(drawn["draw"].as_str().expect("a draw").to_owned()).filter(|_| !drawn["prize"].is_null());
+        if won.is_some() {
+            break;
+        }
+    }
+    let won = won.expect("a win");
+    let opened = async {
+        while send(booth.address, SERVICE, "GET", &format!("/awards/{won}"), "", "").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), opened).await.expect("an award");
+    for (note, status) in [("parcel 7", 200), ("parcel 7", 200), ("parcel 8", 409)] {
+        let note = format!("{{\"note\":\"{note}\"}}");
+        let answer = post(OPERATOR, &format!("/awards/{won}/hand-over"), "", &note).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+    }
+    let token = booth.token("ada", 60).await;
+    for _ in 0..12 {
+        assert_eq!(post(&token, &freeze, "x", why).await.status.as_u16(), 403);
+    }
+
+    let entries = pages(booth.address, "/audit?", "entries").await;
+    let word = |entry: &serde_json::Value, name: &str| entry[name].as_str().expect("a word").to_owned();
+    let told: Vec<_> = entries
+        .iter()
+        .filter(|entry| word(entry, "stream") == "changes")
+        .map(|entry| {
+            ["actor", "role", "action", "subject", "request_key", "detail"].map(|name| word(entry, name))
+        })
+        .collect();
+    let subject = format!("raffle/{RAFFLE}");
+    let expected = [
+        ["operator-1", "operator", "publish", &subject, "p", "version 1, epoch 1, rules "],
+        ["operator-1", "operator", "restock", &subject, "restock/105 r", "prize 105, 5 units, entry 9: lent"],
+        ["admin-1", "admin", "freeze", &subject, "freeze f", "prize 105, entry 10: broken"],
+        ["operator-1", "operator", "thaw", &subject, "thaw t", "prize 105, entry 11: broken"],
+        ["operator-1", "operator", "freeze", &subject, "freeze g", "all of it, entry 12: a storm"],
+        ["operator-1", "operator", "thaw", &subject, "thaw u", "all of it, entry 13: it passed"],
+        ["operator-1", "operator", "turn", &subject, "epochs e", "epoch 2"],
+        ["operator-1", "operator", "hand_over", &format!("draw/{won}"), "", "prize "],
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert_eq!(told[..5], expected[..5]);
+        assert!(told[5].starts_with(expected[5]), "{told:?}");
+    }
+    let access: Vec<_> = entries.iter().filter(|entry| word(entry, "stream") == "access").collect();
+    let seqs: Vec<_> = access.iter().filter_map(|entry| entry["seq"].as_u64()).collect();
+    assert_eq!(
+        seqs,
+        (1..=12).collect::<Vec<_>>(),
+        "one refused service, one token, ten of twelve refusals of ada"
+    );
+    assert_eq!(word(access[0], "subject"), format!("POST {freeze}"));
+    assert_eq!(word(access[0], "detail"), "this needs a key with the role admin or operator");
+    assert_eq!(word(access[1], "action"), "mint_token");
+    assert_eq!(word(access[1], "subject"), format!("participant/{}", word(access[2], "actor")));
+    let all = serde_json::to_string(&entries).expect("json");
+    assert!(!all.contains("ada") && !all.contains("parcel"), "the log is for ever, and names people");
+
+    assert_eq!(pages(booth.address, "/audit?action=thaw&", "entries").await.len(), 2);
+    assert_eq!(pages(booth.address, &format!("/audit?subject={subject}&"), "entries").await.len(), 7);
+    assert_eq!(pages(booth.address, "/audit?subject=nothing&", "entries").await.len(), 0);
+    for query in ["cursor=x", "cursor=changes.x", "limit=0", "colour=red"] {
+        let answer = send(booth.address, AUDITOR, "GET", &format!("/audit?{query}"), "", "").await;
+        assert_eq!(code(&answer), (400, "edge.bad_query"), "{query}");
+    }
+
+    // The end of a server seals what was not sealed.
+    let folder = booth.close().await;
+    let data = folder.path().join("data").display().to_string();
+    let (told, _, fine) = run(&["audit", "--data", &data, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&told).expect("one JSON object");
+    assert_eq!((report, fine), (serde_json::json!({ "entries": 20, "sealed": 20, "failed": [] }), true));
+}
+
+/// Each change of a raffle, and what it is called.
+async fn attempt(trial: &Trial, action: &str, key: &str) -> Result<(), String> {
+    let prize = || "105".to_owned();
+    let outcome = match action {
+        "publish" => trial.publish(&trials::example(RAFFLE), key).await.map(|_| ()),
+        "restock" => trial.order(RAFFLE, Order::Restock { prize: prize(), units: 5 }, key).await.map(|_| ()),
+        "freeze" => trial.order(RAFFLE, Order::Freeze { prize: Some(prize()) }, key).await.map(|_| ()),
+        "thaw" => trial.order(RAFFLE, Order::Thaw { prize: Some(prize()) }, key).await.map(|_| ()),
+        _ => {
+            let request =
+                raffle::entry::Request { key: key.to_owned(), body_hash: [0; 32], actor: Actor::house() };
+            trial.house.raffles.turn(RAFFLE, request).await.map(|_| ())
+        }
+    };
+    outcome.map_err(|error| error.to_string())
+}
+
+/// Rows that changes leave, and the stock.
+async fn rows_of(records: &dyn Records) -> Vec<records::port::Row> {
+    let rows: Result<Vec<_>, records::error::Error> = read(records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let sql = "SELECT (SELECT COUNT(*) FROM gate_event), (SELECT COUNT(*) FROM raffle_version),
+                (SELECT SUM(free) FROM segment), (SELECT SUM(frozen) FROM segment), (SELECT MAX(seq) FROM gate),
+                (SELECT COUNT(*) FROM audit_entry), (SELECT MAX(seq) FROM audit_head),
+                (SELECT COUNT(*) FROM machine WHERE state LIKE '%handed_over%')";
+            tx.fetch(sql, &[]).await
+        })
+    })
+    .await;
+    rows.expect("rows")
+}
+
+async fn exec(records: &dyn Records, sql: &'static str) {
+    let changed: Result<u64, records::error::Error> =
+        write(records, Shard::HOME, move |tx| Box::pin(async move { tx.exec(sql, &[]).await })).await;
+    assert_eq!(changed, Ok(1), "{sql}");
+}
+
+/// The entry and the change are kept together or not at all: where the entry's place is taken, nothing changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_cannot_be_noted_is_not_made() {
+    let trial = Trial::open().await;
+    attempt(&trial, "publish", "p").await.expect("publish");
+    let mut won = None;
+    for number in 0..50 {
+        let drawn = trial.draw(RAFFLE, "ada", &number.to_string()).await.expect("a draw").draw;
+        won = won.or(Some(drawn.id).filter(|_| drawn.prize.is_some()));
+    }
+    let won = won.expect("a win");
+    trial.settle().await;
+    let records = trial.house.records();
+    exec(
+        &*records,
+        "INSERT INTO audit_entry SELECT shard,tenant,stream,2,at_ms,actor,role,action,subject,request_key,body_hash,
+         detail,digest FROM audit_entry WHERE seq=1",
+    )
+    .await;
+    let before = rows_of(&*records).await;
+    for action in ["publish", "restock", "freeze", "turn"] {
+        attempt(&trial, action, action).await.expect_err(action);
+        assert_eq!(rows_of(&*records).await, before, "{action}");
+    }
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let hand_over = trial.house.awards.hand_over(won, "parcel 7".to_owned(), 1, cause.clone());
+    hand_over.await.expect_err("hand over");
+    assert_eq!(rows_of(&*records).await, before, "hand over");
+
+    exec(&*records, "DELETE FROM audit_entry WHERE seq=2").await;
+    for action in ["publish", "restock", "freeze", "thaw", "turn"] {
+        attempt(&trial, action, action).await.expect(action);
+        attempt(&trial, action, action).await.expect("a repeat");
+    }
+    trial.house.awards.hand_over(won, "parcel 7".to_owned(), 1, cause).await.expect("hand over");
+    let report = records::audit::verify_all(&*records).await.expect("a report");
+    assert_eq!((report.entries, report.failed), (7, vec![]));
+    drop(records);
+    trial.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_names_what_was_tampered_with() {
+    let booth = Booth::open().await;
+    let data = booth.folder.path().join("data");
+    let shown = data.display().to_string();
+    publish(booth.address).await;
+    let (_, told, fine) = run(&["audit", "--data", &shown]);
+    assert!(!fine && told.contains("another process is using the data folder"), "{told}");
+    let folder = booth.close().await;
+    let check = |id: &str, reason: &str| {
+        let (told, _, fine) = run(&["audit", "--data", &shown]);
+        assert!(!fine && told.contains(&format!("failed   {id}: {reason}")), "{told}");
+        let (told, _, fine) = run(&["audit", "--data", &shown, "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&told).expect("one JSON object");
+        assert!(!fine);
+        assert_eq!(report["failed"], serde_json::json!([{ "id": id, "reason": reason }]));
+    };
+    for (sql, undo, id, reason) in [
+        (
+            "UPDATE audit_entry SET actor='eve' WHERE seq=1",
+            "UPDATE audit_entry SET actor='operator-1' WHERE seq=1",
+            "changes/1",
+            "it is not what was written",
+        ),
+        (
+            "UPDATE audit_entry SET seq=2 WHERE seq=1",
+            "UPDATE audit_entry SET seq=1 WHERE seq=2",
+            "changes/1",
+            "it is missing",
+        ),
+        (
+            "UPDATE audit_seal SET at_ms=at_ms+1",
+            "UPDATE audit_seal SET at_ms=at_ms-1",
+            "changes/seal/1",
+            "it is not what was written",
+        ),
+        ("UPDATE audit_head SET seq=seq+1", "UPDATE audit_head SET seq=seq-1", "changes/2", "it is missing"),
+    ] {
+        let records = SqliteRecords::open(&data, Caches::default()).expect("a store");
+        exec(&records, sql).await;
+        records.close();
+        drop(records);
+        check(id, reason);
+        let records = SqliteRecords::open(&data, Caches::default()).expect("a store");
+        exec(&records, undo).await;
+        records.close();
+    }
+    let (told, _, fine) = run(&["audit", "--data", &shown]);
+    assert_eq!((told.as_str(), fine), ("1 entries, 1 sealed, 0 failed\n", true));
+    let nowhere = folder.path().join("nowhere");
+    let (_, told, fine) = run(&["audit", "--data", &nowhere.display().to_string()]);
+    assert!(!fine && told.contains("there is no database in"), "{told}");
+    assert!(!nowhere.exists(), "looking has made a store");
 }

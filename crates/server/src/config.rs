@@ -85,7 +85,7 @@ pub enum Role {
     Operator,
     /// Read. Approving what others drafted comes with drafts.
     Approver,
-    /// Read, the evidence among it.
+    /// Read everything, the audit log among it.
     Auditor,
     /// Draw for any participant, mint participants' tokens, and read: for the services that participants use.
     Service,

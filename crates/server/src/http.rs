@@ -5,6 +5,7 @@ pub mod raffles;
 pub mod draws;
 pub mod awards;
 pub mod participants;
+pub mod audit;
 pub mod health;
 pub mod request;
 pub mod auth;
@@ -25,6 +26,7 @@ use kernel::ports::clock::Clock;
 use auth::Keys;
 use problem::Problem;
 
+use crate::audit::AuditLog;
 use crate::token::TokenKey;
 
 /// What handlers work with.
@@ -33,6 +35,8 @@ pub struct App {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.
@@ -57,7 +61,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
-    api = api.merge(participants::routes());
+    api = api.merge(participants::routes()).merge(audit::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }

@@ -100,6 +100,7 @@ impl Ready {
         let app = Arc::new(App {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
+            audit: house.audit.clone(),
             clock: Arc::clone(&house.clock),
             keys,
             tokens,

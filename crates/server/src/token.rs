@@ -5,6 +5,7 @@
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use kernel::id::Tenant;
+use raffle::fairness::hex;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -47,6 +48,11 @@ impl TokenKey {
     pub fn new(key: &[u8; 32]) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         Self(Hmac::new_from_slice(key).expect("any key"))
+    }
+
+    /// A name for a participant that says nothing to whoever lacks this key: the first 16 bytes of an HMAC, in hexadecimal.
+    pub fn pseudonym(&self, participant: &str) -> String {
+        hex(&self.mac(&format!("participant/{participant}")).finalize().into_bytes()[..16])
     }
 
     fn mac(&self, signed: &str) -> Hmac<Sha256> {

@@ -24,6 +24,7 @@ use records::relay::{Pace, Relay};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::secrets::{self, SecretError};
 
@@ -70,6 +71,8 @@ pub struct House {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     store: Arc<SqliteRecords>,
@@ -132,7 +135,9 @@ impl House {
             background.spawn(relay.run(Arc::clone(&stop)));
         }
         background.spawn(watch_timers(raffles.clone(), Arc::clone(&stop)));
-        Ok(Self { raffles, awards, clock, store, drivers, background, stop })
+        let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
+        background.spawn(audit.clone().watch(Arc::clone(&stop)));
+        Ok(Self { raffles, awards, audit, clock, store, drivers, background, stop })
     }
 
     /// The records.

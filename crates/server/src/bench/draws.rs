@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use raffle::entry::Request;
 use raffle::raffles::DrawRequest;
+use records::audit::Actor;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -182,6 +183,7 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
         request: Request {
             key: "publish-1".to_owned(),
             body_hash: raffle::fairness::sha256(DOCUMENT.as_bytes()),
+            actor: Actor::house(),
         },
     };
     house.raffles.publish(publish).await.map_err(|error| error.to_string())?;
@@ -189,7 +191,7 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     let mut workers = JoinSet::new();
     const WORKERS: u64 = 1024;
     for worker in 0..WORKERS {
-        let raffles = Arc::clone(&raffles);
+        let (raffles, actor) = (Arc::clone(&raffles), Actor::house());
         workers.spawn(async move {
             for number in (worker..rows).step_by(usize::try_from(WORKERS).unwrap_or(1)) {
                 let asked = DrawRequest {
@@ -197,7 +199,11 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
                     participant: format!("p{:07}", number.wrapping_mul(7_919) % 100_000),
                     client_seed: None,
                     points_spent: None,
-                    request: Request { key: format!("earlier-{number}"), body_hash: [0; 32] },
+                    request: Request {
+                        key: format!("earlier-{number}"),
+                        body_hash: [0; 32],
+                        actor: Arc::clone(&actor),
+                    },
                 };
                 raffles.draw(asked).await.map_err(|error| error.to_string())?;
             }

@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use raffle::fairness::{from_hex, sha256};
+use records::audit::Actor;
 
 use super::App;
 use super::problem::Problem;
@@ -61,18 +62,43 @@ impl Permission for Operate {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator];
 }
 
+/// Reading the audit log.
+pub struct Audit;
+
+impl Permission for Audit {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Auditor];
+}
+
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Who holds an API key.
     Key {
-        /// The key's name.
-        name: Arc<str>,
+        /// The key's name, for the audit log.
+        actor: Arc<Actor>,
         /// The key's role.
         role: Role,
     },
     /// Who bears a participant's token.
-    Participant(String),
+    Participant {
+        /// Their pseudonym, for the audit log.
+        actor: Arc<Actor>,
+        /// The participant.
+        name: String,
+    },
+}
+
+impl Caller {
+    fn of_key(name: &str, role: Role) -> Self {
+        Self::Key { actor: Arc::new(Actor { name: name.to_owned(), role: role.word() }), role }
+    }
+
+    /// Who calls, as the audit log names them.
+    pub fn actor(&self) -> &Arc<Actor> {
+        match self {
+            Self::Key { actor, .. } | Self::Participant { actor, .. } => actor,
+        }
+    }
 }
 
 /// The keys that are known, by their hash: looking one up takes as long whether or not it is right.
@@ -82,14 +108,13 @@ pub struct Keys(HashMap<[u8; 32], Caller>);
 impl Keys {
     /// Configured keys.
     pub fn configured(keys: &[ApiKey]) -> Self {
-        let caller = |key: &ApiKey| Caller::Key { name: key.name.as_str().into(), role: key.role };
-        Self(keys.iter().filter_map(|key| Some((from_hex(&key.sha256)?, caller(key)))).collect())
+        let caller = |key: &ApiKey| Some((from_hex(&key.sha256)?, Caller::of_key(&key.name, key.role)));
+        Self(keys.iter().filter_map(caller).collect())
     }
 
     /// One key that may do everything.
     pub fn admin(key: &str) -> Self {
-        let caller = Caller::Key { name: "admin.key".into(), role: Role::Admin };
-        Self(HashMap::from([(sha256(key.as_bytes()), caller)]))
+        Self(HashMap::from([(sha256(key.as_bytes()), Caller::of_key("admin.key", Role::Admin))]))
     }
 
     fn holder_of(&self, key: &[u8]) -> Option<&Caller> {
@@ -109,7 +134,10 @@ fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
         return app.keys.holder_of(bearer).cloned().ok_or_else(|| unknown("this API key is not known"));
     }
     match app.tokens.read(bearer, app.clock.now_ms()) {
-        Ok(claims) => Ok(Caller::Participant(claims.participant)),
+        Ok(claims) => {
+            let actor = Actor { name: app.tokens.pseudonym(&claims.participant), role: "participant" };
+            Ok(Caller::Participant { actor: Arc::new(actor), name: claims.participant })
+        }
         Err(Refusal::Bad) => Err(refused("edge.bad_token", "this is no token of this server")),
         Err(Refusal::Expired) => Err(refused("edge.token_expired", "the token's time is over")),
     }
@@ -129,15 +157,19 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
         let caller = caller(parts, app)?;
         let allowed = match &caller {
             Caller::Key { role, .. } => P::ROLES.contains(role),
-            Caller::Participant(_) => P::PARTICIPANTS,
+            Caller::Participant { .. } => P::PARTICIPANTS,
         };
-        if allowed { Ok(Self { caller, permission: PhantomData }) } else { Err(not_allowed::<P>()) }
+        if allowed {
+            return Ok(Self { caller, permission: PhantomData });
+        }
+        let needed = needed::<P>();
+        app.audit.refused(caller.actor(), format!("{} {}", parts.method, parts.uri.path()), &needed).await;
+        Err(Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", needed))
     }
 }
 
-fn not_allowed<P: Permission>() -> Problem {
+fn needed<P: Permission>() -> String {
     let roles: Vec<_> = P::ROLES.iter().map(|role| role.word()).collect();
-    let detail = format!("this needs a key with the role {}", roles.join(" or "));
     let or = if P::PARTICIPANTS { ", or a participant's token" } else { "" };
-    Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", detail + or)
+    format!("this needs a key with the role {}{or}", roles.join(" or "))
 }

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use campaign::award::Award;
 use campaign::error::Error;
 use kernel::id::{DrawId, Shard};
+use records::audit::Cause;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -80,12 +81,15 @@ struct HandOverBody {
 
 async fn hand_over(
     State(app): State<Arc<App>>,
-    _: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(draw): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: HandOverBody = sent.json()?;
     text("note", &read.note, 500)?;
-    let award = app.awards.hand_over(draw_id(&draw)?, read.note, app.clock.now_ms()).await?;
+    // Its note is what makes the call the same, so it takes no key.
+    let actor = Arc::clone(caller.actor());
+    let cause = Cause { actor, key: String::new(), body_hash: Some(sent.body_hash()) };
+    let award = app.awards.hand_over(draw_id(&draw)?, read.note, app.clock.now_ms(), cause).await?;
     Ok(answer(StatusCode::OK, &award, false))
 }

@@ -60,14 +60,14 @@ impl DrawBody {
     fn expect_by(&self, caller: &Caller) -> Result<(), Problem> {
         let forbidden = |code, detail| Err(Problem::new(StatusCode::FORBIDDEN, code, detail));
         match caller {
-            Caller::Participant(own) if *own != self.participant => {
+            Caller::Participant { name, .. } if *name != self.participant => {
                 forbidden("edge.other_participant", "a participant's token draws for that participant alone")
             }
             // Odds tiers count them: who could name them freely would choose their own odds.
-            Caller::Participant(_) if self.points_spent.is_some() => {
+            Caller::Participant { .. } if self.points_spent.is_some() => {
                 forbidden("edge.not_allowed", "`points_spent` needs a key with the role admin or service")
             }
-            Caller::Participant(_) | Caller::Key { .. } => Ok(()),
+            Caller::Participant { .. } | Caller::Key { .. } => Ok(()),
         }
     }
 }
@@ -122,7 +122,7 @@ async fn draw(
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
     read.expect_by(&caller)?;
     let participant = read.participant.clone();
@@ -138,14 +138,18 @@ async fn draw(
     Ok(answer(StatusCode::CREATED, &view, replayed))
 }
 
-async fn noop(_: Allowed<auth::Draw>, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
+async fn noop(
+    Allowed { caller, .. }: Allowed<auth::Draw>,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct NoopView<'a> {
         raffle: &'a str,
         participant: &'a str,
         key: &'a str,
     }
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
     Ok(answer(StatusCode::CREATED, &view, false))
@@ -217,8 +221,8 @@ async fn show(
     let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
     let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;
     // Another's draw is answered like one that is not there: whether it is, is theirs to tell.
-    if let Caller::Participant(own) = &caller
-        && participant.as_ref() != Some(own)
+    if let Caller::Participant { name, .. } = &caller
+        && participant.as_ref() != Some(name)
     {
         return Err(raffle::error::Error::NoSuchDraw(draw_id.to_string()).into());
     }

@@ -36,7 +36,11 @@ struct MintedView {
 }
 
 /// Takes no Idempotency-Key: a second token does no more than the first.
-async fn mint(State(app): State<Arc<App>>, _: Allowed<Mint>, sent: Sent) -> Result<Response, Problem> {
+async fn mint(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Mint>,
+    sent: Sent,
+) -> Result<Response, Problem> {
     let read: MintBody = sent.json()?;
     text("participant", &read.participant, 128)?;
     if !(1..=SECONDS_MAX).contains(&read.seconds) {
@@ -44,6 +48,8 @@ async fn mint(State(app): State<Arc<App>>, _: Allowed<Mint>, sent: Sent) -> Resu
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
     }
     let expires_ms = app.clock.now_ms() + i64::from(read.seconds) * 1000;
+    // Noted before it is given out: a token that nobody noted must not be about.
+    app.audit.minted(caller.actor(), &app.tokens.pseudonym(&read.participant), expires_ms).await?;
     let token = app.tokens.mint(&read.participant, expires_ms).map_err(|error| {
         tracing::error!(%error, "a token could not be written");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", "the token could not be written")

@@ -22,7 +22,7 @@ use raffle::stock::{Carried, Order, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Look, Operate, Read};
+use super::auth::{Allowed, Caller, Look, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -77,11 +77,11 @@ struct PublishedView<'a> {
 
 async fn publish(
     State(app): State<Arc<App>>,
-    _: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
     let text = String::from_utf8(sent.body.to_vec())
         .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))?;
@@ -219,8 +219,8 @@ async fn epochs(
 }
 
 /// The request of an admin's order, scoped to its route.
-fn scoped(sent: &Sent, route: &str) -> Result<raffle::entry::Request, Problem> {
-    let mut request = sent.request()?;
+fn scoped(sent: &Sent, caller: &Caller, route: &str) -> Result<raffle::entry::Request, Problem> {
+    let mut request = sent.request(caller)?;
     request.key = format!("{route} {}", request.key);
     Ok(request)
 }
@@ -233,11 +233,11 @@ struct TurnView<'a> {
 
 async fn turn(
     State(app): State<Arc<App>>,
-    _: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = scoped(&sent, "epochs")?;
+    let request = scoped(&sent, &caller, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
 }
@@ -297,7 +297,7 @@ async fn carry_out(
 
 async fn restock(
     State(app): State<Arc<App>>,
-    _: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids((raffle, prize)): Ids<(String, String)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -306,37 +306,37 @@ async fn restock(
         let detail = format!("`units` must be from 1 to {UNITS_MAX}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
     }
-    let request = scoped(&sent, &format!("restock/{prize}"))?;
+    let request = scoped(&sent, &caller, &format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
 }
 
 async fn freeze(
     State(app): State<Arc<App>>,
-    _: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, &sent, "freeze", |prize| Order::Freeze { prize }).await
+    freeze_or_thaw(&app, &raffle, (&sent, &caller), "freeze", |prize| Order::Freeze { prize }).await
 }
 
 async fn thaw(
     State(app): State<Arc<App>>,
-    _: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, &sent, "thaw", |prize| Order::Thaw { prize }).await
+    freeze_or_thaw(&app, &raffle, (&sent, &caller), "thaw", |prize| Order::Thaw { prize }).await
 }
 
 async fn freeze_or_thaw(
     app: &App,
     raffle: &str,
-    sent: &Sent,
+    (sent, caller): (&Sent, &Caller),
     route: &str,
     order: impl FnOnce(Option<String>) -> Order,
 ) -> Result<Response, Problem> {
     let read: FreezeBody = sent.json()?;
-    let request = scoped(sent, route)?;
+    let request = scoped(sent, caller, route)?;
     carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
 
