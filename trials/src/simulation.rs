@@ -28,11 +28,12 @@ use raffle::seal::Sealer;
 use raffle::standing::Attested;
 use raffle::stock::Order;
 use raffle::turn::Reveals;
+use records::audit::Actor;
 use records::batch::Limits;
 use records::migration;
 use records::port::Records;
 use records::relay::{Pace, Relay};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::NOON_MS;
@@ -91,6 +92,7 @@ struct House {
     raffles: Raffles,
     awards: Awards,
     tasks: JoinSet<()>,
+    _running: watch::Sender<bool>,
 }
 
 struct World {
@@ -124,8 +126,9 @@ impl World {
         let relay = Relay::new(records, broker, clock, Shard::HOME, pace);
         let mut tasks = JoinSet::new();
         tasks.spawn(driver);
-        tasks.spawn(relay.run(Arc::new(Notify::new())));
-        House { raffles, awards, tasks }
+        let (running, stop) = watch::channel(false);
+        tasks.spawn(relay.run(stop));
+        House { raffles, awards, tasks, _running: running }
     }
 }
 
@@ -210,7 +213,8 @@ async fn call(call: &Call, key: &str, door: &Door, log: &Mutex<Log>) {
 }
 
 async fn ask(raffles: &Raffles, call: &Call, key: &str) -> Result<(String, Vec<raffle::entry::Draw>), Error> {
-    let request = Request { key: key.to_owned(), body_hash: sha256(format!("{call:?}").as_bytes()) };
+    let body_hash = sha256(format!("{call:?}").as_bytes());
+    let request = Request { key: key.to_owned(), body_hash, actor: Actor::house() };
     match call {
         Call::Draw { who, parts } => {
             let Drawn { draw, more, .. } = raffles
@@ -341,7 +345,7 @@ async fn check(house: &House, clock: &ManualClock, log: &Mutex<Log>, found: &mut
             other => broken.push(format!("{key} was answered `{line}`, and now {other:?}")),
         }
     }
-    let turn = Request { key: "the last turn".to_owned(), body_hash: [0; 32] };
+    let turn = Request { key: "the last turn".to_owned(), body_hash: [0; 32], actor: Actor::house() };
     if let Err(error) = raffles.turn(RAFFLE, turn).await {
         broken.push(format!("the epoch does not turn: {error}"));
     }

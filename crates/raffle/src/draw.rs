@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use records::audit::{self, Change, Stream};
 use records::batch::{Batch, Decision, Decisions};
 use records::error::Error as RecordsError;
 use records::gate::Gate;
@@ -171,6 +172,7 @@ impl Draws {
                 if only.is_some_and(|only| only != gate.epoch) {
                     return Ok((gate.epoch, false));
                 }
+                let cause = request.as_ref().map(Request::cause);
                 let decides = decides(tx, &raffle, gate.version).await?;
                 turn::close(tx, &raffle, &mut gate, now_ms).await?;
                 let number = turn::open(
@@ -183,6 +185,13 @@ impl Draws {
                 )
                 .await?;
                 gate.save(tx).await?;
+                // An epoch that was full turned by itself: that is in the gate's log, and nobody's change.
+                if let Some(cause) = cause {
+                    let detail = format!("epoch {number}");
+                    let change = Change { at_ms: now_ms, action: "turn", subject: raffle.subject(), detail };
+                    let changes = Stream::changes(key.shard, raffle.tenant.number);
+                    audit::append(tx, &changes, &cause, change).await?;
+                }
                 Ok((number, false))
             })
         })

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use kernel::id::DrawId;
+use records::audit::{Actor, Cause};
 use records::error::Error as RecordsError;
 use records::gate::{Gate, GateKey};
 use records::port::{Row, Tx, Value};
@@ -216,7 +217,7 @@ pub struct Event {
     pub pseudonym: Vec<u8>,
     /// Why, in the operator's words.
     pub reason: String,
-    /// The request that caused it: its Idempotency-Key and the SHA-256 of its body.
+    /// The request that causes it, where one does. It is written, and found by; it is not read back.
     pub request: Option<Request>,
 }
 
@@ -227,6 +228,15 @@ pub struct Request {
     pub key: String,
     /// SHA-256 of the body.
     pub body_hash: [u8; 32],
+    /// Who asked: for the audit log.
+    pub actor: Arc<Actor>,
+}
+
+impl Request {
+    /// The request as the audit log names it.
+    pub(crate) fn cause(&self) -> Cause {
+        Cause { actor: Arc::clone(&self.actor), key: self.key.clone(), body_hash: Some(self.body_hash) }
+    }
 }
 
 /// The kinds of event, by name.
@@ -284,8 +294,6 @@ impl Event {
     fn from_row(row: &Row) -> Result<Self, RecordsError> {
         let kind = row.text(2)?;
         let known = EVENT_KINDS.into_iter().find(|known| *known == kind);
-        let request =
-            row.text_or_null(11)?.map(|key| Ok(Request { key: key.to_owned(), body_hash: row.array(12)? }));
         Ok(Self {
             seq: row.count(0)?,
             at_ms: row.int(1)?,
@@ -298,7 +306,7 @@ impl Event {
             seed_hash: row.bytes(8)?.to_vec(),
             pseudonym: row.bytes(9)?.to_vec(),
             reason: row.text(10)?.to_owned(),
-            request: request.transpose()?,
+            request: None,
         })
     }
 
@@ -313,13 +321,11 @@ impl Event {
             "FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND idem_key=?"
         );
         let rows = tx.fetch(sql, &[&gate.values()[..], &[Value::Text(&request.key)]].concat()).await?;
-        let event = rows.first().map(Self::from_row).transpose()?;
-        match &event {
-            Some(Self { request: Some(before), .. }) if before.body_hash != request.body_hash => {
-                Err(Error::KeyReused)
-            }
-            _ => Ok(event),
+        let Some(row) = rows.first() else { return Ok(None) };
+        if row.array(12)? != request.body_hash {
+            return Err(Error::KeyReused);
         }
+        Ok(Some(Self::from_row(row)?))
     }
 
     /// All events up to a sequence, in order. There are few: what people do, not what participants do.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kernel::id::Shard;
 use kernel::ports::clock::Clock;
+use records::audit::{self, Change, Stream};
 use records::gate::{Gate, Segment};
 use records::port::{Tx, Value, read, write};
 
@@ -291,6 +292,14 @@ impl Making {
             &[&raffle_key[..], &values].concat(),
         )
         .await?;
+        let change = Change {
+            at_ms: now_ms,
+            action: "publish",
+            subject: raffle.subject(),
+            detail: format!("version {version}, epoch {epoch}, rules {}", hex(&rules_hash)),
+        };
+        let changes = Stream::changes(shard, raffle.tenant.number);
+        audit::append(tx, &changes, &self.publish.request.cause(), change).await?;
         Ok(Published {
             raffle: raffle.id.clone(),
             version,

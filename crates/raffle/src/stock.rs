@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use records::audit::{self, Change, Stream};
 use records::gate::{Gate, Segment};
 use records::port::{Tx, write};
 
@@ -50,6 +51,19 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// What the audit log calls it.
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Restock { .. } => "restock",
+            Self::RaiseBudget { .. } => "raise-budget",
+            Self::Promise { .. } => "promise",
+            Self::Freeze { .. } => "freeze",
+            Self::Thaw { .. } => "thaw",
+        }
+    }
+}
+
 /// An order, carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
@@ -78,10 +92,24 @@ impl Draws {
                     return Ok(Carried { event, replayed: true });
                 }
                 let (rules, _) = crate::catalog::rules(tx, &raffle, gate.version).await?;
+                let (action, cause) = (order.verb(), request.cause());
                 let mut event = apply(tx, &mut gate, &rules, order).await?;
                 (event.at_ms, event.reason, event.request) = (clock.now_ms(), reason, Some(request));
                 let event = event.append(tx, &mut gate).await?;
                 gate.save(tx).await?;
+                let of = if event.prize.is_empty() {
+                    "all of it".to_owned()
+                } else {
+                    format!("prize {}", event.prize)
+                };
+                let units = if event.units > 0 { format!(", {} units", event.units) } else { String::new() };
+                let change = Change {
+                    at_ms: event.at_ms,
+                    action,
+                    subject: raffle.subject(),
+                    detail: format!("{of}{units}, entry {}: {}", event.seq, event.reason),
+                };
+                audit::append(tx, &Stream::changes(shard, raffle.tenant.number), &cause, change).await?;
                 Ok(Carried { event, replayed: false })
             })
         })

@@ -10,6 +10,7 @@ use raffle::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
 use serde::Serialize;
 
+use crate::audit;
 use crate::bench;
 use crate::config::Config;
 use crate::demo;
@@ -68,6 +69,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Recompute the audit log of a data folder that no server has open.
+    Audit(audit::check::Args),
     /// Print the JSON Schema of raffle documents.
     Schema,
     /// Measure this build on this machine.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
             Command::Verify { file, json } => verify_file(&file, json),
+            Command::Audit(args) => audit::check::run(&args),
             Command::Schema => print(schema()).map(|()| true),
             Command::Bench(command) => bench::run(command),
         };

@@ -60,6 +60,9 @@ pub struct Store {
 pub struct Auth {
     /// API keys. Where there are none, `admin.key` in the data folder is used, and made where it is missing.
     pub keys: Vec<ApiKey>,
+    /// The file with the key under which participants' tokens are signed. Default `token.key` in the data folder, made
+    /// where it is missing.
+    pub token_key_file: Option<PathBuf>,
 }
 
 /// One API key. The key itself is not configured, only its hash.
@@ -80,8 +83,27 @@ pub struct ApiKey {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Draw and read, for the services that participants use.
+    /// Publish versions, restock, freeze, thaw, turn epochs, hand awards over, and read.
+    Operator,
+    /// Read. Approving what others drafted comes with drafts.
+    Approver,
+    /// Read everything, the audit log among it.
+    Auditor,
+    /// Draw for any participant, mint participants' tokens, and read: for the services that participants use.
     Service,
+}
+
+impl Role {
+    /// The role as it is configured and told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Service => "service",
+        }
+    }
 }
 
 /// The `[batch]` section.

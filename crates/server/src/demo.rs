@@ -3,6 +3,7 @@
 use raffle::entry::Request;
 use raffle::fairness::sha256;
 use raffle::publish::Publish;
+use records::audit::Actor;
 
 use crate::serve::{Ready, ServeError, run};
 
@@ -26,8 +27,11 @@ pub enum DemoError {
 pub async fn start(ready: Ready) -> Result<(), DemoError> {
     let body_hash = sha256(DOCUMENT.as_bytes());
     let key = format!("demo-{}", &raffle::fairness::hex(&body_hash)[..16]);
-    let publish =
-        Publish { raffle: RAFFLE.to_owned(), text: DOCUMENT.to_owned(), request: Request { key, body_hash } };
+    let publish = Publish {
+        raffle: RAFFLE.to_owned(),
+        text: DOCUMENT.to_owned(),
+        request: Request { key, body_hash, actor: Actor::house() },
+    };
     ready.house().raffles.publish(publish).await?;
     let address = ready.address;
     if let Some((_, file)) = &ready.admin_key {

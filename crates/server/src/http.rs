@@ -4,6 +4,8 @@ pub mod listener;
 pub mod raffles;
 pub mod draws;
 pub mod awards;
+pub mod participants;
+pub mod audit;
 pub mod health;
 pub mod request;
 pub mod auth;
@@ -26,18 +28,25 @@ use auth::Keys;
 use limits::Rates;
 use problem::Problem;
 
+use crate::audit::AuditLog;
+use crate::token::TokenKey;
+
 /// What handlers work with.
 pub struct App {
     /// Raffles.
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.
     pub keys: Keys,
     /// How often they may.
     pub rates: Rates,
+    /// Signs and reads participants' tokens.
+    pub tokens: TokenKey,
     /// Longest time for an answer.
     pub request_time: Duration,
     /// Numbers the requests of this process.
@@ -56,6 +65,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    api = api.merge(participants::routes()).merge(audit::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }

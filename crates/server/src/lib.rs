@@ -6,6 +6,8 @@ pub mod demo;
 pub mod serve;
 pub mod http;
 pub mod wiring;
+pub mod audit;
+pub mod token;
 pub mod secrets;
 pub mod config;
 pub mod terminal;

@@ -21,9 +21,10 @@ use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
 use records::port::Records;
 use records::relay::{Pace, Relay};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::secrets::{self, SecretError};
 
@@ -70,12 +71,14 @@ pub struct House {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     store: Arc<SqliteRecords>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
-    stop: Arc<Notify>,
+    stop: watch::Sender<bool>,
 }
 
 /// The file that holds the key of the seeds.
@@ -119,7 +122,7 @@ impl House {
             .with(GATE_CLOSED, Arc::new(reveals));
         let broker: Arc<dyn Broker> = Arc::new(broker);
 
-        let stop = Arc::new(Notify::new());
+        let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         for shard in records.shards() {
             let relay = Relay::new(
@@ -129,10 +132,12 @@ impl House {
                 shard,
                 Pace::default(),
             );
-            background.spawn(relay.run(Arc::clone(&stop)));
+            background.spawn(relay.run(stopped.clone()));
         }
-        background.spawn(watch_timers(raffles.clone(), Arc::clone(&stop)));
-        Ok(Self { raffles, awards, clock, store, drivers, background, stop })
+        background.spawn(watch_timers(raffles.clone(), stopped.clone()));
+        let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
+        background.spawn(audit.clone().watch(stopped));
+        Ok(Self { raffles, awards, audit, clock, store, drivers, background, stop })
     }
 
     /// The records.
@@ -148,7 +153,8 @@ impl House {
         if !joined.await.unwrap_or(false) {
             tracing::error!("a batch driver had panicked");
         }
-        self.stop.notify_waiters();
+        // A state, not a signal: a task that has not begun yet will see it too.
+        self.stop.send_replace(true);
         while self.background.join_next().await.is_some() {}
         let store = Arc::clone(&self.store);
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
@@ -169,15 +175,13 @@ fn spawn_driver(
     thread.spawn(move || runtime.block_on(driver)).map_err(WiringError::Thread)
 }
 
-async fn watch_timers(raffles: Raffles, stop: Arc<Notify>) {
-    let stopped = stop.notified();
-    tokio::pin!(stopped);
+async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
     loop {
         if let Err(error) = raffles.close_what_is_over().await {
             tracing::warn!(%error, "raffles that are over could not be closed");
         }
         tokio::select! {
-            () = &mut stopped => return,
+            _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
         }
     }

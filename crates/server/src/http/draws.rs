@@ -19,7 +19,7 @@ use raffle::standing::{Attested, POINTS_SPENT};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::Caller;
+use super::auth::{self, Allowed, Caller, Look};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, text};
 
@@ -82,6 +82,22 @@ impl DrawBody {
         metrics.extend(self.points_spent.map(|points| (POINTS_SPENT.to_owned(), points)));
         Attested { attributes: self.attributes.clone(), metrics }
     }
+
+    /// Refuses what a participant may not say of themself.
+    fn expect_by(&self, caller: &Caller) -> Result<(), Problem> {
+        let forbidden = |code, detail| Err(Problem::new(StatusCode::FORBIDDEN, code, detail));
+        match caller {
+            Caller::Participant { name, .. } if *name != self.participant => {
+                forbidden("edge.other_participant", "a participant's token draws for that participant alone")
+            }
+            // Rules read what is told: who could tell it of themself would choose their own odds.
+            Caller::Participant { .. } if !self.attested().is_empty() => forbidden(
+                "edge.not_allowed",
+                "`points_spent`, `metrics` and `attributes` need a key with the role admin or service",
+            ),
+            Caller::Participant { .. } | Caller::Key { .. } => Ok(()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -136,12 +152,13 @@ struct DrawsView<'a> {
 
 async fn draw(
     State(app): State<Arc<App>>,
-    _: Caller,
+    Allowed { caller, .. }: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
+    read.expect_by(&caller)?;
     app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
     let participant = read.participant.clone();
     let asked = DrawRequest {
@@ -164,7 +181,7 @@ async fn draw(
 
 async fn noop(
     State(app): State<Arc<App>>,
-    _: Caller,
+    Allowed { caller, .. }: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -174,7 +191,7 @@ async fn noop(
         participant: &'a str,
         key: &'a str,
     }
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
     app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
@@ -245,10 +262,20 @@ fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
     })
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(id): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Look>,
+    Ids(id): Ids<String>,
+) -> Result<Response, Problem> {
     let not_an_id = || raffle::error::Error::NoSuchDraw(id.clone());
     let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
     let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;
+    // Another's draw is answered like one that is not there: whether it is, is theirs to tell.
+    if let Caller::Participant { name, .. } = &caller
+        && participant.as_ref() != Some(name)
+    {
+        return Err(raffle::error::Error::NoSuchDraw(draw_id.to_string()).into());
+    }
     let proof = ProofView {
         epoch: raffle::fairness::epoch_name(raffle.tenant.name, &raffle.id, draw.epoch),
         seed_hash: hex(&commitment.seed_hash),

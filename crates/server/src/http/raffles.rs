@@ -23,7 +23,7 @@ use raffle::stock::{Carried, Order, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Admin, Caller};
+use super::auth::{Allowed, Caller, Look, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -62,7 +62,7 @@ struct ListView {
     next: Option<String>,
 }
 
-async fn list(State(app): State<Arc<App>>, _: Caller, page: PageOf) -> Result<Response, Problem> {
+async fn list(State(app): State<Arc<App>>, _: Allowed<Read>, page: PageOf) -> Result<Response, Problem> {
     let raffles = app.raffles.ids_after(&page.cursor, page.limit).await?;
     let next = raffles.last().filter(|_| raffles.len() == page.limit as usize).cloned();
     Ok(answer(StatusCode::OK, &ListView { raffles, next }, false))
@@ -81,11 +81,11 @@ struct PublishedView<'a> {
 
 async fn publish(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
     let text = String::from_utf8(sent.body.to_vec())
         .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))?;
@@ -138,7 +138,11 @@ struct BudgetView {
     free: u64,
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Look>,
+    Ids(raffle): Ids<String>,
+) -> Result<Response, Problem> {
     let standing = app.raffles.standing(&raffle).await?;
     let Standing { id, frozen, epoch, version, plan, entries, segments } = &standing;
     let prizes = plan.rules.prizes.iter().map(|(id, prize)| {
@@ -173,7 +177,7 @@ async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) 
 /// What the public may see of a version: its canonical rules, in which people stand by pseudonym.
 async fn version(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids((raffle, version)): Ids<(String, u32)>,
 ) -> Result<Response, Problem> {
     let (_, rules) = app.raffles.version(&raffle, version).await?;
@@ -183,7 +187,7 @@ async fn version(
 
 async fn show_odds(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -215,7 +219,7 @@ struct EpochsView<'a> {
 
 async fn epochs(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let rows = app.raffles.epochs(&raffle).await?;
@@ -231,8 +235,8 @@ async fn epochs(
 }
 
 /// The request of an admin's order, scoped to its route.
-fn scoped(sent: &Sent, route: &str) -> Result<raffle::entry::Request, Problem> {
-    let mut request = sent.request()?;
+fn scoped(sent: &Sent, caller: &Caller, route: &str) -> Result<raffle::entry::Request, Problem> {
+    let mut request = sent.request(caller)?;
     request.key = format!("{route} {}", request.key);
     Ok(request)
 }
@@ -245,11 +249,11 @@ struct TurnView<'a> {
 
 async fn turn(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = scoped(&sent, "epochs")?;
+    let request = scoped(&sent, &caller, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
 }
@@ -312,7 +316,7 @@ async fn carry_out(
 
 async fn restock(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids((raffle, prize)): Ids<(String, String)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -321,7 +325,7 @@ async fn restock(
         let detail = format!("`units` must be from 1 to {UNITS_MAX}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
     }
-    let request = scoped(&sent, &format!("restock/{prize}"))?;
+    let request = scoped(&sent, &caller, &format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
 }
 
@@ -334,7 +338,7 @@ struct RaiseBody {
 
 async fn raise_budget(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -343,7 +347,7 @@ async fn raise_budget(
         let detail = format!("`amount` must be from 1 to {UNITS_MAX}");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
     }
-    let request = scoped(&sent, "budget")?;
+    let request = scoped(&sent, &caller, "budget")?;
     carry_out(&app, &raffle, Order::RaiseBudget { amount: read.amount }, read.reason, request).await
 }
 
@@ -358,51 +362,51 @@ struct PromiseBody {
 /// Promises a prize to a participant. The log shows it to everybody, under the participant's pseudonym.
 async fn promise(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: PromiseBody = sent.json()?;
     text("participant", &read.participant, 128)?;
-    let request = scoped(&sent, "promises")?;
+    let request = scoped(&sent, &caller, "promises")?;
     let player = app.raffles.player_key(&raffle, &read.participant).await?;
     carry_out(&app, &raffle, Order::Promise { player, prize: read.prize }, read.reason, request).await
 }
 
 async fn freeze(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, &sent, "freeze", |prize| Order::Freeze { prize }).await
+    freeze_or_thaw(&app, &raffle, (&sent, &caller), "freeze", |prize| Order::Freeze { prize }).await
 }
 
 async fn thaw(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, &sent, "thaw", |prize| Order::Thaw { prize }).await
+    freeze_or_thaw(&app, &raffle, (&sent, &caller), "thaw", |prize| Order::Thaw { prize }).await
 }
 
 async fn freeze_or_thaw(
     app: &App,
     raffle: &str,
-    sent: &Sent,
+    (sent, caller): (&Sent, &Caller),
     route: &str,
     order: impl FnOnce(Option<String>) -> Order,
 ) -> Result<Response, Problem> {
     let read: FreezeBody = sent.json()?;
-    let request = scoped(sent, route)?;
+    let request = scoped(sent, caller, route)?;
     carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
 
 /// The evidence of all revealed epochs, streamed as JSON lines.
 async fn evidence(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let mut pages = app.raffles.evidence(&raffle).await?;
