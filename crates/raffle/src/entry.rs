@@ -319,6 +319,20 @@ impl Event {
     }
 }
 
+/// When an entry of a gate's log was made, in milliseconds since the Unix epoch, whether draw or event.
+pub async fn at_ms(tx: &mut dyn Tx, gate: GateKey, seq: u64) -> Result<Option<i64>, RecordsError> {
+    let key = [&gate.values()[..], &[Value::count(seq)]].concat();
+    for sql in [
+        "SELECT at_ms FROM draw WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
+        "SELECT at_ms FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
+    ] {
+        if let Some(row) = tx.fetch(sql, &key).await?.first() {
+            return row.int(0).map(Some);
+        }
+    }
+    Ok(None)
+}
+
 fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
@@ -353,15 +367,24 @@ pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
     bytes
 }
 
+fn take_chosen(bytes: &mut &[u8]) -> Option<Chosen> {
+    let pool = usize::try_from(take_varint(bytes)?).ok()?;
+    Some(Chosen { pool, integer: take_varint(bytes)? })
+}
+
+/// Reads what chance picked from a trace, and not the steps.
+pub fn decode_chosen(mut bytes: &[u8]) -> Option<Chosen> {
+    take_chosen(&mut bytes)
+}
+
 /// Reads a trace back: what chance picked, and the steps.
 pub fn decode_trace(mut bytes: &[u8]) -> Option<(Chosen, Steps)> {
-    let pool = usize::try_from(take_varint(&mut bytes)?).ok()?;
-    let integer = take_varint(&mut bytes)?;
+    let chosen = take_chosen(&mut bytes)?;
     let steps = bytes.chunks(2).map(|pair| match pair {
         [node, step] => Some((usize::from(*node).checked_sub(1), Step::from_number(*step)?)),
         _ => None,
     });
-    Some((Chosen { pool, integer }, steps.collect::<Option<_>>()?))
+    Some((chosen, steps.collect::<Option<_>>()?))
 }
 
 #[cfg(test)]
@@ -375,6 +398,7 @@ mod tests {
             let steps = vec![(Some(0), Step::Locked), (None, Step::Taken), (Some(31), Step::Empty)];
             let outcome = Outcome { chosen, steps: steps.clone(), prize: None };
             assert_eq!(decode_trace(&encode_trace(&outcome)), Some((chosen, steps)));
+            assert_eq!(decode_chosen(&encode_trace(&outcome)), Some(chosen));
         }
         assert_eq!(decode_trace(&[0, 5, 1]), None);
         assert_eq!(decode_trace(&[]), None);
