@@ -5,6 +5,7 @@ pub mod raffles;
 pub mod draws;
 pub mod awards;
 pub mod health;
+pub mod metrics;
 pub mod request;
 pub mod auth;
 pub mod problem;
@@ -14,15 +15,18 @@ use std::time::Duration;
 
 use ::raffle::raffles::Raffles;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
+use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
 use auth::Keys;
 use problem::Problem;
+
+use crate::metrics::Metrics;
 
 /// What handlers work with.
 pub struct App {
@@ -38,6 +42,8 @@ pub struct App {
     pub request_time: Duration,
     /// Numbers the requests of this process.
     pub requests: request::Numbering,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Largest body, and whether the bench's route is there.
@@ -61,6 +67,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()),
         )
         .merge(health::routes())
+        .merge(metrics::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
@@ -87,12 +94,14 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let id = given.unwrap_or_else(|| app.requests.next());
     let writes = request.method() != Method::GET && request.method() != Method::HEAD;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (began, route) = (Stopwatch::start(), request.extensions().get::<MatchedPath>().cloned());
     let mut response = match tokio::time::timeout(app.request_time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::too_slow(app.request_time, writes).into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let status = problem.status();
+        app.metrics.requests.problem(problem.code());
         if status.is_server_error() {
             let request = id.to_str().unwrap_or_default();
             tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");
@@ -100,5 +109,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         response = problem.into_body(id.to_str().unwrap_or_default());
     }
     response.headers_mut().insert(REQUEST_ID.clone(), HeaderValue::clone(&id));
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.requests.answered(route, &method, response.status(), began.elapsed());
     response
 }

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod serve;
 pub mod http;
 pub mod wiring;
+pub mod metrics;
 pub mod secrets;
 pub mod config;
 pub mod terminal;

@@ -13,6 +13,7 @@ use kernel::id::Shard;
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use raffle::draw::Witness;
 use raffle::epoch::GATE_CLOSED;
 use raffle::raffles::Raffles;
 use raffle::seal::Sealer;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 
 /// The tables of every room.
@@ -72,6 +74,8 @@ pub struct House {
     pub awards: Awards,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
     store: Arc<SqliteRecords>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
@@ -91,7 +95,8 @@ impl House {
             ..Caches::default()
         };
         let store = Arc::new(SqliteRecords::open(&config.store.data, caches)?);
-        let records: Arc<dyn Records> = Arc::clone(&store) as Arc<dyn Records>;
+        let metrics = Arc::new(Metrics::new(ports.clock.now_ms()));
+        let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
         migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
         let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
@@ -103,12 +108,13 @@ impl House {
             ..Limits::default()
         };
         let clock = ports.clock;
-        let (raffles, driver) = Raffles::new(
+        let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
             ports.entropy,
             Sealer::new(&seed_key),
             limits,
+            Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
         let drivers = vec![spawn_driver("draws-batch", driver)?];
 
@@ -132,7 +138,7 @@ impl House {
             background.spawn(relay.run(Arc::clone(&stop)));
         }
         background.spawn(watch_timers(raffles.clone(), Arc::clone(&stop)));
-        Ok(Self { raffles, awards, clock, store, drivers, background, stop })
+        Ok(Self { raffles, awards, clock, metrics, store, drivers, background, stop })
     }
 
     /// The records.
