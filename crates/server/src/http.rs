@@ -6,6 +6,7 @@ pub mod draws;
 pub mod awards;
 pub mod health;
 pub mod metrics;
+pub mod trace;
 pub mod request;
 pub mod auth;
 pub mod problem;
@@ -25,8 +26,11 @@ use kernel::ports::clock::Clock;
 
 use auth::Keys;
 use problem::Problem;
+use tracing::Instrument;
 
 use crate::metrics::Metrics;
+use crate::traces::Tracer;
+use crate::traces::context::Context;
 
 /// What handlers work with.
 pub struct App {
@@ -44,6 +48,8 @@ pub struct App {
     pub requests: request::Numbering,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
+    /// What is traced; `None` where nothing is.
+    pub traces: Option<Arc<Tracer>>,
 }
 
 /// Largest body, and whether the bench's route is there.
@@ -95,15 +101,22 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let writes = request.method() != Method::GET && request.method() != Method::HEAD;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (began, route) = (Stopwatch::start(), request.extensions().get::<MatchedPath>().cloned());
-    let mut response = match tokio::time::timeout(app.request_time, next.run(request)).await {
+    let caller = Context::of(request.headers());
+    let begun = app.traces.as_ref().and_then(|traces| traces.begin(caller));
+    let span = trace::log_span(begun.map(|begun| begun.trace).or(caller.map(|caller| caller.trace)));
+    let answering = next.run(request).instrument(span.clone());
+    let mut code = None;
+    let mut response = match tokio::time::timeout(app.request_time, answering).await {
         Ok(response) => response,
         Err(_) => Problem::too_slow(app.request_time, writes).into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let status = problem.status();
+        code = Some(problem.code());
         app.metrics.requests.problem(problem.code());
         if status.is_server_error() {
             let request = id.to_str().unwrap_or_default();
+            let _within = span.enter();
             tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");
         }
         response = problem.into_body(id.to_str().unwrap_or_default());
@@ -111,5 +124,9 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response.headers_mut().insert(REQUEST_ID.clone(), HeaderValue::clone(&id));
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.requests.answered(route, &method, response.status(), began.elapsed());
+    if let (Some(traces), Some(begun)) = (&app.traces, begun) {
+        let about = trace::about(route, &method, &path, response.status(), code, &id);
+        traces.end(begun, about);
+    }
     response
 }

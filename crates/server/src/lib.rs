@@ -7,6 +7,7 @@ pub mod serve;
 pub mod http;
 pub mod wiring;
 pub mod metrics;
+pub mod traces;
 pub mod secrets;
 pub mod config;
 pub mod terminal;

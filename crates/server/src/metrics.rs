@@ -21,6 +21,8 @@ use commits::Commits;
 use draws::DrawCounts;
 use requests::Requests;
 
+use crate::traces::Tracer;
+
 /// Names and values of a series.
 pub type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
@@ -39,20 +41,21 @@ pub struct Metrics {
     /// What becomes of draws.
     pub draws: Arc<DrawCounts>,
     commits: Commits,
+    traces: Option<Arc<Tracer>>,
     registry: Registry,
     started_ms: i64,
 }
 
 impl Metrics {
-    /// Nothing counted yet, in a process that started at a time in milliseconds since the Unix epoch.
-    pub fn new(started_ms: i64) -> Self {
+    /// Nothing counted yet, in a process that started at a time in milliseconds since the Unix epoch, and that may trace.
+    pub fn new(started_ms: i64, traces: Option<Arc<Tracer>>) -> Self {
         let mut registry = Registry::default();
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("fairground_build", "The release that runs", version);
         let requests = Requests::registered(&mut registry);
-        let draws = Arc::new(DrawCounts::registered(&mut registry));
+        let draws = Arc::new(DrawCounts::registered(&mut registry, traces.clone()));
         let commits = Commits::registered(&mut registry);
-        Self { requests, draws, commits, registry, started_ms }
+        Self { requests, draws, commits, traces, registry, started_ms }
     }
 
     /// The same records, with their write transactions timed.

@@ -25,9 +25,11 @@ use records::relay::{Pace, Relay};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, Telemetry};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
+use crate::traces::Tracer;
+use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
 pub const ROOMS: &[&Room] = &[&RECORDS, &raffle::tables::ROOM];
@@ -47,6 +49,9 @@ pub enum WiringError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// Traces cannot go where they should.
+    #[error("{0}")]
+    Telemetry(String),
     /// The tables cannot be brought up to date.
     #[error("{0}")]
     Records(#[from] records::error::Error),
@@ -76,6 +81,8 @@ pub struct House {
     pub clock: Arc<dyn Clock>,
     /// What is counted and timed.
     pub metrics: Arc<Metrics>,
+    /// What is traced; `None` where no endpoint is configured.
+    pub traces: Option<Arc<Tracer>>,
     store: Arc<SqliteRecords>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
@@ -95,7 +102,8 @@ impl House {
             ..Caches::default()
         };
         let store = Arc::new(SqliteRecords::open(&config.store.data, caches)?);
-        let metrics = Arc::new(Metrics::new(ports.clock.now_ms()));
+        let (traces, exporter) = traces(config, &ports)?;
+        let metrics = Arc::new(Metrics::new(ports.clock.now_ms(), traces.clone()));
         let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
         migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
@@ -137,8 +145,11 @@ impl House {
             );
             background.spawn(relay.run(Arc::clone(&stop)));
         }
+        if let Some(exporter) = exporter {
+            background.spawn(exporter.run(Arc::clone(&stop)));
+        }
         background.spawn(watch_timers(raffles.clone(), Arc::clone(&stop)));
-        Ok(Self { raffles, awards, clock, metrics, store, drivers, background, stop })
+        Ok(Self { raffles, awards, clock, metrics, traces, store, drivers, background, stop })
     }
 
     /// The records.
@@ -161,6 +172,18 @@ impl House {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
     }
+}
+
+/// What makes spans and what carries them away, where an endpoint is configured.
+fn traces(config: &Config, ports: &Ports) -> Result<(Option<Arc<Tracer>>, Option<Exporter>), WiringError> {
+    let Telemetry { otlp_endpoint, service_name, one_in } = &config.telemetry;
+    let Some(endpoint) = otlp_endpoint else { return Ok((None, None)) };
+    let endpoint = Endpoint::parse(endpoint).map_err(WiringError::Telemetry)?;
+    let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
+    let (tracer, spans) = Tracer::new(clock, entropy, one_in.get());
+    let counts = Arc::clone(tracer.counts());
+    let exporter = Exporter { endpoint, service: service_name.clone(), counts, spans };
+    Ok((Some(Arc::new(tracer)), Some(exporter)))
 }
 
 /// Runs a batch's driver on a thread of its own. Among the connections' tasks it would wait its turn behind hundreds of

@@ -17,6 +17,7 @@ use raffle::error::Error;
 use raffle::rules::Plan;
 
 use super::Labels;
+use crate::traces::{About, Begun, Kind, Tracer, Value};
 
 /// Raffles with a label of their own. The draws of all others are counted together, as those of [`OTHER`].
 pub const RAFFLES_MAX: usize = 100;
@@ -33,6 +34,15 @@ pub struct DrawCounts {
     refused: Family<[(&'static str, &'static str); 1], Counter>,
     sizes: Histogram,
     versions: Mutex<Versions>,
+    traces: Option<Arc<Tracer>>,
+    batch: Mutex<Option<Batch>>,
+}
+
+/// A batch that is being written, and traced.
+struct Batch {
+    begun: Begun,
+    draws: usize,
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -71,13 +81,13 @@ impl Watch {
 }
 
 impl DrawCounts {
-    pub(super) fn registered(registry: &mut Registry) -> Self {
+    pub(super) fn registered(registry: &mut Registry, traces: Option<Arc<Tracer>>) -> Self {
         let (draws, refused) = (Family::default(), Family::default());
         let sizes = Histogram::new(exponential_buckets(1.0, 2.0, 13));
         registry.register("fairground_draws", "Draws answered, by raffle: made, or replayed", draws.clone());
         registry.register("fairground_draws_refused", "Draws refused, by code", refused.clone());
         registry.register("fairground_batch_draws", "Draws in one transaction", sizes.clone());
-        Self { draws, refused, sizes, versions: Mutex::default() }
+        Self { draws, refused, sizes, versions: Mutex::default(), traces, batch: Mutex::default() }
     }
 
     /// What is watched, in no order.
@@ -111,8 +121,22 @@ impl DrawCounts {
 }
 
 impl Witness for DrawCounts {
-    fn batch_begins(&self, draws: usize, _waiting: usize) {
+    fn batch_begins(&self, draws: usize, waiting: usize) {
         self.sizes.observe(draws as f64);
+        if let Some(begun) = self.traces.as_ref().and_then(|traces| traces.begin(None)) {
+            *lock(&self.batch) = Some(Batch { begun, draws, waiting });
+        }
+    }
+
+    fn batch_ended(&self, failed: Option<&records::error::Error>) {
+        let Some(traces) = &self.traces else { return };
+        let Some(Batch { begun, draws, waiting }) = lock(&self.batch).take() else { return };
+        let number = |count: usize| Value::Number(i64::try_from(count).unwrap_or(i64::MAX));
+        let mut attributes =
+            vec![("fairground.draws", number(draws)), ("fairground.waiting", number(waiting))];
+        attributes.extend(failed.map(|error| ("error.type", Value::Text(error.code().into()))));
+        let name = "batch of draws".to_owned();
+        traces.end(begun, About { name, kind: Kind::Internal, failed: failed.is_some(), attributes });
     }
 
     fn drew(&self, drawn: &Drawn) {

@@ -1,9 +1,10 @@
 //! The page that monitoring reads: what was counted, and what is looked up when it asks.
 
 use std::borrow::Cow;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -47,6 +48,7 @@ impl Metrics {
             raffles.waiting() as u64,
         );
         self.tell_drift(&mut registry);
+        self.tell_spans(&mut registry);
         let kept = kept(raffles).await;
         count(
             &mut registry,
@@ -73,6 +75,15 @@ impl Metrics {
         encode_registry(&mut page, &registry)?;
         encode_eof(&mut page)?;
         Ok(page)
+    }
+
+    fn tell_spans(&self, registry: &mut Registry) {
+        let Some(counts) = self.traces.as_ref().map(|traces| traces.counts()) else { return };
+        let spans = Family::<[(&str, &str); 1], Counter>::default();
+        for (outcome, number) in [("sent", &counts.sent), ("dropped", &counts.dropped)] {
+            spans.get_or_create(&[("outcome", outcome)]).inc_by(number.load(Ordering::Relaxed));
+        }
+        registry.register("fairground_spans", "Spans of traces: sent, or dropped", spans);
     }
 
     fn tell_drift(&self, registry: &mut Registry) {
