@@ -59,7 +59,7 @@ const TABLE: &[(&str, &str, &[&str], bool)] = &[
 ];
 
 /// Routes that need no key, and the bench's.
-const OPEN: &[&str] = &["/schemas/raffle", "/livez", "/readyz", "/noop/{id}"];
+const OPEN: &[&str] = &["/schemas/raffle", "/livez", "/readyz", "/metrics", "/noop/{id}"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_opens_its_routes_and_no_others() {

@@ -80,6 +80,21 @@ pub enum Lack {
     },
 }
 
+/// Hears what becomes of draws, on the thread that drives their batches: whatever it does, every draw waits for.
+pub trait Witness: Send + Sync {
+    /// A transaction over `draws` asks begins, while `waiting` more wait.
+    fn batch_begins(&self, _draws: usize, _waiting: usize) {}
+    /// That transaction ended: kept, or with an error.
+    fn batch_ended(&self, _failed: Option<&RecordsError>) {}
+    /// A draw is kept, or was before; its caller is about to be told.
+    fn drew(&self, _drawn: &Drawn) {}
+    /// An ask was refused.
+    fn refused(&self, _error: &Error) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
+
 /// Draws on one database.
 pub struct Draws {
     pub(crate) records: Arc<dyn Records>,
@@ -88,6 +103,7 @@ pub struct Draws {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
+    pub(crate) witness: Arc<dyn Witness>,
 }
 
 #[async_trait]
@@ -130,6 +146,21 @@ impl Batch for Draws {
                 self.catalog.epoch(&raffle, epoch).await.map(|_| ())
             }
             Lack::Turn { raffle, full } => self.turn(raffle, full).await,
+        }
+    }
+
+    fn begins(&self, items: usize, waiting: usize) {
+        self.witness.batch_begins(items, waiting);
+    }
+
+    fn ended(&self, failed: Option<&RecordsError>) {
+        self.witness.batch_ended(failed);
+    }
+
+    fn told(&self, outcome: &Result<Drawn, Error>) {
+        match outcome {
+            Ok(drawn) => self.witness.drew(drawn),
+            Err(error) => self.witness.refused(error),
         }
     }
 }

@@ -339,6 +339,20 @@ impl Event {
     }
 }
 
+/// When an entry of a gate's log was made, in milliseconds since the Unix epoch, whether draw or event.
+pub async fn at_ms(tx: &mut dyn Tx, gate: GateKey, seq: u64) -> Result<Option<i64>, RecordsError> {
+    let key = [&gate.values()[..], &[Value::count(seq)]].concat();
+    for sql in [
+        "SELECT at_ms FROM draw WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
+        "SELECT at_ms FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
+    ] {
+        if let Some(row) = tx.fetch(sql, &key).await?.first() {
+            return row.int(0).map(Some);
+        }
+    }
+    Ok(None)
+}
+
 /// A trace in a few bytes: pool, integer, how many places of the pool were left out and which, as LEB128; then for each
 /// step the node (from 1; 0 is no node) and what was met there. With the version's rules it reads as words again.
 pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
@@ -356,18 +370,27 @@ pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
     bytes
 }
 
+fn take_chosen(bytes: &mut &[u8]) -> Option<Chosen> {
+    let pool = usize::try_from(take(bytes)?).ok()?;
+    let integer = take(bytes)?;
+    let count = usize::try_from(take(bytes)?).ok().filter(|count| *count <= bytes.len())?;
+    let excluded = (0..count).map(|_| usize::try_from(take(bytes)?).ok());
+    Some(Chosen { pool, integer, excluded: excluded.collect::<Option<_>>()? })
+}
+
+/// Reads what chance picked from a trace, and not the steps.
+pub fn decode_chosen(mut bytes: &[u8]) -> Option<Chosen> {
+    take_chosen(&mut bytes)
+}
+
 /// Reads a trace back: what chance picked, and the steps.
 pub fn decode_trace(mut bytes: &[u8]) -> Option<(Chosen, Steps)> {
-    let pool = usize::try_from(take(&mut bytes)?).ok()?;
-    let integer = take(&mut bytes)?;
-    let count = usize::try_from(take(&mut bytes)?).ok().filter(|count| *count <= bytes.len())?;
-    let excluded = (0..count).map(|_| usize::try_from(take(&mut bytes)?).ok());
-    let excluded = excluded.collect::<Option<_>>()?;
+    let chosen = take_chosen(&mut bytes)?;
     let steps = bytes.chunks(2).map(|pair| match pair {
         [node, step] => Some((usize::from(*node).checked_sub(1), Step::from_number(*step)?)),
         _ => None,
     });
-    Some((Chosen { pool, integer, excluded }, steps.collect::<Option<_>>()?))
+    Some((chosen, steps.collect::<Option<_>>()?))
 }
 
 #[cfg(test)]
@@ -380,7 +403,8 @@ mod tests {
             let chosen = Chosen { pool: 65, integer, excluded: vec![0, 3, 200] };
             let steps = vec![(Some(0), Step::Locked), (None, Step::Taken), (Some(31), Step::Empty)];
             let outcome = Outcome { chosen: chosen.clone(), steps: steps.clone(), prize: None };
-            assert_eq!(decode_trace(&encode_trace(&outcome)), Some((chosen, steps)));
+            assert_eq!(decode_trace(&encode_trace(&outcome)), Some((chosen.clone(), steps)));
+            assert_eq!(decode_chosen(&encode_trace(&outcome)), Some(chosen));
         }
         for wrong in [&[0, 5, 0, 1][..], &[0, 5, 9, 1], &[0, 5], &[0, 5, 0, 1, 99]] {
             assert_eq!(decode_trace(wrong), None, "{wrong:?}");

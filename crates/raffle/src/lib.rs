@@ -3,7 +3,8 @@
 //! Read downwards. [`verify`] replays what [`evidence`] exports; [`raffles`] is what the edge calls; [`publish`] and
 //! [`stock`] are what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the
 //! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`lint`] and
-//! [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
+//! [`odds`] look at documents; [`drift`] holds what chance picks against the weights;
+//! [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
 //! people write, [`eligibility`] and [`node`] the kinds of rules in it, [`standing`] what they decide by.
 
 pub mod verify;
@@ -20,6 +21,7 @@ pub mod entry;
 pub mod tables;
 pub mod lint;
 pub mod odds;
+pub mod drift;
 pub mod rules;
 pub mod seal;
 pub mod document;

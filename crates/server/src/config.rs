@@ -20,6 +20,8 @@ pub struct Config {
     pub batch: Batch,
     /// How often callers may call.
     pub limits: Limits,
+    /// Where traces go.
+    pub telemetry: Telemetry,
 }
 
 /// The `[server]` section.
@@ -132,6 +134,18 @@ pub struct Limits {
     pub keys_max: NonZeroUsize,
 }
 
+/// The `[telemetry]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Where spans go, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Default none: nothing is traced.
+    pub otlp_endpoint: Option<String>,
+    /// The name of this service in its traces. Default `fairground`.
+    pub service_name: String,
+    /// One in this many requests and batches is traced, where no caller has decided. Default 1.
+    pub one_in: NonZeroU32,
+}
+
 #[expect(clippy::expect_used, reason = "evaluated when the product is built")]
 const fn number(value: u32) -> NonZeroU32 {
     NonZeroU32::new(value).expect("not zero")
@@ -180,6 +194,12 @@ impl Default for Limits {
             draws_per_minute_per_participant: None,
             keys_max: const { size(100_000) },
         }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, service_name: "fairground".to_owned(), one_in: const { number(1) } }
     }
 }
 

@@ -7,6 +7,8 @@ pub mod awards;
 pub mod participants;
 pub mod audit;
 pub mod health;
+pub mod metrics;
+pub mod trace;
 pub mod request;
 pub mod auth;
 pub mod limits;
@@ -17,16 +19,22 @@ use std::time::Duration;
 
 use ::raffle::raffles::Raffles;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
+use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
 use auth::Keys;
 use limits::Rates;
 use problem::Problem;
+use tracing::Instrument;
+
+use crate::metrics::Metrics;
+use crate::traces::Tracer;
+use crate::traces::context::Context;
 
 use crate::audit::AuditLog;
 use crate::token::TokenKey;
@@ -51,6 +59,10 @@ pub struct App {
     pub request_time: Duration,
     /// Numbers the requests of this process.
     pub requests: request::Numbering,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
+    /// What is traced; `None` where nothing is.
+    pub traces: Option<Arc<Tracer>>,
 }
 
 /// Largest body, and whether the bench's route is there.
@@ -75,6 +87,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()),
         )
         .merge(health::routes())
+        .merge(metrics::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
@@ -101,18 +114,33 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let id = given.unwrap_or_else(|| app.requests.next());
     let writes = request.method() != Method::GET && request.method() != Method::HEAD;
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match tokio::time::timeout(app.request_time, next.run(request)).await {
+    let (began, route) = (Stopwatch::start(), request.extensions().get::<MatchedPath>().cloned());
+    let caller = Context::of(request.headers());
+    let begun = app.traces.as_ref().and_then(|traces| traces.begin(caller));
+    let span = trace::log_span(begun.map(|begun| begun.trace).or(caller.map(|caller| caller.trace)));
+    let answering = next.run(request).instrument(span.clone());
+    let mut code = None;
+    let mut response = match tokio::time::timeout(app.request_time, answering).await {
         Ok(response) => response,
         Err(_) => Problem::too_slow(app.request_time, writes).into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let status = problem.status();
+        code = Some(problem.code());
+        app.metrics.requests.problem(problem.code());
         if status.is_server_error() {
             let request = id.to_str().unwrap_or_default();
+            let _within = span.enter();
             tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");
         }
         response = problem.into_body(id.to_str().unwrap_or_default());
     }
     response.headers_mut().insert(REQUEST_ID.clone(), HeaderValue::clone(&id));
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.requests.answered(route, &method, response.status(), began.elapsed());
+    if let (Some(traces), Some(begun)) = (&app.traces, begun) {
+        let about = trace::about(route, &method, &path, response.status(), code, &id);
+        traces.end(begun, about);
+    }
     response
 }

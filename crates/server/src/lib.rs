@@ -6,6 +6,8 @@ pub mod demo;
 pub mod serve;
 pub mod http;
 pub mod wiring;
+pub mod metrics;
+pub mod traces;
 pub mod audit;
 pub mod token;
 pub mod secrets;

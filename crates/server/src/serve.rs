@@ -108,6 +108,8 @@ impl Ready {
             tokens,
             request_time: seconds(config.server.request_seconds),
             requests: Numbering::new(house.clock.now_ms()),
+            metrics: Arc::clone(&house.metrics),
+            traces: house.traces.clone(),
         });
         let edge = Edge { body_bytes_max: config.server.body_bytes_max.get(), noop: config.server.noop };
         let limits = Limits {

@@ -13,6 +13,7 @@ use kernel::id::Shard;
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use raffle::draw::Witness;
 use raffle::epoch::GATE_CLOSED;
 use raffle::raffles::Raffles;
 use raffle::seal::Sealer;
@@ -25,8 +26,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
-use crate::config::Config;
+use crate::config::{Config, Telemetry};
+use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
+use crate::traces::Tracer;
+use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
 pub const ROOMS: &[&Room] = &[&RECORDS, &raffle::tables::ROOM];
@@ -46,6 +50,9 @@ pub enum WiringError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// Traces cannot go where they should.
+    #[error("{0}")]
+    Telemetry(String),
     /// The tables cannot be brought up to date.
     #[error("{0}")]
     Records(#[from] records::error::Error),
@@ -75,6 +82,10 @@ pub struct House {
     pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
+    /// What is traced; `None` where no endpoint is configured.
+    pub traces: Option<Arc<Tracer>>,
     store: Arc<SqliteRecords>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
@@ -94,7 +105,9 @@ impl House {
             ..Caches::default()
         };
         let store = Arc::new(SqliteRecords::open(&config.store.data, caches)?);
-        let records: Arc<dyn Records> = Arc::clone(&store) as Arc<dyn Records>;
+        let (traces, exporter) = traces(config, &ports)?;
+        let metrics = Arc::new(Metrics::new(ports.clock.now_ms(), traces.clone()));
+        let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
         migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
         let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
@@ -106,12 +119,13 @@ impl House {
             ..Limits::default()
         };
         let clock = ports.clock;
-        let (raffles, driver) = Raffles::new(
+        let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
             ports.entropy,
             Sealer::new(&seed_key),
             limits,
+            Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
         let drivers = vec![spawn_driver("draws-batch", driver)?];
 
@@ -134,10 +148,13 @@ impl House {
             );
             background.spawn(relay.run(stopped.clone()));
         }
+        if let Some(exporter) = exporter {
+            background.spawn(exporter.run(stopped.clone()));
+        }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
-        Ok(Self { raffles, awards, audit, clock, store, drivers, background, stop })
+        Ok(Self { raffles, awards, audit, clock, metrics, traces, store, drivers, background, stop })
     }
 
     /// The records.
@@ -161,6 +178,18 @@ impl House {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
     }
+}
+
+/// What makes spans and what carries them away, where an endpoint is configured.
+fn traces(config: &Config, ports: &Ports) -> Result<(Option<Arc<Tracer>>, Option<Exporter>), WiringError> {
+    let Telemetry { otlp_endpoint, service_name, one_in } = &config.telemetry;
+    let Some(endpoint) = otlp_endpoint else { return Ok((None, None)) };
+    let endpoint = Endpoint::parse(endpoint).map_err(WiringError::Telemetry)?;
+    let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
+    let (tracer, spans) = Tracer::new(clock, entropy, one_in.get());
+    let counts = Arc::clone(tracer.counts());
+    let exporter = Exporter { endpoint, service: service_name.clone(), counts, spans };
+    Ok((Some(Arc::new(tracer)), Some(exporter)))
 }
 
 /// Runs a batch's driver on a thread of its own. Among the connections' tasks it would wait its turn behind hundreds of

@@ -162,6 +162,11 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
             Caller::Participant { .. } => P::PARTICIPANTS,
         };
         if allowed {
+            // What services may do is done all the time; the rest is rare, and worth a line with its trace.
+            if !P::ROLES.contains(&Role::Service) {
+                let actor = caller.actor();
+                tracing::info!(key = actor.name, role = actor.role, method = %parts.method, path = parts.uri.path(), "an admin calls");
+            }
             return Ok(Self { caller, permission: PhantomData });
         }
         let needed = needed::<P>();
