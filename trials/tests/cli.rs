@@ -21,13 +21,21 @@ fn check_snapshot(name: &str, found: &str) {
 }
 
 #[test]
-fn json_of_check_odds_and_verify_is_as_it_was() {
+fn json_of_check_odds_simulate_and_verify_is_as_it_was() {
     let (found, fine) = run(&["check", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(!fine, "a document with an error ends with 1");
     check_snapshot("check.json", &found);
     let (found, fine) = run(&["odds", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(fine, "odds work in spite of lint errors");
     check_snapshot("odds.json", &found);
+    let repaired = "examples/big-market/late-100006-repaired.yaml";
+    let scenario = ["--draws", "5000", "--participants", "500", "--draws-per-day", "1000", "--runs", "5"];
+    let (found, fine) = run(&[&["simulate", repaired, "--seed", "7", "--json"], &scenario[..]].concat());
+    assert!(fine, "warnings do not keep a document from being played");
+    check_snapshot("simulate.json", &found);
+    let (found, fine) = run(&["simulate", "--json", "examples/big-market/late-100006.yaml"]);
+    assert!(!fine, "errors do");
+    check_snapshot("check.json", &found);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("evidence.jsonl");
     std::fs::write(&file, "{}\n").expect("write");

@@ -2,8 +2,8 @@
 //!
 //! Read downwards. [`verify`] replays what [`evidence`] exports; [`raffles`] is what the edge calls; [`publish`] and
 //! [`stock`] are what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the
-//! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`lint`] and
-//! [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
+//! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`simulate`],
+//! [`lint`] and [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
 //! people write, [`eligibility`] and [`node`] the kinds of rules in it, [`standing`] what they decide by.
 
 pub mod verify;
@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod player;
 pub mod entry;
 pub mod tables;
+pub mod simulate;
 pub mod lint;
 pub mod odds;
 pub mod rules;

@@ -14,6 +14,7 @@ use crate::bench;
 use crate::config::Config;
 use crate::demo;
 use crate::serve::{Ready, run};
+use crate::simulate;
 use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::wiring::Ports;
 
@@ -60,6 +61,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell what a raffle document would do: many draws that never happen.
+    Simulate(simulate::Args),
     /// Replay the evidence of a raffle.
     Verify {
         /// The evidence, as GET /api/v1/raffles/{id}/evidence gives it; `-` is standard input.
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve(&args, false),
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
+            Command::Simulate(args) => simulate_file(&args),
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Schema => print(schema()).map(|()| true),
             Command::Bench(command) => bench::run(command),
@@ -160,19 +164,32 @@ fn log_to_stderr() {
 }
 
 fn check(file: &Path, json: bool) -> Outcome {
-    #[derive(Serialize)]
-    struct Report {
-        findings: Vec<Finding>,
-    }
     let now_ms = Ports::default().clock.now_ms();
     let (_, findings) = lint::check(&read(file)?, now_ms);
     let fine = !lint::forbids(&findings);
     if json {
-        print_json(&Report { findings })?;
+        print_findings(findings)?;
         return Ok(fine);
     }
+    let mut text = as_text(&findings);
+    if findings.is_empty() {
+        text.push_str("nothing is wrong\n");
+    }
+    print(&text)?;
+    Ok(fine)
+}
+
+fn print_findings(findings: Vec<Finding>) -> Result<(), String> {
+    #[derive(Serialize)]
+    struct Report {
+        findings: Vec<Finding>,
+    }
+    print_json(&Report { findings })
+}
+
+fn as_text(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { code, severity, pointer, message } in &findings {
+    for Finding { code, severity, pointer, message } in findings {
         let word = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -180,11 +197,18 @@ fn check(file: &Path, json: bool) -> Outcome {
         let at = if pointer.is_empty() { "/" } else { pointer };
         text.push_str(&format!("{word:<8} {code:<24} {at}\n         {message}\n"));
     }
-    if findings.is_empty() {
-        text.push_str("nothing is wrong\n");
+    text
+}
+
+/// Warnings do not keep a document from being played; errors are told as `check` tells them.
+fn simulate_file(args: &simulate::Args) -> Outcome {
+    let now_ms = Ports::default().clock.now_ms();
+    let (document, findings) = lint::check(&read(&args.file)?, now_ms);
+    match document.filter(|_| !lint::forbids(&findings)) {
+        Some(document) => simulate::run(args, &document),
+        None if args.json => print_findings(findings).map(|()| false),
+        None => print(&as_text(&findings)).map(|()| false),
     }
-    print(&text)?;
-    Ok(fine)
 }
 
 fn show_odds(file: &Path, json: bool) -> Outcome {
