@@ -2,6 +2,7 @@
 
 pub mod listener;
 pub mod raffles;
+pub mod dry_runs;
 pub mod draws;
 pub mod awards;
 pub mod health;
@@ -52,6 +53,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    api = api.merge(dry_runs::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }

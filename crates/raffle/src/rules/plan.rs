@@ -298,9 +298,7 @@ impl Plan {
         shelf: &mut dyn Shelf,
     ) -> Outcome {
         let mut steps = Vec::new();
-        if let Some(prize) = self.promised(standing)
-            && self.terms[prize].obstacle(&self.prizes[prize], standing, shelf).is_none()
-        {
+        if let Some(prize) = self.promised(standing, shelf) {
             self.take(prize, None, standing, shelf, &mut steps);
             let chosen = Chosen { pool: PROMISED, integer: 0, excluded: vec![] };
             return Outcome { chosen, steps, prize: Some(prize) };
@@ -315,10 +313,13 @@ impl Plan {
         Outcome { chosen, steps, prize }
     }
 
-    fn promised(&self, standing: &Standing<'_>) -> Option<usize> {
+    /// The prize of a promise that can be kept now.
+    pub fn promised(&self, standing: &Standing<'_>, shelf: &dyn Shelf) -> Option<usize> {
         let promised = standing.history.promised.as_deref()?;
         let allowed = self.rules.guaranteed_winners == GuaranteedWinners::Allowed;
-        self.places.get(promised).copied().filter(|_| allowed)
+        let prize = self.places.get(promised).copied().filter(|_| allowed)?;
+        let obstacle = self.terms[prize].obstacle(&self.prizes[prize], standing, shelf);
+        obstacle.is_none().then_some(prize)
     }
 
     /// What a candidate comes to: its tree, then what the rules say of a prize that cannot be had.
