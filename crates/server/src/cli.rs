@@ -16,6 +16,7 @@ use crate::demo;
 use crate::serve::{Ready, run};
 use crate::simulate;
 use crate::terminal::{Outcome, print, print_json, runtime};
+use crate::why;
 use crate::wiring::Ports;
 
 /// Incentive campaigns that never oversell and can prove each draw fair.
@@ -63,6 +64,8 @@ enum Command {
     },
     /// Tell what a raffle document would do: many draws that never happen.
     Simulate(simulate::Args),
+    /// Tell why a draw became what it is.
+    Why(why::Args),
     /// Replay the evidence of a raffle.
     Verify {
         /// The evidence, as GET /api/v1/raffles/{id}/evidence gives it; `-` is standard input.
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
             Command::Simulate(args) => simulate_file(&args),
+            Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Schema => print(schema()).map(|()| true),
             Command::Bench(command) => bench::run(command),
@@ -238,6 +242,11 @@ fn show_odds(file: &Path, json: bool) -> Outcome {
         table(&format!("after the rule tree, with {completed} completed draws"), pool);
     }
     print(&text).map(|()| true)
+}
+
+fn explain(args: &why::Args) -> Outcome {
+    let config = Config::load(None, environment()).map_err(|error| error.to_string())?;
+    why::run(args, config)
 }
 
 fn verify_file(file: &Path, json: bool) -> Outcome {

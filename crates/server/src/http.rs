@@ -3,6 +3,7 @@
 pub mod listener;
 pub mod raffles;
 pub mod dry_runs;
+pub mod explain;
 pub mod draws;
 pub mod awards;
 pub mod health;
@@ -53,7 +54,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
-    api = api.merge(dry_runs::routes());
+    api = api.merge(dry_runs::routes()).merge(explain::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }

@@ -8,7 +8,7 @@ use campaign::award::{Awards, DRAW_MADE};
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
-use embedded::sqlite::{Caches, SqliteRecords};
+use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::Shard;
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
@@ -42,6 +42,9 @@ pub enum WiringError {
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// There is nothing to read.
+    #[error("there is no store in {0}")]
+    NoStore(PathBuf),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -151,6 +154,39 @@ impl House {
         self.stop.notify_waiters();
         while self.background.join_next().await.is_some() {}
         let store = Arc::clone(&self.store);
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!(shard = Shard::HOME.0, "the store did not close");
+        }
+    }
+}
+
+/// A store that is only read: nothing is drawn, no effect leaves, no timer rings.
+pub struct Archive {
+    /// Its raffles.
+    pub raffles: Raffles,
+    store: Arc<SqliteRecords>,
+}
+
+impl Archive {
+    /// Opens a store that exists and that no other process holds.
+    pub fn open(config: &Config) -> Result<Self, WiringError> {
+        let path = database_path(&config.store.data);
+        if !path.exists() {
+            return Err(WiringError::NoStore(config.store.data.clone()));
+        }
+        let store = Arc::new(SqliteRecords::open(&config.store.data, Caches::default())?);
+        let Ports { clock, entropy } = Ports::default();
+        let seed_key = secrets::read_or_make(&seed_key_file(config), false, &*entropy)?;
+        let records = Arc::clone(&store) as Arc<dyn Records>;
+        // Without its driver no draw is ever made.
+        let (raffles, _) = Raffles::new(records, clock, entropy, Sealer::new(&seed_key), Limits::default());
+        Ok(Self { raffles, store })
+    }
+
+    /// Lets the store go.
+    pub async fn close(self) {
+        let Self { raffles, store } = self;
+        raffles.close();
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }

@@ -11,7 +11,7 @@ use super::{Exhausted, NO_WIN, Rules};
 use crate::document::{GuaranteedWinners, Mode, WhenSpent};
 use crate::error::Error;
 use crate::fairness::from_hex;
-use crate::node::{Act, Word};
+use crate::node::{Act, Node, Word};
 use crate::standing::{Attested, Completed, POINTS_SPENT, Standing};
 
 /// Rules, ready to decide.
@@ -280,6 +280,12 @@ impl Plan {
     pub fn node_name(&self, candidate: Option<usize>, node: usize) -> Option<&str> {
         let shape = self.shapes.get(self.tree_of(candidate)?)?;
         shape.nodes.get(node).map(|node| node.name.as_str())
+    }
+
+    /// A node of a candidate's tree, or of the tree of those who win nothing.
+    pub fn node(&self, candidate: Option<usize>, node: usize) -> Option<&Node> {
+        let shape = self.shapes.get(self.tree_of(candidate)?)?;
+        shape.nodes.get(node).map(|node| &node.node)
     }
 
     fn tree_of(&self, candidate: Option<usize>) -> Option<usize> {
