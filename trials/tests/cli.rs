@@ -48,6 +48,20 @@ fn json_of_check_odds_simulate_and_verify_is_as_it_was() {
 }
 
 #[test]
+fn completions_of_every_shell_know_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (script, fine) = run(&["completions", shell]);
+        assert!(fine, "{shell}");
+        let commands =
+            ["demo", "serve", "check", "odds", "simulate", "why", "verify", "schema", "completions", "bench"];
+        for command in commands {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    assert!(!run(&["completions", "cmd"]).1);
+}
+
+#[test]
 fn a_short_bench_measures_audits_and_tells_its_keys() {
     let (found, fine) = run(&["bench", "draws", "--seconds", "0.2", "--rows", "2000", "--json"]);
     assert!(fine, "{found}");

@@ -1,7 +1,7 @@
 //! Raffles: rules from documents, stock that never oversells, draws that an outsider can verify.
 //!
 //! Read downwards. [`verify`] replays what [`evidence`] exports; [`dry_run`] asks what a draw would be, [`explain`] why one
-//! became what it is; [`raffles`] is what the edge calls; [`publish`] and
+//! became what it is; [`erasure`] forgets who somebody was; [`raffles`] is what the edge calls; [`publish`] and
 //! [`stock`] are what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the
 //! next; [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`simulate`],
 //! [`lint`] and [`odds`] look at documents; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what
@@ -11,6 +11,7 @@ pub mod verify;
 pub mod evidence;
 pub mod dry_run;
 pub mod explain;
+pub mod erasure;
 pub mod raffles;
 pub mod publish;
 pub mod stock;

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use raffle::document::schema;
 use raffle::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
@@ -76,6 +77,11 @@ enum Command {
     },
     /// Print the JSON Schema of raffle documents.
     Schema,
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Measure this build on this machine.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -94,6 +100,7 @@ pub fn main() -> ExitCode {
             Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Schema => print(schema()).map(|()| true),
+            Command::Completions { shell } => completions(shell),
             Command::Bench(command) => bench::run(command),
         };
     match outcome {
@@ -247,6 +254,12 @@ fn show_odds(file: &Path, json: bool) -> Outcome {
 fn explain(args: &why::Args) -> Outcome {
     let config = Config::load(None, environment()).map_err(|error| error.to_string())?;
     why::run(args, config)
+}
+
+fn completions(shell: Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fairground", &mut script);
+    print(&String::from_utf8_lossy(&script)).map(|()| true)
 }
 
 fn verify_file(file: &Path, json: bool) -> Outcome {

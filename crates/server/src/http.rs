@@ -6,6 +6,7 @@ pub mod dry_runs;
 pub mod explain;
 pub mod draws;
 pub mod awards;
+pub mod participants;
 pub mod health;
 pub mod request;
 pub mod auth;
@@ -54,7 +55,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
-    api = api.merge(dry_runs::routes()).merge(explain::routes());
+    api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(participants::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
@@ -89,7 +90,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let given = request.headers().get(&REQUEST_ID).filter(|id| request::is_token(id.as_bytes(), 64)).cloned();
     let id = given.unwrap_or_else(|| app.requests.next());
     let writes = request.method() != Method::GET && request.method() != Method::HEAD;
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), request::without_name(request.uri().path()).to_owned());
     let mut response = match tokio::time::timeout(app.request_time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::too_slow(app.request_time, writes).into_response(),

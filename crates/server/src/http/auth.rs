@@ -10,6 +10,7 @@ use raffle::fairness::{from_hex, sha256};
 
 use super::App;
 use super::problem::Problem;
+use super::request::without_name;
 use crate::config::{ApiKey, Role};
 
 /// The keys that are known, by their hash: looking one up takes as long whether or not it is right.
@@ -66,7 +67,7 @@ impl FromRequestParts<Arc<App>> for Admin {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         match holder(parts, app)? {
             (name, Role::Admin) => {
-                tracing::info!(key = name, method = %parts.method, path = parts.uri.path(), "an admin calls");
+                tracing::info!(key = name, method = %parts.method, path = without_name(parts.uri.path()), "an admin calls");
                 Ok(Self)
             }
             (_, Role::Service) => {
