@@ -48,6 +48,43 @@ fn json_of_check_odds_simulate_and_verify_is_as_it_was() {
 }
 
 #[test]
+fn a_simulation_takes_what_is_told_of_participants_and_when_they_come() {
+    let early = "examples/big-market/early-100001.yaml";
+    let run_with = |more: &[&str]| {
+        run(&[&["simulate", early, "--json", "--runs", "1", "--draws", "500"], more].concat())
+    };
+    let won = |more: &[&str], prize: &str| {
+        let (found, fine) = run_with(more);
+        assert!(fine, "{more:?}");
+        let report: serde_json::Value = serde_json::from_str(&found).expect("one JSON object");
+        report["outcomes"][prize].as_u64().expect("a count")
+    };
+    assert!(won(&[], "101") > 0);
+    assert_eq!(won(&["--points-spent", "4000"], "101"), 0, "the tier of 4000 points has no prize 101");
+    assert_eq!(
+        won(&["--participants", "3", "--with-named"], "100"),
+        500,
+        "three people, all on the deny list"
+    );
+    let day = ["--start", "2026-11-23T09:30:00", "--draws-per-day", "500", "--participants", "10"];
+    assert!(
+        won(&[&day[..], &["--arrival", "sessions"]].concat(), "107") > 0,
+        "unlocked by the day's second draw"
+    );
+    for wrong in [
+        ["--start", "tomorrow"],
+        ["--metric", "shoes=4"],
+        ["--metric", "points=many"],
+        ["--attribute", "level"],
+        ["--draws-per-day", "0"],
+        ["--runs", "0"],
+        ["--arrival", "late"],
+    ] {
+        assert_eq!(run_with(&wrong), (String::new(), false), "{wrong:?}");
+    }
+}
+
+#[test]
 fn completions_of_every_shell_know_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let (script, fine) = run(&["completions", shell]);

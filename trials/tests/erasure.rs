@@ -1,5 +1,4 @@
 //! Forgetting who somebody was keeps every proof.
-#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use fairground::bench::process::{Server, ask};
 use raffle::erasure::Erased;

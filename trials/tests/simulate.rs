@@ -23,6 +23,8 @@ const EVERYTHING: &str = "raffle: everything\ntitle: Everything\ntime_zone: Asia
 /// Bernstein's inequality: a count to which every draw adds at most 1 is further than this from its mean with a
 /// probability below `2 exp(-L)`, and `L` is 20: 4e-9 for each of at most 30 counts below, 1.3e-7 for all. The deviation is
 /// the one of 300 runs; 1.3 times that is too little once in 1e10. So a right product fails less than once in 1e6.
+/// The inequality is about draws that do not depend on each other. Here they do through stock, caps and the budget, which
+/// hold counts together rather than drive them apart; the deviation is measured with them.
 fn margin(of: &Interval<u64>) -> f64 {
     let (l, deviation) = (20.0, of.deviation * 1.3);
     l / 3.0 + (l * l / 9.0 + 2.0 * l * deviation * deviation).sqrt()

@@ -1,6 +1,6 @@
 //! What a draw would be for one participant now: whether it is taken, and the exact odds of everything that can come of it.
 //!
-//! [`DryRun::of`] asks the rules for each entry of the participant's pool, on a copy of the shelves. Nothing is written, and
+//! [`Chances::of`] asks the rules for each entry of the participant's pool, on a copy of the shelves. Nothing is written, and
 //! no integer of chance is made: the next draw's stays unknown.
 
 use std::collections::BTreeMap;
