@@ -27,6 +27,7 @@ fn start(folder: &Path) -> Server {
 }
 
 const READERS: &[&str] = &ROLES;
+const TRIERS: &[&str] = &["admin", "operator", "service"];
 const OPERATORS: &[&str] = &["admin", "operator"];
 const DRAWERS: &[&str] = &["admin", "service"];
 const AUDITORS: &[&str] = &["admin", "auditor"];
@@ -50,6 +51,9 @@ const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("POST", "/raffles/{id}/promises", OPERATORS, false),
     ("POST", "/raffles/{id}/draws", DRAWERS, PARTICIPANTS),
     ("GET", "/draws/{id}", READERS, PARTICIPANTS),
+    ("GET", "/draws/{id}/explain", READERS, PARTICIPANTS),
+    ("POST", "/raffles/{id}/dry-runs", TRIERS, false),
+    ("DELETE", "/participants/{participant}", OPERATORS, false),
     ("GET", "/raffles/{id}/awards", READERS, false),
     ("GET", "/awards/{draw}", READERS, false),
     ("POST", "/awards/{draw}/hand-over", OPERATORS, false),
@@ -71,7 +75,11 @@ async fn each_role_opens_its_routes_and_no_others() {
     let token = minted.json().expect("a token")["token"].as_str().expect("a token").to_owned();
     for (method, path, may, participants) in TABLE {
         let path = path.replace("{id}", if path.starts_with("/draws") { "none" } else { RAFFLE });
-        let path = path.replace("{version}", "1").replace("{prize}", "105").replace("{draw}", "none");
+        let path = path
+            .replace("{version}", "1")
+            .replace("{prize}", "105")
+            .replace("{draw}", "none")
+            .replace("{participant}", "nobody");
         let held = ROLES.map(|role| (role, format!("the key of {role}"), may.contains(&role)));
         for (who, bearer, may_pass) in held.into_iter().chain([("ada", token.clone(), *participants)]) {
             let answer = send(server.address, &bearer, method, &path, "k", "").await;

@@ -101,6 +101,8 @@ pub trait Rule {
     }
     /// Decides.
     fn act(&self, standing: &Standing<'_>, slot_of: &dyn Fn(&str) -> Option<u32>) -> Act<'_>;
+    /// What it does, as the rest of a sentence.
+    fn told(&self) -> String;
     /// Prizes that it names, each with the key under which it does.
     fn prizes(&self) -> Vec<(&'static str, &str)> {
         vec![]

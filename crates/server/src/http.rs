@@ -2,10 +2,13 @@
 
 pub mod listener;
 pub mod raffles;
+pub mod dry_runs;
+pub mod explain;
 pub mod draws;
 pub mod awards;
 pub mod participants;
 pub mod audit;
+pub mod erasure;
 pub mod health;
 pub mod metrics;
 pub mod trace;
@@ -77,7 +80,8 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
-    api = api.merge(participants::routes()).merge(audit::routes());
+    api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
+    api = api.merge(dry_runs::routes()).merge(explain::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
@@ -113,7 +117,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let given = request.headers().get(&REQUEST_ID).filter(|id| request::is_token(id.as_bytes(), 64)).cloned();
     let id = given.unwrap_or_else(|| app.requests.next());
     let writes = request.method() != Method::GET && request.method() != Method::HEAD;
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), request::without_name(request.uri().path()).to_owned());
     let (began, route) = (Stopwatch::start(), request.extensions().get::<MatchedPath>().cloned());
     let caller = Context::of(request.headers());
     let begun = app.traces.as_ref().and_then(|traces| traces.begin(caller));

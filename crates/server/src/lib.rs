@@ -1,6 +1,8 @@
 //! The edge: the only room that knows HTTP, JSON and TOML, and the one that puts all others together.
 
 pub mod cli;
+mod simulate;
+mod why;
 pub mod bench;
 pub mod demo;
 pub mod serve;

@@ -8,7 +8,7 @@ use campaign::award::{Awards, DRAW_MADE};
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
-use embedded::sqlite::{Caches, SqliteRecords};
+use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::Shard;
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
@@ -47,6 +47,9 @@ pub enum WiringError {
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// There is nothing to read.
+    #[error("there is no store in {0}")]
+    NoStore(PathBuf),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -190,6 +193,39 @@ fn traces(config: &Config, ports: &Ports) -> Result<(Option<Arc<Tracer>>, Option
     let counts = Arc::clone(tracer.counts());
     let exporter = Exporter { endpoint, service: service_name.clone(), counts, spans };
     Ok((Some(Arc::new(tracer)), Some(exporter)))
+}
+
+/// A store that is only read: nothing is drawn, no effect leaves, no timer rings.
+pub struct Archive {
+    /// Its raffles.
+    pub raffles: Raffles,
+    store: Arc<SqliteRecords>,
+}
+
+impl Archive {
+    /// Opens a store that exists and that no other process holds.
+    pub fn open(config: &Config) -> Result<Self, WiringError> {
+        let path = database_path(&config.store.data);
+        if !path.exists() {
+            return Err(WiringError::NoStore(config.store.data.clone()));
+        }
+        let store = Arc::new(SqliteRecords::open(&config.store.data, Caches::default())?);
+        let Ports { clock, entropy } = Ports::default();
+        let seed_key = secrets::read_or_make(&seed_key_file(config), false, &*entropy)?;
+        let records = Arc::clone(&store) as Arc<dyn Records>;
+        // Without its driver no draw is ever made.
+        let (raffles, _) = Raffles::new(records, clock, entropy, Sealer::new(&seed_key), Limits::default());
+        Ok(Self { raffles, store })
+    }
+
+    /// Lets the store go.
+    pub async fn close(self) {
+        let Self { raffles, store } = self;
+        raffles.close();
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!(shard = Shard::HOME.0, "the store did not close");
+        }
+    }
 }
 
 /// Runs a batch's driver on a thread of its own. Among the connections' tasks it would wait its turn behind hundreds of

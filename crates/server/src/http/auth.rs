@@ -12,6 +12,7 @@ use records::audit::Actor;
 
 use super::App;
 use super::problem::Problem;
+use super::request::without_name;
 use crate::config::{ApiKey, Role};
 use crate::token::{PREFIX, Refusal};
 
@@ -46,6 +47,13 @@ pub struct Draw;
 impl Permission for Draw {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
     const PARTICIPANTS: bool = true;
+}
+
+/// Trying a draw out for any participant.
+pub struct TryOut;
+
+impl Permission for TryOut {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
 }
 
 /// Minting participants' tokens.
@@ -91,6 +99,14 @@ pub enum Caller {
 impl Caller {
     fn of_key(name: &str, role: Role) -> Self {
         Self::Key { actor: Arc::new(Actor { name: name.to_owned(), role: role.word() }), role }
+    }
+
+    /// Whether a participant's things are theirs to see.
+    pub fn may_see(&self, participant: Option<&str>) -> bool {
+        match self {
+            Self::Key { .. } => true,
+            Self::Participant { name, .. } => participant == Some(name),
+        }
     }
 
     /// Who calls, as the audit log names them.
@@ -165,12 +181,14 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
             // What services may do is done all the time; the rest is rare, and worth a line with its trace.
             if !P::ROLES.contains(&Role::Service) {
                 let actor = caller.actor();
-                tracing::info!(key = actor.name, role = actor.role, method = %parts.method, path = parts.uri.path(), "an admin calls");
+                tracing::info!(key = actor.name, role = actor.role, method = %parts.method, path = without_name(parts.uri.path()), "an admin calls");
             }
             return Ok(Self { caller, permission: PhantomData });
         }
         let needed = needed::<P>();
-        app.audit.refused(caller.actor(), format!("{} {}", parts.method, parts.uri.path()), &needed).await;
+        app.audit
+            .refused(caller.actor(), format!("{} {}", parts.method, without_name(parts.uri.path())), &needed)
+            .await;
         Err(Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", needed))
     }
 }

@@ -14,7 +14,7 @@ use raffle::entry::{self, Draw};
 use raffle::epoch::Epoch;
 use raffle::fairness::hex;
 use raffle::raffles::{DrawRequest, Found};
-use raffle::rules::Plan;
+use raffle::rules::{Plan, Step, Steps};
 use raffle::standing::{Attested, POINTS_SPENT};
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +35,9 @@ pub fn noop_routes() -> Router<Arc<App>> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DrawBody {
+pub(super) struct DrawBody {
     /// Who draws: 1 to 128 characters.
-    participant: String,
+    pub(super) participant: String,
     /// The participant's own part of chance, 1 to 255 characters. The Idempotency-Key where it is left out.
     client_seed: Option<String>,
     /// Points spent, for raffles whose odds tiers count them.
@@ -54,7 +54,7 @@ struct DrawBody {
 }
 
 impl DrawBody {
-    fn read(sent: &Sent) -> Result<Self, Problem> {
+    pub(super) fn read(sent: &Sent) -> Result<Self, Problem> {
         let read: Self = sent.json()?;
         text("participant", &read.participant, 128)?;
         if let Some(seed) = &read.client_seed {
@@ -77,7 +77,7 @@ impl DrawBody {
         Ok(read)
     }
 
-    fn attested(&self) -> Attested {
+    pub(super) fn attested(&self) -> Attested {
         let mut metrics = self.metrics.clone();
         metrics.extend(self.points_spent.map(|points| (POINTS_SPENT.to_owned(), points)));
         Attested { attributes: self.attributes.clone(), metrics }
@@ -198,10 +198,22 @@ async fn noop(
     Ok(answer(StatusCode::CREATED, &view, false))
 }
 
+/// One step of a way through a tree.
 #[derive(Serialize)]
-struct StepView<'a> {
+pub(super) struct StepView<'a> {
     node: Option<&'a str>,
     said: &'static str,
+}
+
+impl<'a> StepView<'a> {
+    /// The steps of a candidate's tree.
+    pub(super) fn all(plan: &'a Plan, candidate: Option<usize>, steps: &Steps) -> Vec<Self> {
+        let view = |(node, step): &(Option<usize>, Step)| Self {
+            node: node.and_then(|node| plan.node_name(candidate, node)),
+            said: step.word(),
+        };
+        steps.iter().map(view).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -245,10 +257,6 @@ struct FullView<'a> {
 fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
     let (chosen, steps) = entry::decode_trace(&draw.trace)?;
     let candidate = plan.candidate(&chosen);
-    let steps = steps.into_iter().map(|(node, step)| StepView {
-        node: node.and_then(|node| plan.node_name(candidate, node)),
-        said: step.word(),
-    });
     let weights = plan.pool_weights(chosen.pool);
     let excluded = chosen.excluded.iter().filter_map(|at| Some(&*plan.prizes[weights.get(*at)?.0?]));
     Some(TraceView {
@@ -257,7 +265,7 @@ fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
         total: plan.total(chosen.pool, &chosen.excluded),
         excluded: excluded.collect(),
         candidate: candidate.map(|candidate| &*plan.prizes[candidate]),
-        steps: steps.collect(),
+        steps: StepView::all(plan, candidate, &steps),
         prize: draw.prize.as_deref(),
     })
 }
@@ -271,9 +279,7 @@ async fn show(
     let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
     let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;
     // Another's draw is answered like one that is not there: whether it is, is theirs to tell.
-    if let Caller::Participant { name, .. } = &caller
-        && participant.as_ref() != Some(name)
-    {
+    if !caller.may_see(participant.as_deref()) {
         return Err(raffle::error::Error::NoSuchDraw(draw_id.to_string()).into());
     }
     let proof = ProofView {

@@ -41,6 +41,12 @@ pub fn is_token(bytes: &[u8], longest: usize) -> bool {
     (1..=longest).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
 
+/// A path as the log may keep it: without the name of a participant, whom an erasure is to forget.
+pub fn without_name(path: &str) -> &str {
+    const BEFORE: &str = "/participants/";
+    path.find(BEFORE).map_or(path, |at| &path[..at + BEFORE.len()])
+}
+
 fn bad(code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, detail)
 }
