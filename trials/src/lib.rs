@@ -2,6 +2,10 @@
 //! documents to publish.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a trial speaks by panicking")]
 
+pub mod simulation;
+pub mod ports;
+pub mod booth;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +22,7 @@ use raffle::raffles::DrawRequest;
 use raffle::standing::{Attested, POINTS_SPENT};
 use raffle::stock::{Carried, Order};
 use raffle::verify::{Report, verify};
+use records::audit::Actor;
 use tempfile::TempDir;
 
 /// 2026-11-23T12:00:00Z, the instant at which houses open.
@@ -90,11 +95,9 @@ impl Trial {
     /// Publishes a document under a key.
     pub async fn publish(&self, text: &str, key: &str) -> Result<Published, Error> {
         let raffle = raffle::document::read(text).map_err(Error::Document)?.raffle;
-        let request = Request { key: key.to_owned(), body_hash: sha256(text.as_bytes()) };
-        self.house
-            .raffles
-            .publish(Publish { raffle, text: text.to_owned(), by: "a trial".to_owned(), request })
-            .await
+        let request =
+            Request { key: key.to_owned(), body_hash: sha256(text.as_bytes()), actor: Actor::house() };
+        self.house.raffles.publish(Publish { raffle, text: text.to_owned(), request }).await
     }
 
     /// Draws, as a participant with a key.
@@ -117,7 +120,11 @@ impl Trial {
             client_seed: None,
             attested: told(points_spent),
             parts: 1,
-            request: Request { key: key.to_owned(), body_hash: sha256(body.as_bytes()) },
+            request: Request {
+                key: key.to_owned(),
+                body_hash: sha256(body.as_bytes()),
+                actor: Actor::house(),
+            },
         };
         self.house.raffles.draw(asked).await
     }
@@ -130,7 +137,11 @@ impl Trial {
 
     /// Carries out an operator's order.
     pub async fn order(&self, raffle: &str, order: Order, key: &str) -> Result<Carried, Error> {
-        let request = Request { key: key.to_owned(), body_hash: sha256(format!("{order:?}").as_bytes()) };
+        let request = Request {
+            key: key.to_owned(),
+            body_hash: sha256(format!("{order:?}").as_bytes()),
+            actor: Actor::house(),
+        };
         self.house.raffles.carry_out(raffle, order, "a trial".to_owned(), request).await
     }
 
@@ -143,7 +154,7 @@ impl Trial {
 
     /// Closes the epoch and waits until it is revealed.
     pub async fn reveal(&self, raffle: &str, key: &str) {
-        let request = Request { key: key.to_owned(), body_hash: [0; 32] };
+        let request = Request { key: key.to_owned(), body_hash: [0; 32], actor: Actor::house() };
         let (next, _) = self.house.raffles.turn(raffle, request).await.expect("a turn");
         self.wait_for_reveal(raffle, next - 1).await;
     }

@@ -21,7 +21,7 @@ fn check_snapshot(name: &str, found: &str) {
 }
 
 #[test]
-fn json_of_check_odds_diff_and_verify_is_as_it_was() {
+fn json_of_check_odds_diff_simulate_and_verify_is_as_it_was() {
     let (found, fine) = run(&["check", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(!fine, "a document with an error ends with 1");
     check_snapshot("check.json", &found);
@@ -35,6 +35,13 @@ fn json_of_check_odds_diff_and_verify_is_as_it_was() {
     check_snapshot("diff.json", &found);
     let (found, _) = run(&["diff", old, old]);
     assert_eq!(found, "nothing differs\n");
+    let scenario = ["--draws", "5000", "--participants", "500", "--draws-per-day", "1000", "--runs", "5"];
+    let (found, fine) = run(&[&["simulate", repaired, "--seed", "7", "--json"], &scenario[..]].concat());
+    assert!(fine, "warnings do not keep a document from being played");
+    check_snapshot("simulate.json", &found);
+    let (found, fine) = run(&["simulate", "--json", "examples/big-market/late-100006.yaml"]);
+    assert!(!fine, "errors do");
+    check_snapshot("check.json", &found);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("evidence.jsonl");
     std::fs::write(&file, "{}\n").expect("write");
@@ -44,6 +51,68 @@ fn json_of_check_odds_diff_and_verify_is_as_it_was() {
     let (found, fine) = run(&["schema"]);
     assert!(fine);
     assert_eq!(found, raffle::document::schema());
+}
+
+#[test]
+fn a_simulation_takes_what_is_told_of_participants_and_when_they_come() {
+    let early = "examples/big-market/early-100001.yaml";
+    let run_with = |more: &[&str]| {
+        run(&[&["simulate", early, "--json", "--runs", "1", "--draws", "500"], more].concat())
+    };
+    let won = |more: &[&str], prize: &str| {
+        let (found, fine) = run_with(more);
+        assert!(fine, "{more:?}");
+        let report: serde_json::Value = serde_json::from_str(&found).expect("one JSON object");
+        report["outcomes"][prize].as_u64().expect("a count")
+    };
+    assert!(won(&[], "101") > 0);
+    assert_eq!(won(&["--points-spent", "4000"], "101"), 0, "the tier of 4000 points has no prize 101");
+    assert_eq!(
+        won(&["--participants", "3", "--with-named"], "100"),
+        500,
+        "three people, all on the deny list"
+    );
+    let day = ["--start", "2026-11-23T09:30:00", "--draws-per-day", "500", "--participants", "10"];
+    assert!(
+        won(&[&day[..], &["--arrival", "sessions"]].concat(), "107") > 0,
+        "unlocked by the day's second draw"
+    );
+    for wrong in [
+        ["--start", "tomorrow"],
+        ["--metric", "shoes=4"],
+        ["--metric", "points=many"],
+        ["--attribute", "level"],
+        ["--draws-per-day", "0"],
+        ["--runs", "0"],
+        ["--arrival", "late"],
+    ] {
+        assert_eq!(run_with(&wrong), (String::new(), false), "{wrong:?}");
+    }
+}
+
+#[test]
+fn completions_of_every_shell_know_every_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (script, fine) = run(&["completions", shell]);
+        assert!(fine, "{shell}");
+        let commands = [
+            "demo",
+            "serve",
+            "check",
+            "odds",
+            "diff",
+            "simulate",
+            "why",
+            "verify",
+            "schema",
+            "completions",
+            "bench",
+        ];
+        for command in commands {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    assert!(!run(&["completions", "cmd"]).1);
 }
 
 #[test]

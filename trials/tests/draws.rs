@@ -7,6 +7,7 @@ use std::sync::Arc;
 use campaign::error::Error as CampaignError;
 use raffle::error::Error;
 use raffle::stock::Order;
+use records::audit::{Actor, Cause};
 use tokio::task::JoinSet;
 use trials::{NOON_MS, Trial, example};
 
@@ -79,7 +80,11 @@ async fn exhaust(
             client_seed: None,
             attested: trials::told(None),
             parts: 1,
-            request: raffle::entry::Request { key: format!("{}-{number}", who(number)), body_hash: [0; 32] },
+            request: raffle::entry::Request {
+                key: format!("{}-{number}", who(number)),
+                body_hash: [0; 32],
+                actor: Actor::house(),
+            },
         };
         let raffles = trial.house.raffles.clone();
         crowd.spawn(async move { raffles.draw(asked).await.expect("a draw").draw.prize.clone() });
@@ -321,9 +326,12 @@ async fn an_award_is_opened_for_every_win_and_handed_over_once() {
         assert_eq!(award.is_ok(), draw.prize.is_some());
     }
     let won = wins.iter().find(|draw| draw.prize.is_some()).expect("a win");
-    let first = trial.house.awards.hand_over(won.id, "parcel 7".to_owned(), 1).await.expect("hand over");
-    assert_eq!(trial.house.awards.hand_over(won.id, "parcel 7".to_owned(), 2).await, Ok(first));
-    let other = trial.house.awards.hand_over(won.id, "parcel 8".to_owned(), 3).await;
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let hand_over =
+        |note: &str, now_ms| trial.house.awards.hand_over(won.id, note.to_owned(), now_ms, cause.clone());
+    let first = hand_over("parcel 7", 1).await.expect("hand over");
+    assert_eq!(hand_over("parcel 7", 2).await, Ok(first));
+    let other = hand_over("parcel 8", 3).await;
     assert_eq!(other, Err(CampaignError::HandedOverBefore));
     trial.house.close().await;
 }

@@ -9,6 +9,7 @@ use raffle::error::Error;
 use raffle::raffles::DrawRequest;
 use raffle::standing::Attested;
 use raffle::stock::Order;
+use records::audit::Actor;
 use tokio::task::JoinSet;
 use trials::{NOON_MS, Trial, verify_in_python, verify_lines};
 
@@ -193,7 +194,7 @@ async fn ask(trial: &Trial, who: &str, key: &str, attested: Attested, parts: u32
         client_seed: None,
         attested,
         parts,
-        request: Request { key: key.to_owned(), body_hash: [0; 32] },
+        request: Request { key: key.to_owned(), body_hash: [0; 32], actor: Actor::house() },
     };
     let drawn = trial.house.raffles.draw(asked).await?;
     let all = std::iter::once(&drawn.draw).chain(&drawn.more);

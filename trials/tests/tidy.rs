@@ -12,11 +12,12 @@ const LINES_MAX: usize = 500;
 /// Which rooms a room may import. An arrow covers all below it.
 const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &[]),
+    ("guard", &["kernel"]),
     ("records", &["kernel"]),
     ("embedded", &["records", "kernel"]),
     ("campaign", &["records", "kernel"]),
     ("raffle", &["campaign", "records", "kernel"]),
-    ("server", &["raffle", "campaign", "embedded", "records", "kernel"]),
+    ("server", &["raffle", "campaign", "embedded", "records", "guard", "kernel"]),
 ];
 
 fn rooms() -> Vec<PathBuf> {

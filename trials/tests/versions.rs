@@ -1,4 +1,5 @@
 //! Versions: drafted, looked at by two, published, restored; and every draw explained by the version that made it.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,13 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fairground::bench::process::{self, Server};
+use kernel::id::{Shard, Tenant};
 use raffle::entry::Request;
 use raffle::error::Error;
 use raffle::fairness::{hex, sha256};
 use raffle::proposal::Proposed;
-use raffle::publish::Publish;
+use raffle::publish::{Publish, Published};
 use raffle::review::{Event, Review};
 use raffle::stock::Order;
+use records::audit::{self, Actor, Entry, Filter};
+use records::port::read;
 use tokio::task::JoinSet;
 use trials::{Trial, verify_in_python, verify_lines};
 
@@ -23,22 +27,27 @@ fn document(weight: u64, more: &str) -> String {
     )
 }
 
-fn request(key: &str) -> Request {
-    Request { key: key.to_owned(), body_hash: sha256(b"a body") }
+fn request(by: &str, key: &str, body: &str) -> Request {
+    let actor = Arc::new(Actor { name: by.to_owned(), role: "admin" });
+    Request { key: key.to_owned(), body_hash: sha256(body.as_bytes()), actor }
 }
 
-fn who(by: &str, key: &str) -> (String, String, Request) {
-    (by.to_owned(), format!("{by} says so"), request(key))
+fn says(by: &str) -> String {
+    format!("{by} says so")
+}
+
+async fn publish(trial: &Trial, draft: u32, by: &str, key: &str) -> Result<Published, Error> {
+    trial.house.raffles.drafts().publish("r", draft, says(by), request(by, key, "a body")).await
 }
 
 async fn write(trial: &Trial, by: &str, text: &str, key: &str) -> Result<(u32, bool), Error> {
-    let request = Request { key: key.to_owned(), body_hash: sha256(text.as_bytes()) };
-    let (raffle, text, by) = ("r".to_owned(), text.to_owned(), by.to_owned());
-    trial.house.raffles.drafts().write(Publish { raffle, text, by, request }).await
+    let (raffle, request) = ("r".to_owned(), request(by, key, text));
+    trial.house.raffles.drafts().write(Publish { raffle, text: text.to_owned(), request }).await
 }
 
 async fn happen(trial: &Trial, draft: u32, by: &str, event: Event, key: &str) -> Result<bool, Error> {
-    let moved = trial.house.raffles.drafts().happen("r", draft, event, who(by, key)).await;
+    let request = request(by, key, "a body");
+    let moved = trial.house.raffles.drafts().happen("r", draft, event, says(by), request).await;
     moved.map(|(_, replayed)| replayed)
 }
 
@@ -48,6 +57,25 @@ fn approved_by(by: &str) -> Event {
 
 fn is_needed(error: Option<Error>, part: &str) -> bool {
     matches!(error, Some(Error::ReviewNeeded { reasons, .. }) if reasons.iter().any(|reason| reason.contains(part)))
+}
+
+/// The changes that the audit log tells of, in order: who, what, by which key, and more.
+async fn changes(trial: &Trial) -> Vec<String> {
+    let records = trial.house.records();
+    let page = read(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let (from, all) = (("changes".to_owned(), 0), Filter::default());
+            audit::page(tx, (Shard::HOME, Tenant::MAIN.number), &from, &all, 200).await
+        })
+    });
+    let (entries, _) = page.await.expect("entries");
+    let told = |entry: &Entry| {
+        let hash = entry.detail.find("rules ").map_or(0..0, |at| at..at + 70);
+        let mut detail = entry.detail.clone();
+        detail.replace_range(hash, "");
+        format!("{} {} ({}): {detail}", entry.actor, entry.action, entry.request_key)
+    };
+    entries.iter().map(|(_, entry)| told(entry)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,17 +93,17 @@ async fn what_one_drafts_another_approves_before_it_is_published() {
     assert!(draft.diff.has("diff.odds") && draft.findings.is_empty());
     assert!(draft.reasons.iter().all(|reason| reason.code == "review.odds"), "{:?}", draft.reasons);
 
-    assert!(is_needed(drafts.publish("r", 1, who("ada", "x")).await.err(), "10% -> 30%"));
+    assert!(is_needed(publish(&trial, 1, "ada", "x").await.err(), "10% -> 30%"));
     assert_eq!(happen(&trial, 1, "ada", Event::Submit, "s").await, Ok(false));
     assert_eq!(happen(&trial, 1, "ada", Event::Submit, "s").await, Ok(true));
     assert_eq!(happen(&trial, 1, "ada", approved_by("ada"), "a").await, Err(Error::SamePerson));
-    assert!(is_needed(drafts.publish("r", 1, who("bob", "x")).await.err(), "10% -> 30%"));
+    assert!(is_needed(publish(&trial, 1, "bob", "x").await.err(), "10% -> 30%"));
     assert_eq!(happen(&trial, 1, "bob", approved_by("bob"), "a").await, Ok(false));
     assert_eq!(happen(&trial, 1, "bob", approved_by("bob"), "a").await, Ok(true));
-    let published = drafts.publish("r", 1, who("ada", "x")).await.expect("two agree");
+    let published = publish(&trial, 1, "ada", "x").await.expect("two agree");
     assert_eq!((published.version, published.replayed), (2, false));
-    assert!(drafts.publish("r", 1, who("ada", "x")).await.expect("a repeat").replayed);
-    assert_eq!(drafts.publish("r", 1, who("ada", "y")).await, Err(Error::Stale { base: 1, live: 2 }));
+    assert!(publish(&trial, 1, "ada", "x").await.expect("a repeat").replayed);
+    assert_eq!(publish(&trial, 1, "ada", "y").await, Err(Error::Stale { base: 1, live: 2 }));
 
     let draft = drafts.get("r", 1, None).await.expect("the draft");
     assert_eq!(draft.state, Review::Published { version: 2 });
@@ -83,7 +111,15 @@ async fn what_one_drafts_another_approves_before_it_is_published() {
     assert_eq!(told, ["ada drafted", "ada submitted", "bob approved", "ada published"]);
     let versions = trial.house.raffles.versions().list("r", 0, 9).await.expect("versions");
     let told: Vec<_> = versions.iter().map(|v| (v.version, v.epoch, v.by.as_str(), v.draft)).collect();
-    assert_eq!(told, [(1, 1, "a trial", None), (2, 2, "ada", Some(1))]);
+    assert_eq!(told, [(1, 1, "fairground", None), (2, 2, "ada", Some(1))]);
+    let expected = [
+        "fairground publish (p): version 1, epoch 1, ",
+        "ada draft (drafts d): draft 1",
+        "ada submit (s): draft 1: ada says so",
+        "bob approve (a): draft 1: bob says so",
+        "ada publish (x): version 2, epoch 2, , draft 1: ada says so",
+    ];
+    assert_eq!(changes(&trial).await, expected, "each move once, and no repeat");
     trial.house.close().await;
 }
 
@@ -95,18 +131,18 @@ async fn a_draft_of_another_version_is_stale_and_a_wrong_one_waits_for_its_autho
     for (weight, key) in [(300, "d1"), (400, "d2")] {
         write(&trial, "ada", &document(weight, ""), key).await.expect("a draft");
     }
-    drafts.publish("r", 1, who("ada", "x1")).await.expect("without four eyes nobody else is asked");
-    assert_eq!(drafts.publish("r", 2, who("ada", "x2")).await, Err(Error::Stale { base: 1, live: 2 }));
+    publish(&trial, 1, "ada", "x1").await.expect("without four eyes nobody else is asked");
+    assert_eq!(publish(&trial, 2, "ada", "x2").await, Err(Error::Stale { base: 1, live: 2 }));
     assert_eq!(write(&trial, "ada", &document(400, ""), "d3").await, Ok((3, false)));
-    assert_eq!(drafts.publish("r", 3, who("ada", "x3")).await.expect("drafted again").version, 3);
-    assert!(matches!(drafts.publish("r", 9, who("ada", "x4")).await, Err(Error::NoSuchDraft(9))));
+    assert_eq!(publish(&trial, 3, "ada", "x3").await.expect("drafted again").version, 3);
+    assert!(matches!(publish(&trial, 9, "ada", "x4").await, Err(Error::NoSuchDraft(9))));
 
     let wrong = document(900, "");
     assert_eq!(write(&trial, "ada", &wrong, "d4").await, Ok((4, false)), "lint errors are stored");
     let draft = drafts.get("r", 4, None).await.expect("the draft");
     assert!(raffle::lint::forbids(&draft.findings));
     assert!(matches!(happen(&trial, 4, "ada", Event::Submit, "s").await, Err(Error::Document(_))));
-    assert!(matches!(drafts.publish("r", 4, who("ada", "x5")).await, Err(Error::Document(_))));
+    assert!(matches!(publish(&trial, 4, "ada", "x5").await, Err(Error::Document(_))));
     assert!(matches!(write(&trial, "ada", "raffle: r\n", "d5").await, Err(Error::Document(_))), "no shape");
     assert_eq!(happen(&trial, 4, "ada", Event::Withdraw, "w").await, Ok(false));
     let rejected = happen(&trial, 4, "bob", Event::Reject, "r").await;
@@ -114,12 +150,14 @@ async fn a_draft_of_another_version_is_stale_and_a_wrong_one_waits_for_its_autho
 
     // A raffle that is only drafted takes no draws, and stands on no list.
     let other = document(100, "guaranteed_winners: allowed\n").replace("raffle: r\n", "raffle: s\n");
-    let publish =
-        Publish { raffle: "s".to_owned(), text: other, by: "ada".to_owned(), request: request("d") };
-    assert_eq!(drafts.write(publish).await, Ok((1, false)));
+    let draft = Publish { raffle: "s".to_owned(), text: other, request: request("ada", "d", "a body") };
+    assert_eq!(drafts.write(draft).await, Ok((1, false)));
     assert_eq!(trial.draw("s", "ada", "k").await.err(), Some(Error::NoSuchRaffle("s".to_owned())));
     assert_eq!(trial.house.raffles.ids_after("", 9).await, Ok(vec!["r".to_owned()]));
-    assert_eq!(drafts.publish("s", 1, who("ada", "x")).await.expect("publish").version, 1);
+    assert_eq!(
+        drafts.publish("s", 1, says("ada"), request("ada", "x", "a body")).await.expect("publish").version,
+        1
+    );
     trial.house.close().await;
 }
 
@@ -131,7 +169,7 @@ async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two() {
     write(&trial, "ada", &first, "d").await.expect("a draft");
     happen(&trial, 1, "ada", Event::Submit, "s").await.expect("submit");
     happen(&trial, 1, "bob", approved_by("bob"), "a").await.expect("approve");
-    trial.house.raffles.drafts().publish("r", 1, who("ada", "x")).await.expect("publish");
+    publish(&trial, 1, "ada", "x").await.expect("publish");
     let more = |weight| document(weight, "guaranteed_winners: allowed\n");
     trial.publish(&more(110), "p1").await.expect("a tenth more");
     assert!(is_needed(trial.publish(&more(122), "p2").await.err(), "odds"));
@@ -147,23 +185,39 @@ async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two() {
     let restock = Proposed::Restock { prize: "car".to_owned(), units: 1_001 };
     let promise = Proposed::Promise { participant: "cleo".to_owned(), prize: "car".to_owned() };
     let none = Proposed::Restock { prize: "pen".to_owned(), units: 5 };
-    let refused = proposals.propose("r", none, who("ada", "n")).await;
+    let ask = async |proposed: &Proposed, key: &str| {
+        let request = request("ada", key, "a body");
+        proposals.propose("r", proposed.clone(), says("ada"), request).await
+    };
+    let approve = async |number, by: &str, key: &str| {
+        proposals.approve("r", number, says(by), request(by, key, "a body")).await
+    };
+    let refused = ask(&none, "n").await;
     assert_eq!(refused, Err(Error::NoSuchPrize("pen".to_owned())));
     for (proposed, key) in [(restock, "q1"), (promise, "q2")] {
-        let (made, _) = proposals.propose("r", proposed.clone(), who("ada", key)).await.expect("a proposal");
-        let again = proposals.propose("r", proposed, who("ada", key)).await;
+        let (made, _) = ask(&proposed, key).await.expect("a proposal");
+        let again = ask(&proposed, key).await;
         assert_eq!(again, Ok((made.clone(), true)));
-        let own = proposals.approve("r", made.number, who("ada", &format!("own {key}"))).await;
+        let own = approve(made.number, "ada", &format!("own {key}")).await;
         assert_eq!(own, Err(Error::SamePerson));
         let key = format!("yes {key}");
-        let carried = proposals.approve("r", made.number, who("bob", &key)).await.expect("two agree");
+        let carried = approve(made.number, "bob", &key).await.expect("two agree");
         assert_eq!((carried.replayed, carried.event.reason.as_str()), (false, "ada says so"));
-        assert!(proposals.approve("r", made.number, who("bob", &key)).await.expect("a repeat").replayed);
-        let late = proposals.approve("r", made.number, who("eve", &format!("late {key}"))).await;
+        assert!(approve(made.number, "bob", &key).await.expect("a repeat").replayed);
+        let late = approve(made.number, "eve", &format!("late {key}")).await;
         assert_eq!(late, Err(Error::ReviewState { what: "proposal", is: "carried_out" }));
         let found = proposals.get("r", made.number).await.expect("the proposal");
         assert_eq!(found.state, Review::CarriedOut { seq: carried.event.seq });
     }
+    let expected = [
+        "ada propose (q1): proposal 1: ada says so",
+        "bob approve (yes q1): proposal 1: bob says so",
+        "bob restock (yes q1): prize car, 1001 units, entry 6: ada says so",
+        "ada propose (q2): proposal 2: ada says so",
+        "bob approve (yes q2): proposal 2: bob says so",
+        "bob promise (yes q2): prize car, entry 7: ada says so",
+    ];
+    assert!(changes(&trial).await.ends_with(&expected.map(str::to_owned)), "{:#?}", changes(&trial).await);
     assert_eq!(trial.stock("r", "car").await, (0, 9 + 1_000 + 1_001));
     assert_eq!(trial.prize("r", "cleo", "k").await, "car");
     trial.house.close().await;
@@ -176,7 +230,8 @@ async fn an_old_version_comes_back_as_the_next_unless_its_stock_has_moved() {
     trial.publish(&document(100, mug), "p1").await.expect("publish");
     trial.publish(&document(200, mug), "p2").await.expect("publish");
     let versions = trial.house.raffles.versions();
-    let why = || ("ada".to_owned(), "the car went too fast".to_owned());
+    let why = || "the car went too fast".to_owned();
+    let request = |key: &str| request("ada", key, "a body");
     let restored = versions.restore("r", 1, why(), request("k")).await.expect("restore");
     assert_eq!((restored.version, restored.replayed), (3, false));
     assert!(versions.restore("r", 1, why(), request("k")).await.expect("a repeat").replayed);
@@ -185,6 +240,8 @@ async fn an_old_version_comes_back_as_the_next_unless_its_stock_has_moved() {
     assert!(versions.diff("r", (2, 3), None).await.expect("a diff").has("diff.odds"));
     let last = versions.list("r", 2, 9).await.expect("versions").pop().expect("the third");
     assert_eq!((last.restores, last.reason.as_str()), (Some(1), "the car went too fast"));
+    let told = "ada restore (k): version 3, epoch 3, , document of version 1: the car went too fast";
+    assert_eq!(changes(&trial).await.pop().as_deref(), Some(told));
     assert_eq!(versions.restore("r", 9, why(), request("k9")).await, Err(Error::NoSuchVersion(9)));
 
     trial.order("r", Order::Restock { prize: "mug".to_owned(), units: 5 }, "o").await.expect("restock");
@@ -224,10 +281,7 @@ async fn many_who_approve_or_publish_at_once_make_one_move() {
     let mut crowd = JoinSet::new();
     for number in 0..40 {
         let trial = Arc::clone(&trial);
-        crowd.spawn(async move {
-            let who = who("ada", &format!("x{}", number % 4));
-            trial.house.raffles.drafts().publish("r", 1, who).await
-        });
+        crowd.spawn(async move { publish(&trial, 1, "ada", &format!("x{}", number % 4)).await });
     }
     let answers = crowd.join_all().await;
     let made = answers.iter().flatten().filter(|published| !published.replayed).count();

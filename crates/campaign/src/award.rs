@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kernel::id::{DrawId, Shard};
+use kernel::id::{DrawId, Shard, Tenant};
 use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
+use records::audit::{self, Cause, Change, Stream};
 use records::machine::{self, Machine, Outcome, Step};
 use records::port::{Records, read, write};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,15 @@ pub enum Award {
         /// What the operator noted, for example a parcel number. At most 500 characters.
         note: String,
     },
+}
+
+impl Award {
+    /// What was won.
+    pub fn prize(&self) -> &str {
+        match self {
+            Self::Granted { prize } | Self::HandedOver { prize, .. } => prize,
+        }
+    }
 }
 
 /// What can happen to an award.
@@ -137,14 +147,33 @@ impl Awards {
             .collect()
     }
 
-    /// Notes that a prize is in the winner's hands. Repeating the call with the same note changes nothing.
-    pub async fn hand_over(&self, draw: DrawId, note: String, now_ms: i64) -> Result<Award, Error> {
+    /// Notes that a prize is in the winner's hands, and in the audit log who says so. Repeating the call with the same
+    /// note changes nothing. The audit log does not hold the note, only the hash of the body it came in: a note can be
+    /// about a person, and the log is for ever.
+    pub async fn hand_over(
+        &self,
+        draw: DrawId,
+        note: String,
+        now_ms: i64,
+        cause: Cause,
+    ) -> Result<Award, Error> {
         let id = machine_id(draw.raffle, draw.seq);
         let shard = draw.shard;
         let outcome = write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let event = Event::HandOver { at_ms: now_ms, note };
-                Ok::<_, Error>(machine::apply::<Award>(tx, shard, &id, &event).await?)
+                let outcome = machine::apply::<Award>(tx, shard, &id, &event).await?;
+                if let Outcome::Moved(award) = &outcome {
+                    let change = Change {
+                        at_ms: now_ms,
+                        action: "hand_over",
+                        subject: format!("draw/{draw}"),
+                        detail: format!("prize {}", award.prize()),
+                    };
+                    let changes = Stream::changes(shard, Tenant::MAIN.number);
+                    audit::append(tx, &changes, &cause, change).await?;
+                }
+                Ok::<_, Error>(outcome)
             })
         })
         .await?;

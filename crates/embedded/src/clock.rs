@@ -1,7 +1,7 @@
-//! [`Clock`]: the machine's, and one that stands still until told.
+//! [`Clock`]: the machine's, and one that stands still until told. Beside them, the machine's timer.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::ports::clock::Clock;
 
@@ -17,6 +17,23 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         self.latest_ms.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+}
+
+/// How long something takes, by the machine's timer: for metrics and traces, never for what is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock adapter")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

@@ -4,6 +4,7 @@
 //! so that a commit costs one append and one fsync.
 
 mod checkpoint;
+pub mod inline;
 mod reader;
 mod tx;
 mod writer;

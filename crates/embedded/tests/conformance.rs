@@ -17,6 +17,15 @@ fn fresh() -> (Arc<dyn Records>, tempfile::TempDir) {
 }
 records::records_conformance!(fresh);
 
+mod inline {
+    use super::{Arc, Records};
+
+    fn fresh() -> (Arc<dyn Records>, ()) {
+        (Arc::new(embedded::sqlite::inline::InlineRecords::open().expect("open")), ())
+    }
+    records::records_conformance!(fresh);
+}
+
 #[test]
 fn the_clock_keeps_its_contract() {
     conformance::clock::check(&SystemClock::default());

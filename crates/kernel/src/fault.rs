@@ -23,4 +23,8 @@ pub trait Classify: std::error::Error {
     fn fault(&self) -> Fault;
     /// Stable, documented in `docs/errors.md`; never reused for another meaning.
     fn code(&self) -> &'static str;
+    /// When the same call is worth repeating, where we know: in seconds from now.
+    fn retry_seconds(&self) -> Option<u64> {
+        None
+    }
 }

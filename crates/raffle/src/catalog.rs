@@ -29,6 +29,11 @@ pub struct Raffle {
 }
 
 impl Raffle {
+    /// What the audit log calls it.
+    pub(crate) fn subject(&self) -> String {
+        format!("raffle/{}", self.id)
+    }
+
     /// The raffle's gate in a database.
     pub fn gate(&self, shard: Shard) -> GateKey {
         GateKey { shard, tenant: self.tenant.number, subject: self.number }

@@ -90,8 +90,7 @@ impl Drafts {
             Box::pin(async move {
                 let id = (tenant, draft.raffle.as_str());
                 let raffle = identity(tx, id, (&new_key, now_ms), (&catalog, &*entropy)).await?;
-                let Request { key, body_hash } = draft.request;
-                let request = Request { key: format!("drafts {key}"), body_hash };
+                let request = Request { key: format!("drafts {}", draft.request.key), ..draft.request };
                 if let Some(before) = review::by_request(tx, &raffle, &request).await? {
                     return Ok((before.number, true));
                 }
@@ -102,8 +101,8 @@ impl Drafts {
                     &[&raffle.values()[..], &own].concat(),
                 )
                 .await?;
-                let state = Review::Drafted { author: draft.by.clone() };
-                let act = Act { by: draft.by, at_ms: now_ms, reason: String::new(), request: Some(request) };
+                let state = Review::Drafted { author: request.actor.name.clone() };
+                let act = Act { request, at_ms: now_ms, reason: String::new() };
                 review::begin(tx, &raffle, Subject::Draft(number), (state, &act)).await?;
                 Ok::<_, Error>((number, false))
             })
@@ -116,12 +115,12 @@ impl Drafts {
         &self,
         raffle: &str,
         version: u32,
-        (by, request): (String, Request),
+        request: Request,
     ) -> Result<(u32, bool), Error> {
         let text = Versions::new(Arc::clone(&self.draws)).text(raffle, version).await?;
         let body_hash = sha256(&[format!("version {version} ").as_bytes(), &request.body_hash].concat());
         let request = Request { body_hash, ..request };
-        self.write(Publish { raffle: raffle.to_owned(), text, by, request }).await
+        self.write(Publish { raffle: raffle.to_owned(), text, request }).await
     }
 
     /// A draft as its author was answered: held against the version that was live then.
@@ -208,7 +207,8 @@ impl Drafts {
         raffle: &str,
         number: u32,
         event: Event,
-        (by, reason, request): (String, String, Request),
+        reason: String,
+        request: Request,
     ) -> Result<(Move, bool), Error> {
         let now_ms = self.draws.clock.now_ms();
         let raffle = self.draws.catalog.raffle(raffle).await?;
@@ -224,7 +224,7 @@ impl Drafts {
                         return Err(Error::Document(findings));
                     }
                 }
-                let act = Act { by, at_ms: now_ms, reason, request: Some(request) };
+                let act = Act { request, at_ms: now_ms, reason };
                 review::happen(tx, &raffle, Subject::Draft(number), (event, &act)).await
             })
         })
@@ -236,13 +236,14 @@ impl Drafts {
         &self,
         raffle: &str,
         number: u32,
-        (by, reason, request): (String, String, Request),
+        reason: String,
+        request: Request,
     ) -> Result<Published, Error> {
         let (stored, ..) = self.load(raffle, number).await?;
         // Keys of publications belong to the raffle, so the draft is part of what the key stands for.
         let body_hash = sha256(&[format!("draft {number} ").as_bytes(), &request.body_hash].concat());
         let request = Request { body_hash, ..request };
-        let publish = Publish { raffle: raffle.to_owned(), text: stored.text, by, request };
+        let publish = Publish { raffle: raffle.to_owned(), text: stored.text, request };
         let origin = Origin::Draft { number, base: stored.base };
         self.draws.publish_from(publish, origin, reason).await
     }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use records::audit::{self, Change, Stream};
 use records::batch::{Batch, Decision, Decisions};
 use records::error::Error as RecordsError;
 use records::gate::Gate;
@@ -80,6 +81,21 @@ pub enum Lack {
     },
 }
 
+/// Hears what becomes of draws, on the thread that drives their batches: whatever it does, every draw waits for.
+pub trait Witness: Send + Sync {
+    /// A transaction over `draws` asks begins, while `waiting` more wait.
+    fn batch_begins(&self, _draws: usize, _waiting: usize) {}
+    /// That transaction ended: kept, or with an error.
+    fn batch_ended(&self, _failed: Option<&RecordsError>) {}
+    /// A draw is kept, or was before; its caller is about to be told.
+    fn drew(&self, _drawn: &Drawn) {}
+    /// An ask was refused.
+    fn refused(&self, _error: &Error) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
+
 /// Draws on one database.
 pub struct Draws {
     pub(crate) records: Arc<dyn Records>,
@@ -89,6 +105,7 @@ pub struct Draws {
     pub(crate) thresholds: Thresholds,
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
+    pub(crate) witness: Arc<dyn Witness>,
 }
 
 #[async_trait]
@@ -133,6 +150,21 @@ impl Batch for Draws {
             Lack::Turn { raffle, full } => self.turn(raffle, full).await,
         }
     }
+
+    fn begins(&self, items: usize, waiting: usize) {
+        self.witness.batch_begins(items, waiting);
+    }
+
+    fn ended(&self, failed: Option<&RecordsError>) {
+        self.witness.batch_ended(failed);
+    }
+
+    fn told(&self, outcome: &Result<Drawn, Error>) {
+        match outcome {
+            Ok(drawn) => self.witness.drew(drawn),
+            Err(error) => self.witness.refused(error),
+        }
+    }
 }
 
 impl Draws {
@@ -173,6 +205,7 @@ impl Draws {
                 if only.is_some_and(|only| only != gate.epoch) {
                     return Ok((gate.epoch, false));
                 }
+                let cause = request.as_ref().map(Request::cause);
                 let decides = decides(tx, &raffle, gate.version).await?;
                 turn::close(tx, &raffle, &mut gate, now_ms).await?;
                 let number = turn::open(
@@ -185,6 +218,13 @@ impl Draws {
                 )
                 .await?;
                 gate.save(tx).await?;
+                // An epoch that was full turned by itself: that is in the gate's log, and nobody's change.
+                if let Some(cause) = cause {
+                    let detail = format!("epoch {number}");
+                    let change = Change { at_ms: now_ms, action: "turn", subject: raffle.subject(), detail };
+                    let changes = Stream::changes(key.shard, raffle.tenant.number);
+                    audit::append(tx, &changes, &cause, change).await?;
+                }
                 Ok((number, false))
             })
         })

@@ -1,5 +1,5 @@
 //! Who may draw: rules in the order of the document, of which the first that refuses decides. Each kind is one file, and one
-//! line of [`registered`].
+//! line of `registered`.
 
 mod allow_list;
 mod attribute;
@@ -14,7 +14,7 @@ pub use velocity::Velocity;
 use serde::{Deserialize, Serialize};
 
 use crate::fairness::hex;
-use crate::standing::Standing;
+use crate::standing::{Attested, Standing};
 
 /// Why a participant may not draw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub trait Rule {
     fn kind(&self) -> &'static str;
     /// Refuses a participant.
     fn check(&self, standing: &Standing<'_>) -> Result<(), Refusal>;
+    /// Why a participant whom it did not refuse was let through, as the rest of a sentence. It tells nothing of others.
+    fn admitted(&self, attested: &Attested) -> String;
     /// Participants that it names.
     fn participants(&self) -> &[String] {
         &[]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use kernel::id::DrawId;
+use records::audit::{Actor, Cause};
 use records::error::Error as RecordsError;
 use records::gate::{Gate, GateKey};
 use records::port::{Row, Tx, Value};
@@ -216,7 +217,7 @@ pub struct Event {
     pub pseudonym: Vec<u8>,
     /// Why, in the operator's words.
     pub reason: String,
-    /// The request that caused it: its Idempotency-Key and the SHA-256 of its body.
+    /// The request that causes it, where one does. It is written, and found by; it is not read back.
     pub request: Option<Request>,
 }
 
@@ -227,6 +228,15 @@ pub struct Request {
     pub key: String,
     /// SHA-256 of the body.
     pub body_hash: [u8; 32],
+    /// Who asked: for the audit log.
+    pub actor: Arc<Actor>,
+}
+
+impl Request {
+    /// The request as the audit log names it.
+    pub(crate) fn cause(&self) -> Cause {
+        Cause { actor: Arc::clone(&self.actor), key: self.key.clone(), body_hash: Some(self.body_hash) }
+    }
 }
 
 /// The kinds of event, by name.
@@ -284,8 +294,6 @@ impl Event {
     fn from_row(row: &Row) -> Result<Self, RecordsError> {
         let kind = row.text(2)?;
         let known = EVENT_KINDS.into_iter().find(|known| *known == kind);
-        let request =
-            row.text_or_null(11)?.map(|key| Ok(Request { key: key.to_owned(), body_hash: row.array(12)? }));
         Ok(Self {
             seq: row.count(0)?,
             at_ms: row.int(1)?,
@@ -298,7 +306,7 @@ impl Event {
             seed_hash: row.bytes(8)?.to_vec(),
             pseudonym: row.bytes(9)?.to_vec(),
             reason: row.text(10)?.to_owned(),
-            request: request.transpose()?,
+            request: None,
         })
     }
 
@@ -313,13 +321,11 @@ impl Event {
             "FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND idem_key=?"
         );
         let rows = tx.fetch(sql, &[&gate.values()[..], &[Value::Text(&request.key)]].concat()).await?;
-        let event = rows.first().map(Self::from_row).transpose()?;
-        match &event {
-            Some(Self { request: Some(before), .. }) if before.body_hash != request.body_hash => {
-                Err(Error::KeyReused)
-            }
-            _ => Ok(event),
+        let Some(row) = rows.first() else { return Ok(None) };
+        if row.array(12)? != request.body_hash {
+            return Err(Error::KeyReused);
         }
+        Ok(Some(Self::from_row(row)?))
     }
 
     /// All events up to a sequence, in order. There are few: what people do, not what participants do.
@@ -331,6 +337,20 @@ impl Event {
         let rows = tx.fetch(sql, &[&gate.values()[..], &[Value::count(last)]].concat()).await?;
         rows.iter().map(Self::from_row).collect()
     }
+}
+
+/// When an entry of a gate's log was made, in milliseconds since the Unix epoch, whether draw or event.
+pub async fn at_ms(tx: &mut dyn Tx, gate: GateKey, seq: u64) -> Result<Option<i64>, RecordsError> {
+    let key = [&gate.values()[..], &[Value::count(seq)]].concat();
+    for sql in [
+        "SELECT at_ms FROM draw WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
+        "SELECT at_ms FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
+    ] {
+        if let Some(row) = tx.fetch(sql, &key).await?.first() {
+            return row.int(0).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// A trace in a few bytes: pool, integer, how many places of the pool were left out and which, as LEB128; then for each
@@ -350,18 +370,27 @@ pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {
     bytes
 }
 
+fn take_chosen(bytes: &mut &[u8]) -> Option<Chosen> {
+    let pool = usize::try_from(take(bytes)?).ok()?;
+    let integer = take(bytes)?;
+    let count = usize::try_from(take(bytes)?).ok().filter(|count| *count <= bytes.len())?;
+    let excluded = (0..count).map(|_| usize::try_from(take(bytes)?).ok());
+    Some(Chosen { pool, integer, excluded: excluded.collect::<Option<_>>()? })
+}
+
+/// Reads what chance picked from a trace, and not the steps.
+pub fn decode_chosen(mut bytes: &[u8]) -> Option<Chosen> {
+    take_chosen(&mut bytes)
+}
+
 /// Reads a trace back: what chance picked, and the steps.
 pub fn decode_trace(mut bytes: &[u8]) -> Option<(Chosen, Steps)> {
-    let pool = usize::try_from(take(&mut bytes)?).ok()?;
-    let integer = take(&mut bytes)?;
-    let count = usize::try_from(take(&mut bytes)?).ok().filter(|count| *count <= bytes.len())?;
-    let excluded = (0..count).map(|_| usize::try_from(take(&mut bytes)?).ok());
-    let excluded = excluded.collect::<Option<_>>()?;
+    let chosen = take_chosen(&mut bytes)?;
     let steps = bytes.chunks(2).map(|pair| match pair {
         [node, step] => Some((usize::from(*node).checked_sub(1), Step::from_number(*step)?)),
         _ => None,
     });
-    Some((Chosen { pool, integer, excluded }, steps.collect::<Option<_>>()?))
+    Some((chosen, steps.collect::<Option<_>>()?))
 }
 
 #[cfg(test)]
@@ -374,7 +403,8 @@ mod tests {
             let chosen = Chosen { pool: 65, integer, excluded: vec![0, 3, 200] };
             let steps = vec![(Some(0), Step::Locked), (None, Step::Taken), (Some(31), Step::Empty)];
             let outcome = Outcome { chosen: chosen.clone(), steps: steps.clone(), prize: None };
-            assert_eq!(decode_trace(&encode_trace(&outcome)), Some((chosen, steps)));
+            assert_eq!(decode_trace(&encode_trace(&outcome)), Some((chosen.clone(), steps)));
+            assert_eq!(decode_chosen(&encode_trace(&outcome)), Some(chosen));
         }
         for wrong in [&[0, 5, 0, 1][..], &[0, 5, 9, 1], &[0, 5], &[0, 5, 0, 1, 99]] {
             assert_eq!(decode_trace(wrong), None, "{wrong:?}");

@@ -161,6 +161,11 @@ impl Classify for Error {
         }
     }
 
+    fn retry_seconds(&self) -> Option<u64> {
+        let Self::NotEligible(Refusal { retry_ms: Some(wait_ms), .. }) = self else { return None };
+        u64::try_from(*wait_ms).ok().map(|wait_ms| wait_ms.div_ceil(1000).max(1))
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Self::NoSuchRaffle(_) => "raffle.missing",

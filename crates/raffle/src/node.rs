@@ -1,4 +1,4 @@
-//! The nodes of rule trees. Each kind is one file, and one line of [`registered`]: what it is made of, what it says to a
+//! The nodes of rule trees. Each kind is one file, and one line of `registered`: what it is made of, what it says to a
 //! participant, and what the linter and the schema must know of it.
 
 mod attribute;
@@ -101,6 +101,8 @@ pub trait Rule {
     }
     /// Decides.
     fn act(&self, standing: &Standing<'_>, slot_of: &dyn Fn(&str) -> Option<u32>) -> Act<'_>;
+    /// What it does, as the rest of a sentence.
+    fn told(&self) -> String;
     /// Prizes that it names, each with the key under which it does.
     fn prizes(&self) -> Vec<(&'static str, &str)> {
         vec![]

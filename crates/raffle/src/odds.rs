@@ -19,7 +19,8 @@ pub struct Fraction {
 }
 
 impl Fraction {
-    pub(crate) fn of(part: u64, whole: u64) -> Self {
+    /// A part of a whole; a whole of zero counts as one.
+    pub fn of(part: u64, whole: u64) -> Self {
         let (mut a, mut b) = (part, whole);
         while b != 0 {
             (a, b) = (b, a % b);

@@ -240,6 +240,23 @@ pub async fn promise(tx: &mut dyn Tx, gate: GateKey, key: PlayerKey, prize: &str
     save(tx, gate, &[(&key, &player)]).await
 }
 
+/// Removes a participant's name from their row. Answers whether it stood there.
+pub async fn forget_name(
+    tx: &mut dyn Tx,
+    gate: GateKey,
+    (bucket, pseudonym): PlayerKey,
+) -> Result<bool, Error> {
+    let sql = "UPDATE player SET participant=NULL
+        WHERE bucket=? AND tenant=? AND raffle=? AND pseudonym=? AND participant IS NOT NULL";
+    let key = [
+        Value::Int(bucket.into()),
+        Value::Int(gate.tenant.into()),
+        Value::Int(gate.subject.into()),
+        Value::Bytes(&pseudonym),
+    ];
+    Ok(tx.exec(sql, &key).await? > 0)
+}
+
 /// Writes participants back, or for the first time.
 pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Player)]) -> Result<(), Error> {
     let packed = players.iter().map(|(_, player)| {

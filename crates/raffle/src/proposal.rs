@@ -80,7 +80,8 @@ impl Proposals {
         &self,
         raffle: &str,
         proposed: Proposed,
-        (by, reason, request): (String, String, Request),
+        reason: String,
+        request: Request,
     ) -> Result<(Move, bool), Error> {
         let draws = &self.draws;
         let raffle = draws.catalog.raffle(raffle).await?;
@@ -105,8 +106,8 @@ impl Proposals {
                     &[&raffle.values()[..], &own].concat(),
                 )
                 .await?;
-                let act = Act { by: by.clone(), at_ms: now_ms, reason, request: Some(request) };
-                let state = Review::Submitted { author: by };
+                let state = Review::Submitted { author: request.actor.name.clone() };
+                let act = Act { request, at_ms: now_ms, reason };
                 Ok((review::begin(tx, &raffle, Subject::Proposal(number), (state, &act)).await?, false))
             })
         })
@@ -146,7 +147,8 @@ impl Proposals {
         &self,
         raffle: &str,
         number: u32,
-        (by, reason, request): (String, String, Request),
+        reason: String,
+        request: Request,
     ) -> Result<Carried, Error> {
         let draws = &self.draws;
         let raffle = draws.catalog.raffle(raffle).await?;
@@ -158,14 +160,15 @@ impl Proposals {
                     return Ok(Carried { event, replayed: true });
                 }
                 let (subject, at_ms) = (Subject::Proposal(number), clock.now_ms());
-                let act = Act { by: by.clone(), at_ms, reason, request: Some(request.clone()) };
-                review::happen(tx, &raffle, subject, (Event::Approve { by: by.clone() }, &act)).await?;
+                let approve = Event::Approve { by: request.actor.name.clone() };
+                let act = Act { request: request.clone(), at_ms, reason };
+                review::happen(tx, &raffle, subject, (approve, &act)).await?;
                 let order = proposed(tx, &raffle, number).await?.order(tenant, &raffle);
                 // The log tells everybody why; that is the reason of whoever asked for it.
                 let why = review::moves(tx, &raffle, subject).await?.into_iter().next();
                 let why = why.map(|first| first.reason).unwrap_or_default();
-                let event = stock::give(tx, &raffle, &mut gate, (order, why, request, at_ms)).await?;
-                let act = Act { by, at_ms, reason: String::new(), request: None };
+                let event = stock::give(tx, &raffle, &mut gate, (order, why, request.clone(), at_ms)).await?;
+                let act = Act { request, at_ms, reason: String::new() };
                 review::happen(tx, &raffle, subject, (Event::CarryOut { seq: event.seq }, &act)).await?;
                 Ok(Carried { event, replayed: false })
             })
@@ -179,7 +182,8 @@ impl Proposals {
         raffle: &str,
         number: u32,
         event: Event,
-        (by, reason, request): (String, String, Request),
+        reason: String,
+        request: Request,
     ) -> Result<(Move, bool), Error> {
         let raffle = self.draws.catalog.raffle(raffle).await?;
         let at_ms = self.draws.clock.now_ms();
@@ -188,7 +192,7 @@ impl Proposals {
                 if let Some(before) = review::by_request(tx, &raffle, &request).await? {
                     return Ok((before, true));
                 }
-                let act = Act { by, at_ms, reason, request: Some(request) };
+                let act = Act { request, at_ms, reason };
                 review::happen(tx, &raffle, Subject::Proposal(number), (event, &act)).await
             })
         })

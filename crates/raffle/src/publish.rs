@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use records::audit::{self, Change, Stream};
 use records::gate::Gate;
 use records::port::{Tx, Value, read, write};
 
@@ -53,9 +54,7 @@ pub struct Publish {
     pub raffle: String,
     /// The document's text, as it came.
     pub text: String,
-    /// Who publishes: the name of their key.
-    pub by: String,
-    /// The Idempotency-Key and the body's hash.
+    /// The Idempotency-Key, the body's hash, and who publishes.
     pub request: Request,
 }
 
@@ -403,7 +402,7 @@ impl Making {
             Value::Text(&text),
             Value::Bytes(&rules_hash),
             Value::Int(now_ms),
-            Value::Text(&self.publish.by),
+            Value::Text(&self.publish.request.actor.name),
             Value::Text(&self.reason),
             Value::int_or_null(draft.map(i64::from)),
             Value::int_or_null(restores.map(i64::from)),
@@ -414,6 +413,20 @@ impl Making {
             &[&raffle_key[..], &values].concat(),
         )
         .await?;
+        let (action, from) = match self.origin {
+            Origin::Document => ("publish", String::new()),
+            Origin::Draft { number, .. } => ("publish", format!(", draft {number}")),
+            Origin::Version(earlier) => ("restore", format!(", document of version {earlier}")),
+        };
+        let why = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        let change = Change {
+            at_ms: now_ms,
+            action,
+            subject: raffle.subject(),
+            detail: format!("version {version}, epoch {epoch}, rules {}{from}{why}", hex(&rules_hash)),
+        };
+        let changes = Stream::changes(shard, raffle.tenant.number);
+        audit::append(tx, &changes, &self.publish.request.cause(), change).await?;
         Ok(Published {
             raffle: raffle.id.clone(),
             version,
@@ -432,10 +445,9 @@ impl Making {
         let asked = &self.publish.request;
         let key = format!("drafts/{number}/publish {}", asked.key);
         let act = Act {
-            by: self.publish.by.clone(),
+            request: Request { key, ..asked.clone() },
             at_ms: published.published_ms,
             reason: self.reason.clone(),
-            request: Some(Request { key, body_hash: asked.body_hash }),
         };
         let needs_approval = !self.reasons.is_empty();
         let event = review::Event::Publish { version: published.version, needs_approval };

@@ -6,7 +6,7 @@ use kernel::id::{Bucket, DrawId, Shard, Tenant, fingerprint};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
 use records::batch::{self, Batcher, Limits};
-use records::gate::{Gate, Segment};
+use records::gate::{Gate, GateKey, Segment};
 use records::machine;
 use records::outbox;
 use records::port::{Records, Value, read};
@@ -15,7 +15,7 @@ use records::pulse;
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::document::Document;
 use crate::draft::Drafts;
-use crate::draw::{Ask, Drawn, Draws};
+use crate::draw::{Ask, Drawn, Draws, Witness};
 use crate::entry::{self, Draw, Request};
 use crate::epoch::{self, Epoch};
 use crate::error::Error;
@@ -117,6 +117,19 @@ impl Raffles {
         limits: Limits,
         thresholds: Thresholds,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        Self::witnessed(records, clock, entropy, sealer, limits, thresholds, Arc::new(()))
+    }
+
+    /// The same, with a witness to every draw.
+    pub fn witnessed(
+        records: Arc<dyn Records>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        sealer: Sealer,
+        limits: Limits,
+        thresholds: Thresholds,
+        witness: Arc<dyn Witness>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
         let catalog = Arc::new(Catalog::new(Arc::clone(&records), sealer, tenant));
         let draws = Arc::new(Draws {
@@ -127,6 +140,7 @@ impl Raffles {
             thresholds,
             tenant,
             shard,
+            witness,
         });
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::clone(&draws), limits);
         (Self { records, catalog, clock, tenant, draws, batcher }, driver)
@@ -149,7 +163,8 @@ impl Raffles {
 
     /// Draws. The same key and body answer the same draw, for as long as its record lives.
     pub async fn draw(&self, asked: DrawRequest) -> Result<Drawn, Error> {
-        let raffle = self.catalog.raffle(&asked.raffle).await?;
+        let raffle = self.catalog.raffle(&asked.raffle).await;
+        let raffle = raffle.inspect_err(|error| self.draws.witness.refused(error))?;
         let ask = Ask {
             bucket: Bucket::of(self.tenant.name, &asked.participant).number(),
             pseudonym: raffle.pseudonyms.of(&asked.participant),
@@ -362,6 +377,50 @@ impl Raffles {
             return Err(records::error::Error::Closed.into());
         }
         Ok(pulse::beat(&*self.records, self.draws.shard, self.clock.now_ms()).await?)
+    }
+
+    /// How many draws wait for a transaction.
+    pub fn waiting(&self) -> usize {
+        self.batcher.waiting()
+    }
+
+    /// The segments of the first `raffles_max` raffles, in the order of their ids, as one moment has them.
+    pub async fn stock(&self, raffles_max: u32) -> Result<Vec<(String, Vec<Segment>)>, Error> {
+        let (tenant, shard) = (self.tenant, self.draws.shard);
+        read(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT id,number FROM raffle WHERE shard=0 AND tenant=? ORDER BY id LIMIT ?";
+                let values = [Value::Int(tenant.number.into()), Value::Int(raffles_max.into())];
+                let mut stock = Vec::new();
+                for row in tx.fetch(sql, &values).await? {
+                    let key = GateKey { shard, tenant: tenant.number, subject: row.small(1)? };
+                    stock.push((row.text(0)?.to_owned(), Segment::all(tx, key).await?));
+                }
+                Ok::<_, Error>(stock)
+            })
+        })
+        .await
+    }
+
+    /// When the oldest unsent effect was caused, dead letters not counted, in milliseconds since the Unix epoch. `None`
+    /// where all are sent.
+    pub async fn oldest_unsent_ms(&self) -> Result<Option<i64>, Error> {
+        let (tenant, shard) = (self.tenant, self.draws.shard);
+        read(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                let mut oldest: Option<i64> = None;
+                for (subject, seq) in outbox::heads(tx, shard).await? {
+                    let key = GateKey { shard, tenant: tenant.number, subject };
+                    let at_ms = entry::at_ms(tx, key, seq).await?;
+                    oldest = match (oldest, at_ms) {
+                        (Some(known), Some(at_ms)) => Some(known.min(at_ms)),
+                        (known, at_ms) => known.or(at_ms),
+                    };
+                }
+                Ok::<_, Error>(oldest)
+            })
+        })
+        .await
     }
 
     /// Unsent effects: fresh, waiting, dead.

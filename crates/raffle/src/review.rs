@@ -2,6 +2,7 @@
 //! says who made it, when and why.
 
 use kernel::id::Shard;
+use records::audit::{self, Change, Stream};
 use records::machine::{self, Machine, Outcome, Step};
 use records::port::{Row, Tx, Value};
 use serde::{Deserialize, Serialize};
@@ -207,14 +208,26 @@ pub struct Move {
     pub reason: String,
 }
 
-/// Who moves, when, why, and the request that is remembered.
+/// By which request somebody moves, when and why.
 #[derive(Debug, Clone)]
 pub(crate) struct Act {
-    pub(crate) by: String,
+    /// The key goes after its route.
+    pub(crate) request: Request,
     pub(crate) at_ms: i64,
     pub(crate) reason: String,
-    /// The key goes after its route.
-    pub(crate) request: Option<Request>,
+}
+
+/// What the audit log calls a move. A publication and an order have entries of their own.
+fn verb(subject: Subject, state: &Review) -> Option<&'static str> {
+    match (state, subject) {
+        (Review::Drafted { .. }, _) => Some("draft"),
+        (Review::Submitted { .. }, Subject::Draft(_)) => Some("submit"),
+        (Review::Submitted { .. }, Subject::Proposal(_)) => Some("propose"),
+        (Review::Approved { .. }, _) => Some("approve"),
+        (Review::Rejected, _) => Some("reject"),
+        (Review::Withdrawn, _) => Some("withdraw"),
+        (Review::Published { .. } | Review::CarriedOut { .. }, _) => None,
+    }
 }
 
 fn row_move(row: &Row) -> Result<Move, Error> {
@@ -262,17 +275,20 @@ async fn note(
 ) -> Result<Move, Error> {
     let place = moves(tx, raffle, subject).await?.len() + 1;
     let [tenant, number] = raffle.values();
-    let request = act.request.as_ref();
+    let Act { request, at_ms, reason } = act;
+    let by = &request.actor.name;
+    // The approval, one move before, is the key row of what it carries out.
+    let remembered = !matches!(state, Review::CarriedOut { .. });
     let own = [
         Value::Text(subject.kind()),
         Value::Int(subject.number().into()),
         Value::count(place as u64),
         Value::Text(state.word()),
-        Value::Text(&act.by),
-        Value::Int(act.at_ms),
-        Value::Text(&act.reason),
-        Value::text_or_null(request.map(|request| request.key.as_str())),
-        Value::Bytes(request.map_or(&[], |request| &request.body_hash)),
+        Value::Text(by),
+        Value::Int(*at_ms),
+        Value::Text(reason),
+        Value::text_or_null(remembered.then_some(request.key.as_str())),
+        Value::Bytes(if remembered { &request.body_hash } else { &[] }),
     ];
     tx.exec(
         "INSERT INTO review_move (shard,tenant,raffle,kind,number,place,state,actor,at_ms,reason,idem_key,body_hash)
@@ -280,8 +296,15 @@ async fn note(
         &[&[tenant, number][..], &own].concat(),
     )
     .await?;
-    let (state, by) = (state.word().to_owned(), act.by.clone());
-    Ok(Move { number: subject.number(), state, by, at_ms: act.at_ms, reason: act.reason.clone() })
+    if let Some(action) = verb(subject, state) {
+        let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let detail = format!("{} {}{why}", subject.kind(), subject.number());
+        let change = Change { at_ms: *at_ms, action, subject: raffle.subject(), detail };
+        let changes = Stream::changes(Shard::HOME, raffle.tenant.number);
+        audit::append(tx, &changes, &request.cause(), change).await?;
+    }
+    let (state, by) = (state.word().to_owned(), by.clone());
+    Ok(Move { number: subject.number(), state, by, at_ms: *at_ms, reason: reason.clone() })
 }
 
 /// Begins a review.

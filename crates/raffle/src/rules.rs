@@ -8,7 +8,7 @@ mod shelf;
 mod walk;
 
 pub use plan::{Chosen, Outcome, PROMISED, Plan};
-pub use shelf::{BUDGET, Shelf};
+pub use shelf::{BUDGET, Shelf, Shelves};
 pub use walk::{Step, Steps};
 
 use std::collections::{BTreeMap, BTreeSet};

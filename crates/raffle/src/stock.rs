@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kernel::id::Shard;
+use records::audit::{self, Change, Stream};
 use records::gate::{Gate, Segment};
 use records::port::{Tx, write};
 
@@ -52,6 +53,19 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// What the audit log calls it.
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Restock { .. } => "restock",
+            Self::RaiseBudget { .. } => "raise-budget",
+            Self::Promise { .. } => "promise",
+            Self::Freeze { .. } => "freeze",
+            Self::Thaw { .. } => "thaw",
+        }
+    }
+}
+
 /// An order, carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
@@ -93,7 +107,7 @@ pub(crate) async fn lock(tx: &mut dyn Tx, raffle: &Raffle, shard: Shard) -> Resu
     gate.ok_or_else(|| Error::NoSuchRaffle(raffle.id.clone()))
 }
 
-/// Carries out an order under the gate's lock, and saves the gate.
+/// Carries out an order under the gate's lock, saves the gate, and tells the audit log.
 pub(crate) async fn give(
     tx: &mut dyn Tx,
     raffle: &Raffle,
@@ -101,10 +115,20 @@ pub(crate) async fn give(
     (order, reason, request, now_ms): (Order, String, Request, i64),
 ) -> Result<Event, Error> {
     let (rules, _) = crate::catalog::rules(tx, raffle, gate.version).await?;
+    let (action, cause) = (order.verb(), request.cause());
     let mut event = apply(tx, gate, &rules, order).await?;
     (event.at_ms, event.reason, event.request) = (now_ms, reason, Some(request));
     let event = event.append(tx, gate).await?;
     gate.save(tx).await?;
+    let of = if event.prize.is_empty() { "all of it".to_owned() } else { format!("prize {}", event.prize) };
+    let units = if event.units > 0 { format!(", {} units", event.units) } else { String::new() };
+    let change = Change {
+        at_ms: now_ms,
+        action,
+        subject: raffle.subject(),
+        detail: format!("{of}{units}, entry {}: {}", event.seq, event.reason),
+    };
+    audit::append(tx, &Stream::changes(gate.key.shard, raffle.tenant.number), &cause, change).await?;
     Ok(event)
 }
 

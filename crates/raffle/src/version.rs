@@ -109,14 +109,14 @@ impl Versions {
         &self,
         raffle: &str,
         version: u32,
-        (by, reason): (String, String),
+        reason: String,
         request: Request,
     ) -> Result<Published, Error> {
         let text = self.text(raffle, version).await?;
         // Keys of publications belong to the raffle, so what is restored is part of what the key stands for.
         let body_hash = sha256(&[format!("restore {version} ").as_bytes(), &request.body_hash].concat());
         let request = Request { body_hash, ..request };
-        let publish = Publish { raffle: raffle.to_owned(), text, by, request };
+        let publish = Publish { raffle: raffle.to_owned(), text, request };
         self.draws.publish_from(publish, Origin::Version(version), reason).await
     }
 }

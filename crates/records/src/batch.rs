@@ -47,6 +47,16 @@ pub trait Batch: Send + Sync + 'static {
 
     /// Fetches what an item lacked. May use the records; runs while other batches go on.
     async fn supply(&self, lack: Self::Lack) -> Result<(), Self::Error>;
+
+    /// Hears that a transaction over `_items` items begins, while `_waiting` more wait. The driver calls this and
+    /// [`Batch::ended`] in turns, and every caller waits meanwhile.
+    fn begins(&self, _items: usize, _waiting: usize) {}
+
+    /// Hears how that transaction ended: kept, or with an error.
+    fn ended(&self, _failed: Option<&Error>) {}
+
+    /// Hears what the caller of one item is told, once for each item and before the caller knows.
+    fn told(&self, _outcome: &Result<Self::Answer, Self::Error>) {}
 }
 
 /// Most items in one transaction, and most callers that may wait.
@@ -76,6 +86,7 @@ struct Queue<B: Batch> {
     waiting: Mutex<Waiting<B>>,
     arrived: Notify,
     limits: Limits,
+    batch: Arc<B>,
 }
 
 struct Waiting<B: Batch> {
@@ -86,6 +97,13 @@ struct Waiting<B: Batch> {
 impl<B: Batch> Queue<B> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting<B>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a caller no, outside a batch.
+    fn refuse(&self, error: Error) -> Answered<B> {
+        let outcome = Err(error.into());
+        self.batch.told(&outcome);
+        outcome
     }
 }
 
@@ -102,19 +120,28 @@ impl<B: Batch> Batcher<B> {
     /// Hands in an item and waits for its answer.
     pub async fn submit(&self, item: B::Item) -> Result<B::Answer, B::Error> {
         let (reply, answer) = oneshot::channel();
-        {
+        let full = {
             let mut waiting = self.0.lock();
             if waiting.closed {
-                return Err(Error::Closed.into());
+                Some(Error::Closed)
+            } else if waiting.items.len() >= self.0.limits.queue {
+                Some(Error::QueueFull)
+            } else {
+                waiting.items.push_back(Pending { item: Arc::new(item), reply, tries: 0 });
+                None
             }
-            if waiting.items.len() >= self.0.limits.queue {
-                return Err(Error::QueueFull.into());
-            }
-            waiting.items.push_back(Pending { item: Arc::new(item), reply, tries: 0 });
+        };
+        if let Some(error) = full {
+            return self.0.refuse(error);
         }
         self.0.arrived.notify_one();
         // The driver answers every item it took; it is gone only when the process is torn down around us.
-        answer.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown.into()))
+        answer.await.unwrap_or_else(|_| self.0.refuse(Error::OutcomeUnknown))
+    }
+
+    /// How many items wait for a transaction.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().items.len()
     }
 
     /// Whether items are taken: not once it was closed, nor when its driver has died.
@@ -137,7 +164,7 @@ pub fn open<B: Batch>(
     limits: Limits,
 ) -> (Batcher<B>, impl Future<Output = ()> + Send + 'static) {
     let waiting = Mutex::new(Waiting { items: VecDeque::new(), closed: false });
-    let queue = Arc::new(Queue { waiting, arrived: Notify::new(), limits });
+    let queue = Arc::new(Queue { waiting, arrived: Notify::new(), limits, batch: Arc::clone(&batch) });
     let driver = Driver { queue: Arc::clone(&queue), records, shard, batch };
     (Batcher(queue), driver.drive())
 }
@@ -172,37 +199,45 @@ impl<B: Batch> Driver<B> {
             while let Some(supplied) = supplies.try_join_next() {
                 self.take_back(supplied, &mut owed);
             }
-            let (round, closed) = {
+            let (round, waiting, closed) = {
                 let mut waiting = self.queue.lock();
                 let count = waiting.items.len().min(self.queue.limits.batch);
-                (waiting.items.drain(..count).collect::<Vec<_>>(), waiting.closed)
+                let round = waiting.items.drain(..count).collect::<Vec<_>>();
+                (round, waiting.items.len(), waiting.closed)
             };
             if round.is_empty() {
-                settle::<B>(&mut owed);
+                self.settle(&mut owed);
                 if closed && supplies.is_empty() {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     () = self.queue.arrived.notified() => {}
                     Some(supplied) = supplies.join_next() => self.take_back(supplied, &mut owed),
                 }
                 continue;
             }
-            // The callers of the batch before are woken while this one is being written.
+            // The callers of the batch before are woken while this one is being written: it is handed over first.
             let mut before = std::mem::take(&mut owed);
-            let ((), lacking) =
-                tokio::join!(async { settle::<B>(&mut before) }, self.commit(round, &mut owed));
+            let commit = self.commit(round, waiting, &mut owed);
+            let (lacking, ()) = tokio::join!(commit, async { self.settle(&mut before) });
             self.fetch(lacking, &mut supplies, &mut owed);
         }
     }
 
     /// Writes a round, in halves where a row spoils it. Answers what is settled into `owed`, and what lacks something.
-    async fn commit(&self, round: Vec<Pending<B>>, owed: &mut Vec<Reply<B>>) -> Vec<(Pending<B>, B::Lack)> {
+    async fn commit(
+        &self,
+        round: Vec<Pending<B>>,
+        waiting: usize,
+        owed: &mut Vec<Reply<B>>,
+    ) -> Vec<(Pending<B>, B::Lack)> {
         let mut lacking = Vec::new();
         let mut rounds = vec![round];
         while let Some(mut round) = rounds.pop() {
             let items: Vec<_> = round.iter().map(|pending| Arc::clone(&pending.item)).collect();
             let batch = Arc::clone(&self.batch);
+            self.batch.begins(items.len(), waiting);
             let outcome = write(&*self.records, self.shard, move |tx| {
                 Box::pin(async move {
                     let decisions = batch.run(tx, &items).await?;
@@ -213,6 +248,7 @@ impl<B: Batch> Driver<B> {
                 })
             })
             .await;
+            self.batch.ended(outcome.as_ref().err());
             match outcome {
                 Ok(decisions) => {
                     for (pending, decision) in round.into_iter().zip(decisions) {
@@ -288,11 +324,12 @@ impl<B: Batch> Driver<B> {
             }
         }
     }
-}
 
-fn settle<B: Batch>(owed: &mut Vec<Reply<B>>) {
-    for (reply, result) in owed.drain(..) {
-        // A caller that went away has lost interest, not its draw: asking again with the same key answers it.
-        drop(reply.send(result));
+    fn settle(&self, owed: &mut Vec<Reply<B>>) {
+        for (reply, result) in owed.drain(..) {
+            self.batch.told(&result);
+            // A caller that went away has lost interest, not its draw: asking again with the same key answers it.
+            drop(reply.send(result));
+        }
     }
 }

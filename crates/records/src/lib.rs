@@ -1,7 +1,7 @@
 //! The truth: rows in SQL, written in transactions, in batches, by the same few means in every domain.
 //!
 //! Read downwards. [`batch`] turns many callers into one transaction; [`gate`] holds the row that numbers and
-//! judges, with its segments of stock; [`machine`] is the one persisted state machine; [`relay`] carries the
+//! judges, with its segments of stock; [`audit`] notes who changed what; [`machine`] is the one persisted state machine; [`relay`] carries the
 //! effects of [`outbox`] away and [`inbox`] hears each once; [`pulse`] tells
 //! whether writes are kept; [`migration`] brings all their tables; [`statement`] and
 //! [`dialect`] keep SQL in one place; [`port`] is what an adapter provides.
@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod inbox;
 pub mod pulse;
 pub mod gate;
+pub mod audit;
 pub mod batch;
 pub mod statement;
 pub mod port;

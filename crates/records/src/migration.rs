@@ -15,16 +15,19 @@ pub struct Room {
 /// The tables of this room.
 pub const RECORDS: Room = Room {
     name: "records",
-    steps: &[&[
-        crate::gate::GATE_TABLE,
-        crate::gate::SEGMENT_TABLE,
-        crate::machine::MACHINE_TABLE,
-        crate::machine::TIMER_TABLE,
-        crate::outbox::OUTBOX_TABLE,
-        crate::outbox::ASIDE_TABLE,
-        crate::inbox::INBOX_TABLE,
-        crate::pulse::PULSE_TABLE,
-    ]],
+    steps: &[
+        &[
+            crate::gate::GATE_TABLE,
+            crate::gate::SEGMENT_TABLE,
+            crate::machine::MACHINE_TABLE,
+            crate::machine::TIMER_TABLE,
+            crate::outbox::OUTBOX_TABLE,
+            crate::outbox::ASIDE_TABLE,
+            crate::inbox::INBOX_TABLE,
+            crate::pulse::PULSE_TABLE,
+        ],
+        &[crate::audit::HEAD_TABLE, crate::audit::ENTRY_TABLE, crate::audit::SEAL_TABLE],
+    ],
 };
 
 const STEPS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_step (

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kernel::id::Shard;
 use kernel::ports::broker::Broker;
 use kernel::ports::clock::Clock;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::outbox::{self, Aside, ParcelKey, Unsent};
@@ -87,10 +87,8 @@ impl Relay {
         Self { records, broker, clock, shard, pace }
     }
 
-    /// Carries until `stop` is notified, then once more.
-    pub async fn run(self, stop: Arc<Notify>) {
-        let stopped = stop.notified();
-        tokio::pin!(stopped);
+    /// Carries until `stop` is true (or nobody can say so any more), then once more.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
         loop {
             let full = match self.round().await {
                 Ok(round) => round.full,
@@ -101,7 +99,8 @@ impl Relay {
             };
             let rest = if full { Duration::ZERO } else { Duration::from_millis(self.pace.rest_ms) };
             tokio::select! {
-                () = &mut stopped => break,
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
                 () = tokio::time::sleep(rest) => {}
             }
         }

@@ -4,18 +4,22 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use raffle::diff::{Change, Diff};
 use raffle::document::{Document, schema};
 use raffle::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
 use serde::Serialize;
 
+use crate::audit;
 use crate::bench;
 use crate::config::Config;
 use crate::demo;
 use crate::serve::{Ready, run};
+use crate::simulate;
 use crate::terminal::{Outcome, print, print_json, runtime};
+use crate::why;
 use crate::wiring::Ports;
 
 /// Incentive campaigns that never oversell and can prove each draw fair.
@@ -74,6 +78,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell what a raffle document would do: many draws that never happen.
+    Simulate(simulate::Args),
+    /// Tell why a draw became what it is.
+    Why(why::Args),
     /// Replay the evidence of a raffle.
     Verify {
         /// The evidence, as GET /api/v1/raffles/{id}/evidence gives it; `-` is standard input.
@@ -82,8 +90,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Recompute the audit log of a data folder that no server has open.
+    Audit(audit::check::Args),
     /// Print the JSON Schema of raffle documents.
     Schema,
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
     /// Measure this build on this machine.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -99,8 +114,12 @@ pub fn main() -> ExitCode {
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
             Command::Diff { old, new, draws_per_day, json } => show_diff(&old, &new, draws_per_day, json),
+            Command::Simulate(args) => simulate_file(&args),
+            Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
+            Command::Audit(args) => audit::check::run(&args),
             Command::Schema => print(schema()).map(|()| true),
+            Command::Completions { shell } => completions(shell),
             Command::Bench(command) => bench::run(command),
         };
     match outcome {
@@ -175,19 +194,32 @@ fn log_to_stderr() {
 }
 
 fn check(file: &Path, json: bool) -> Outcome {
-    #[derive(Serialize)]
-    struct Report {
-        findings: Vec<Finding>,
-    }
     let now_ms = Ports::default().clock.now_ms();
     let (_, findings) = lint::check(&read(file)?, now_ms);
     let fine = !lint::forbids(&findings);
     if json {
-        print_json(&Report { findings })?;
+        print_findings(findings)?;
         return Ok(fine);
     }
+    let mut text = as_text(&findings);
+    if findings.is_empty() {
+        text.push_str("nothing is wrong\n");
+    }
+    print(&text)?;
+    Ok(fine)
+}
+
+fn print_findings(findings: Vec<Finding>) -> Result<(), String> {
+    #[derive(Serialize)]
+    struct Report {
+        findings: Vec<Finding>,
+    }
+    print_json(&Report { findings })
+}
+
+fn as_text(findings: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { code, severity, pointer, message } in &findings {
+    for Finding { code, severity, pointer, message } in findings {
         let word = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -195,11 +227,18 @@ fn check(file: &Path, json: bool) -> Outcome {
         let at = if pointer.is_empty() { "/" } else { pointer };
         text.push_str(&format!("{word:<8} {code:<24} {at}\n         {message}\n"));
     }
-    if findings.is_empty() {
-        text.push_str("nothing is wrong\n");
+    text
+}
+
+/// Warnings do not keep a document from being played; errors are told as `check` tells them.
+fn simulate_file(args: &simulate::Args) -> Outcome {
+    let now_ms = Ports::default().clock.now_ms();
+    let (document, findings) = lint::check(&read(&args.file)?, now_ms);
+    match document.filter(|_| !lint::forbids(&findings)) {
+        Some(document) => simulate::run(args, &document),
+        None if args.json => print_findings(findings).map(|()| false),
+        None => print(&as_text(&findings)).map(|()| false),
     }
-    print(&text)?;
-    Ok(fine)
 }
 
 fn read_document(file: &Path) -> Result<Document, String> {
@@ -248,6 +287,17 @@ fn show_odds(file: &Path, json: bool) -> Outcome {
         table(&format!("after the rule tree, with {completed} completed draws"), pool);
     }
     print(&text).map(|()| true)
+}
+
+fn explain(args: &why::Args) -> Outcome {
+    let config = Config::load(None, environment()).map_err(|error| error.to_string())?;
+    why::run(args, config)
+}
+
+fn completions(shell: Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fairground", &mut script);
+    print(&String::from_utf8_lossy(&script)).map(|()| true)
 }
 
 fn verify_file(file: &Path, json: bool) -> Outcome {

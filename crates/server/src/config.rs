@@ -22,6 +22,10 @@ pub struct Config {
     pub batch: Batch,
     /// What needs two people.
     pub review: Review,
+    /// How often callers may call.
+    pub limits: Limits,
+    /// Where traces go.
+    pub telemetry: Telemetry,
 }
 
 /// The `[server]` section.
@@ -62,6 +66,9 @@ pub struct Store {
 pub struct Auth {
     /// API keys. Where there are none, `admin.key` in the data folder is used, and made where it is missing.
     pub keys: Vec<ApiKey>,
+    /// The file with the key under which participants' tokens are signed. Default `token.key` in the data folder, made
+    /// where it is missing.
+    pub token_key_file: Option<PathBuf>,
 }
 
 /// One API key. The key itself is not configured, only its hash.
@@ -82,8 +89,27 @@ pub struct ApiKey {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Draw and read, for the services that participants use.
+    /// Draft, submit and publish versions, propose, restock, freeze, thaw, turn epochs, hand awards over, and read.
+    Operator,
+    /// Approve or reject what others drafted or proposed, and read.
+    Approver,
+    /// Read everything, the audit log among it.
+    Auditor,
+    /// Draw for any participant, mint participants' tokens, and read: for the services that participants use.
     Service,
+}
+
+impl Role {
+    /// The role as it is configured and told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Service => "service",
+        }
+    }
 }
 
 /// The `[batch]` section.
@@ -100,8 +126,8 @@ pub struct Batch {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Review {
-    /// Whether what is above the sizes below needs two people. Where it is left out: true as soon as two admins of
-    /// different names have keys, false with fewer, so also with the one generated `admin.key`.
+    /// Whether what is above the sizes below needs two people. Where it is left out: true as soon as everybody who may
+    /// draft has somebody of another name who may approve, else false, so also with the one generated `admin.key`.
     pub four_eyes: Option<bool>,
     /// Change of a prize's odds in any pool that one person may make, in percent of what they were. Default 10.
     pub odds_percent: u32,
@@ -118,6 +144,34 @@ impl Default for Review {
         let Thresholds { odds_percent, stock_units, cost, budget, .. } = Thresholds::default();
         Self { four_eyes: None, odds_percent, stock_units, cost, budget }
     }
+}
+
+/// The `[limits]` section. Each limit is over a sliding window, counted by this process alone; what is above it is answered
+/// 429. Without a number there is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most requests of one API key in any second; keys of the same name share it. Default none.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Most draws of one participant in any second, over all raffles, repeats included. Default none.
+    pub draws_per_second_per_participant: Option<NonZeroU32>,
+    /// Most draws of one participant in any minute, over all raffles, repeats included. Default none.
+    pub draws_per_minute_per_participant: Option<NonZeroU32>,
+    /// Most API keys, and most participants, that are counted at once; one more takes the place of the one that called
+    /// longest ago. Each takes from 0.5 to 2.2 KiB. Default 100000.
+    pub keys_max: NonZeroUsize,
+}
+
+/// The `[telemetry]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Where spans go, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Default none: nothing is traced.
+    pub otlp_endpoint: Option<String>,
+    /// The name of this service in its traces. Default `fairground`.
+    pub service_name: String,
+    /// One in this many requests and batches is traced, where no caller has decided. Default 1.
+    pub one_in: NonZeroU32,
 }
 
 #[expect(clippy::expect_used, reason = "evaluated when the product is built")]
@@ -160,6 +214,23 @@ impl Default for Batch {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_second: None,
+            draws_per_second_per_participant: None,
+            draws_per_minute_per_participant: None,
+            keys_max: const { size(100_000) },
+        }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, service_name: "fairground".to_owned(), one_in: const { number(1) } }
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -182,15 +253,24 @@ const PREFIX: &str = "FAIRGROUND_";
 const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TRIALS_FULL", "WRITE_SNAPSHOTS"];
 
 impl Config {
-    /// Admins with keys. Two keys of one name are one person.
-    fn admins(&self) -> usize {
-        let admins = self.auth.keys.iter().filter(|key| key.role == Role::Admin);
-        admins.map(|key| key.name.as_str()).collect::<BTreeSet<_>>().len()
+    /// Who has a key with one of these roles. Two keys of one name are one person.
+    fn names(&self, roles: &[Role]) -> BTreeSet<&str> {
+        let keys = self.auth.keys.iter().filter(|key| roles.contains(&key.role));
+        keys.map(|key| key.name.as_str()).collect()
+    }
+
+    /// How many may draft, and for how many of them there is somebody else who may approve.
+    fn authors(&self) -> (usize, usize) {
+        let authors = self.names(&[Role::Admin, Role::Operator]);
+        let approvers = self.names(&[Role::Admin, Role::Approver]);
+        let second = |author: &&&str| approvers.iter().any(|approver| approver != *author);
+        (authors.len(), authors.iter().filter(second).count())
     }
 
     /// What needs two people. A promise does as soon as keys are configured.
     pub fn thresholds(&self) -> Thresholds {
-        let four_eyes = self.review.four_eyes.unwrap_or(self.admins() > 1);
+        let (authors, seconded) = self.authors();
+        let four_eyes = self.review.four_eyes.unwrap_or(authors > 0 && authors == seconded);
         let Review { odds_percent, stock_units, cost, budget, .. } = self.review;
         let promises = four_eyes || !self.auth.keys.is_empty();
         Thresholds { four_eyes, promises, odds_percent, stock_units, cost, budget }
@@ -240,14 +320,26 @@ impl Config {
             ("server.body_bytes_max", config.server.body_bytes_max, 1_048_576),
             ("batch.draws_max", config.batch.draws_max, 4_096),
             ("batch.queue_max", config.batch.queue_max, 1_000_000),
+            ("limits.keys_max", config.limits.keys_max, 1_000_000),
         ] {
             if value.get() > most {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
             }
         }
-        if config.review.four_eyes == Some(true) && config.admins() < 2 {
-            let told = "review.four_eyes needs two admins of different names in auth.keys: one could approve nothing";
+        if config.review.four_eyes == Some(true) && config.authors().1 == 0 {
+            let told = "review.four_eyes needs an admin or operator, and an admin or approver of another name, in auth.keys: \
+                nobody approves what they drafted";
             return Err(ConfigError::Wrong(told.to_owned()));
+        }
+        let limits = &config.limits;
+        for (name, value) in [
+            ("limits.requests_per_second", limits.requests_per_second),
+            ("limits.draws_per_second_per_participant", limits.draws_per_second_per_participant),
+            ("limits.draws_per_minute_per_participant", limits.draws_per_minute_per_participant),
+        ] {
+            if let Some(value) = value.filter(|value| value.get() > 1_000_000) {
+                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is 1000000")));
+            }
         }
         for key in &config.auth.keys {
             if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
@@ -299,10 +391,9 @@ mod tests {
     fn two_people_are_asked_for_where_there_are_two() {
         let check = |names: &[&str], review: &str, expected: Result<(bool, bool), &str>| {
             let keys = names.iter().map(|name| {
-                format!(
-                    "[[auth.keys]]\nname = \"{name}\"\nrole = \"admin\"\nsha256 = \"{}\"\n",
-                    "0".repeat(64)
-                )
+                let (name, role) = name.split_once(' ').unwrap_or((name, "admin"));
+                let hash = "0".repeat(64);
+                format!("[[auth.keys]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
             });
             let text = keys.chain([format!("[review]\n{review}\n")]).collect::<String>();
             let found = read(&text, &[]).map(|config| config.thresholds());
@@ -318,8 +409,15 @@ mod tests {
         check(&["ops", "law"], "", Ok((true, true)));
         check(&["ops", "law"], "four_eyes = false", Ok((false, true)));
         check(&["ops", "law"], "four_eyes = true\ncost = 50", Ok((true, true)));
-        check(&["ops"], "four_eyes = true", Err("needs two admins"));
-        check(&[], "four_eyes = true", Err("needs two admins"));
+        check(&["ops operator", "law approver"], "", Ok((true, true)));
+        check(&["ops", "law approver"], "", Ok((true, true)));
+        check(&["ops operator", "ops approver"], "", Ok((false, true)));
+        check(&["ops", "shop operator"], "", Ok((false, true)));
+        check(&["ops", "shop operator"], "four_eyes = true", Ok((true, true)));
+        check(&["law approver", "shop service"], "", Ok((false, true)));
+        check(&["ops"], "four_eyes = true", Err("of another name"));
+        check(&["law approver", "eve approver"], "four_eyes = true", Err("of another name"));
+        check(&[], "four_eyes = true", Err("of another name"));
     }
 
     #[test]
@@ -334,6 +432,13 @@ mod tests {
         check("", &[("FAIRGROUND_SERVER__PORT", "1")], "port");
         check("", &[("FAIRGROUND_SERVER_LISTEN", "x")], "FAIRGROUND_SERVER_LISTEN is not known");
         check("[server]\nconnections_max = 9223372036854775807", &[], "the most is 1000000");
+        check("[limits]\nkeys_max = 1000001", &[], "limits.keys_max is 1000001; the most is 1000000");
+        check("[limits]\ndraws_per_second_per_participant = 0", &[], "nonzero");
+        check(
+            "",
+            &[("FAIRGROUND_LIMITS__REQUESTS_PER_SECOND", "1000001")],
+            "limits.requests_per_second is 1000001",
+        );
         check(
             "[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"12\"",
             &[],

@@ -3,6 +3,7 @@
 use raffle::entry::Request;
 use raffle::fairness::sha256;
 use raffle::publish::Publish;
+use records::audit::Actor;
 
 use crate::serve::{Ready, ServeError, run};
 
@@ -29,8 +30,7 @@ pub async fn start(ready: Ready) -> Result<(), DemoError> {
     let publish = Publish {
         raffle: RAFFLE.to_owned(),
         text: DOCUMENT.to_owned(),
-        by: "demo".to_owned(),
-        request: Request { key, body_hash },
+        request: Request { key, body_hash, actor: Actor::house() },
     };
     ready.house().raffles.publish(publish).await?;
     let address = ready.address;

@@ -5,11 +5,19 @@ pub mod raffles;
 pub mod versions;
 pub mod drafts;
 pub mod proposals;
+pub mod dry_runs;
+pub mod explain;
 pub mod draws;
 pub mod awards;
+pub mod participants;
+pub mod audit;
+pub mod erasure;
 pub mod health;
+pub mod metrics;
+pub mod trace;
 pub mod request;
 pub mod auth;
+pub mod limits;
 pub mod problem;
 
 use std::sync::Arc;
@@ -17,15 +25,25 @@ use std::time::Duration;
 
 use ::raffle::raffles::Raffles;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
+use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
 use auth::Keys;
+use limits::Rates;
 use problem::Problem;
+use tracing::Instrument;
+
+use crate::metrics::Metrics;
+use crate::traces::Tracer;
+use crate::traces::context::Context;
+
+use crate::audit::AuditLog;
+use crate::token::TokenKey;
 
 /// What handlers work with.
 pub struct App {
@@ -33,14 +51,24 @@ pub struct App {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.
     pub keys: Keys,
+    /// How often they may.
+    pub rates: Rates,
+    /// Signs and reads participants' tokens.
+    pub tokens: TokenKey,
     /// Longest time for an answer.
     pub request_time: Duration,
     /// Numbers the requests of this process.
     pub requests: request::Numbering,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
+    /// What is traced; `None` where nothing is.
+    pub traces: Option<Arc<Tracer>>,
 }
 
 /// Largest body, and whether the bench's route is there.
@@ -54,13 +82,10 @@ pub struct Edge {
 
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
-    let mut api = Router::new()
-        .merge(raffles::routes())
-        .merge(versions::routes())
-        .merge(drafts::routes())
-        .merge(proposals::routes())
-        .merge(draws::routes())
-        .merge(awards::routes());
+    let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
+    api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
+    api = api.merge(dry_runs::routes()).merge(explain::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
@@ -72,6 +97,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
                 .merge(drafts::write_routes()),
         )
         .merge(health::routes())
+        .merge(metrics::routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
@@ -97,19 +123,34 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let given = request.headers().get(&REQUEST_ID).filter(|id| request::is_token(id.as_bytes(), 64)).cloned();
     let id = given.unwrap_or_else(|| app.requests.next());
     let writes = request.method() != Method::GET && request.method() != Method::HEAD;
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match tokio::time::timeout(app.request_time, next.run(request)).await {
+    let (method, path) = (request.method().clone(), request::without_name(request.uri().path()).to_owned());
+    let (began, route) = (Stopwatch::start(), request.extensions().get::<MatchedPath>().cloned());
+    let caller = Context::of(request.headers());
+    let begun = app.traces.as_ref().and_then(|traces| traces.begin(caller));
+    let span = trace::log_span(begun.map(|begun| begun.trace).or(caller.map(|caller| caller.trace)));
+    let answering = next.run(request).instrument(span.clone());
+    let mut code = None;
+    let mut response = match tokio::time::timeout(app.request_time, answering).await {
         Ok(response) => response,
         Err(_) => Problem::too_slow(app.request_time, writes).into_response(),
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let status = problem.status();
+        code = Some(problem.code());
+        app.metrics.requests.problem(problem.code());
         if status.is_server_error() {
             let request = id.to_str().unwrap_or_default();
+            let _within = span.enter();
             tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");
         }
         response = problem.into_body(id.to_str().unwrap_or_default());
     }
     response.headers_mut().insert(REQUEST_ID.clone(), HeaderValue::clone(&id));
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics.requests.answered(route, &method, response.status(), began.elapsed());
+    if let (Some(traces), Some(begun)) = (&app.traces, begun) {
+        let about = trace::about(route, &method, &path, response.status(), code, &id);
+        traces.end(begun, about);
+    }
     response
 }

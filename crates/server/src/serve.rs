@@ -13,10 +13,12 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::http::auth::Keys;
+use crate::http::limits::Rates;
 use crate::http::listener::{self, Limits};
 use crate::http::request::Numbering;
 use crate::http::{App, Edge, router};
 use crate::secrets::{self, SecretError};
+use crate::token::TokenKey;
 use crate::wiring::{House, Ports, WiringError};
 
 /// Why the server does not start.
@@ -92,14 +94,22 @@ impl Ready {
         } else {
             (Keys::configured(&config.auth.keys), None)
         };
+        let token_file =
+            config.auth.token_key_file.clone().unwrap_or_else(|| config.store.data.join("token.key"));
+        let tokens = TokenKey::new(&secrets::read_or_make(&token_file, true, &*entropy)?);
         let seconds = |seconds: std::num::NonZeroU32| Duration::from_secs(seconds.get().into());
         let app = Arc::new(App {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
+            audit: house.audit.clone(),
             clock: Arc::clone(&house.clock),
             keys,
+            rates: Rates::configured(&config.limits),
+            tokens,
             request_time: seconds(config.server.request_seconds),
             requests: Numbering::new(house.clock.now_ms()),
+            metrics: Arc::clone(&house.metrics),
+            traces: house.traces.clone(),
         });
         let edge = Edge { body_bytes_max: config.server.body_bytes_max.get(), noop: config.server.noop };
         let limits = Limits {

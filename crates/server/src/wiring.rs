@@ -8,11 +8,12 @@ use campaign::award::{Awards, DRAW_MADE};
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
-use embedded::sqlite::{Caches, SqliteRecords};
+use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::Shard;
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use raffle::draw::Witness;
 use raffle::epoch::GATE_CLOSED;
 use raffle::raffles::Raffles;
 use raffle::seal::Sealer;
@@ -21,11 +22,15 @@ use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
 use records::port::Records;
 use records::relay::{Pace, Relay};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::audit::AuditLog;
+use crate::config::{Config, Telemetry};
+use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
+use crate::traces::Tracer;
+use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
 pub const ROOMS: &[&Room] = &[&RECORDS, &raffle::tables::ROOM];
@@ -42,9 +47,15 @@ pub enum WiringError {
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// There is nothing to read.
+    #[error("there is no store in {0}")]
+    NoStore(PathBuf),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// Traces cannot go where they should.
+    #[error("{0}")]
+    Telemetry(String),
     /// The tables cannot be brought up to date.
     #[error("{0}")]
     Records(#[from] records::error::Error),
@@ -70,12 +81,18 @@ pub struct House {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
+    /// What is traced; `None` where no endpoint is configured.
+    pub traces: Option<Arc<Tracer>>,
     store: Arc<SqliteRecords>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
-    stop: Arc<Notify>,
+    stop: watch::Sender<bool>,
 }
 
 /// The file that holds the key of the seeds.
@@ -91,7 +108,9 @@ impl House {
             ..Caches::default()
         };
         let store = Arc::new(SqliteRecords::open(&config.store.data, caches)?);
-        let records: Arc<dyn Records> = Arc::clone(&store) as Arc<dyn Records>;
+        let (traces, exporter) = traces(config, &ports)?;
+        let metrics = Arc::new(Metrics::new(ports.clock.now_ms(), traces.clone()));
+        let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
         migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
         let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
@@ -103,13 +122,14 @@ impl House {
             ..Limits::default()
         };
         let clock = ports.clock;
-        let (raffles, driver) = Raffles::new(
+        let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
             ports.entropy,
             Sealer::new(&seed_key),
             limits,
             config.thresholds(),
+            Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
         let drivers = vec![spawn_driver("draws-batch", driver)?];
 
@@ -120,7 +140,7 @@ impl House {
             .with(GATE_CLOSED, Arc::new(reveals));
         let broker: Arc<dyn Broker> = Arc::new(broker);
 
-        let stop = Arc::new(Notify::new());
+        let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         for shard in records.shards() {
             let relay = Relay::new(
@@ -130,10 +150,15 @@ impl House {
                 shard,
                 Pace::default(),
             );
-            background.spawn(relay.run(Arc::clone(&stop)));
+            background.spawn(relay.run(stopped.clone()));
         }
-        background.spawn(watch_timers(raffles.clone(), Arc::clone(&stop)));
-        Ok(Self { raffles, awards, clock, store, drivers, background, stop })
+        if let Some(exporter) = exporter {
+            background.spawn(exporter.run(stopped.clone()));
+        }
+        background.spawn(watch_timers(raffles.clone(), stopped.clone()));
+        let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
+        background.spawn(audit.clone().watch(stopped));
+        Ok(Self { raffles, awards, audit, clock, metrics, traces, store, drivers, background, stop })
     }
 
     /// The records.
@@ -149,9 +174,56 @@ impl House {
         if !joined.await.unwrap_or(false) {
             tracing::error!("a batch driver had panicked");
         }
-        self.stop.notify_waiters();
+        // A state, not a signal: a task that has not begun yet will see it too.
+        self.stop.send_replace(true);
         while self.background.join_next().await.is_some() {}
         let store = Arc::clone(&self.store);
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!(shard = Shard::HOME.0, "the store did not close");
+        }
+    }
+}
+
+/// What makes spans and what carries them away, where an endpoint is configured.
+fn traces(config: &Config, ports: &Ports) -> Result<(Option<Arc<Tracer>>, Option<Exporter>), WiringError> {
+    let Telemetry { otlp_endpoint, service_name, one_in } = &config.telemetry;
+    let Some(endpoint) = otlp_endpoint else { return Ok((None, None)) };
+    let endpoint = Endpoint::parse(endpoint).map_err(WiringError::Telemetry)?;
+    let (clock, entropy) = (Arc::clone(&ports.clock), Arc::clone(&ports.entropy));
+    let (tracer, spans) = Tracer::new(clock, entropy, one_in.get());
+    let counts = Arc::clone(tracer.counts());
+    let exporter = Exporter { endpoint, service: service_name.clone(), counts, spans };
+    Ok((Some(Arc::new(tracer)), Some(exporter)))
+}
+
+/// A store that is only read: nothing is drawn, no effect leaves, no timer rings.
+pub struct Archive {
+    /// Its raffles.
+    pub raffles: Raffles,
+    store: Arc<SqliteRecords>,
+}
+
+impl Archive {
+    /// Opens a store that exists and that no other process holds.
+    pub fn open(config: &Config) -> Result<Self, WiringError> {
+        let path = database_path(&config.store.data);
+        if !path.exists() {
+            return Err(WiringError::NoStore(config.store.data.clone()));
+        }
+        let store = Arc::new(SqliteRecords::open(&config.store.data, Caches::default())?);
+        let Ports { clock, entropy } = Ports::default();
+        let seed_key = secrets::read_or_make(&seed_key_file(config), false, &*entropy)?;
+        let records = Arc::clone(&store) as Arc<dyn Records>;
+        // Without its driver no draw is ever made.
+        let (limits, thresholds) = (Limits::default(), config.thresholds());
+        let (raffles, _) = Raffles::new(records, clock, entropy, Sealer::new(&seed_key), limits, thresholds);
+        Ok(Self { raffles, store })
+    }
+
+    /// Lets the store go.
+    pub async fn close(self) {
+        let Self { raffles, store } = self;
+        raffles.close();
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
@@ -170,15 +242,13 @@ fn spawn_driver(
     thread.spawn(move || runtime.block_on(driver)).map_err(WiringError::Thread)
 }
 
-async fn watch_timers(raffles: Raffles, stop: Arc<Notify>) {
-    let stopped = stop.notified();
-    tokio::pin!(stopped);
+async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
     loop {
         if let Err(error) = raffles.close_what_is_over().await {
             tracing::warn!(%error, "raffles that are over could not be closed");
         }
         tokio::select! {
-            () = &mut stopped => return,
+            _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
         }
     }

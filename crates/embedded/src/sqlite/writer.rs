@@ -29,7 +29,7 @@ pub(super) fn run(connection: Connection, jobs: &Receiver<Job>, grown: &Sender<(
     }
 }
 
-fn transact(tx: &mut SqliteTx, work: &mut dyn Work) -> Result<(), Error> {
+pub(super) fn transact(tx: &mut SqliteTx, work: &mut dyn Work) -> Result<(), Error> {
     tx.0.execute_batch("BEGIN IMMEDIATE").map_err(|error| fault_of(&error))?;
     let outcome = match run_to_end(work, tx) {
         Ok(()) => tx.0.execute_batch("COMMIT").map_err(|error| {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Rule, is_listed, public_names};
-use crate::standing::Standing;
+use crate::standing::{Attested, Standing};
 
 /// Only these may draw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,10 @@ impl Rule for AllowList {
         }
         let told = "only invited participants may draw here".to_owned();
         Err(Refusal { rule: self.kind(), told, retry_ms: None })
+    }
+
+    fn admitted(&self, _: &Attested) -> String {
+        "the participant is one of those who are invited".to_owned()
     }
 
     fn participants(&self) -> &[String] {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Rule};
-use crate::standing::Standing;
+use crate::standing::{Attested, Standing};
 
 /// Only participants of whom a certain thing is told may draw: an audience.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,11 @@ impl Rule for Attribute {
         }
         let told = format!("this raffle is for participants of a certain `{}`", self.attribute);
         Err(Refusal { rule: self.kind(), told, retry_ms: None })
+    }
+
+    fn admitted(&self, attested: &Attested) -> String {
+        let told = attested.attributes.get(&self.attribute).map_or("", String::as_str);
+        format!("`{}` was told as `{told}`, which the rule takes", self.attribute)
     }
 
     fn attributes(&self) -> Vec<&str> {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Rule, is_listed, public_names};
-use crate::standing::Standing;
+use crate::standing::{Attested, Standing};
 
 /// These may not draw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,10 @@ impl Rule for DenyList {
         }
         let told = "this participant may not draw here".to_owned();
         Err(Refusal { rule: self.kind(), told, retry_ms: None })
+    }
+
+    fn admitted(&self, _: &Attested) -> String {
+        "the participant is none of those who may not draw".to_owned()
     }
 
     fn participants(&self) -> &[String] {

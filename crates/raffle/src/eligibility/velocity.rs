@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Rule};
-use crate::standing::Standing;
+use crate::standing::{Attested, Standing};
 
 /// So many draws in so many seconds, and no more.
 ///
@@ -48,6 +48,10 @@ impl Rule for Velocity {
         }
         let told = format!("no more than {} draws in {} seconds", self.draws, self.seconds);
         Err(Refusal { rule: self.kind(), told, retry_ms: Some(window_ms - into_ms) })
+    }
+
+    fn admitted(&self, _: &Attested) -> String {
+        format!("the participant had completed fewer than {} draws in {} seconds", self.draws, self.seconds)
     }
 
     fn window_seconds(&self) -> Option<u32> {

@@ -38,6 +38,10 @@ impl Rule for Attribute {
         Act::Say(if told.is_some_and(|told| self.one_of.contains(told)) { Word::Yes } else { Word::No })
     }
 
+    fn told(&self) -> String {
+        format!("asks whether `{}` is one of: {}", self.attribute, self.one_of.join(", "))
+    }
+
     fn attributes(&self) -> Vec<&str> {
         vec![&self.attribute]
     }

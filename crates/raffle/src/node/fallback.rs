@@ -35,6 +35,10 @@ impl Rule for Fallback {
         Act::Give(&self.prize)
     }
 
+    fn told(&self) -> String {
+        format!("gives prize `{}` instead", self.prize)
+    }
+
     fn prizes(&self) -> Vec<(&'static str, &str)> {
         vec![("prize", &self.prize)]
     }

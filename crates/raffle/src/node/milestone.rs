@@ -44,4 +44,9 @@ impl Rule for Milestone {
         let reached = self.draws.contains(&standing.number());
         Act::Say(if reached { Word::Reached } else { Word::Missed })
     }
+
+    fn told(&self) -> String {
+        let draws: Vec<_> = self.draws.iter().map(u64::to_string).collect();
+        format!("asks whether this is the participant's draw {}", draws.join(", "))
+    }
 }

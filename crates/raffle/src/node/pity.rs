@@ -44,6 +44,10 @@ impl Rule for Pity {
         Act::Say(if waited >= u64::from(self.after) { Word::Due } else { Word::NotDue })
     }
 
+    fn told(&self) -> String {
+        format!("asks whether {} draws were completed since prize `{}` was last won", self.after, self.prize)
+    }
+
     fn prizes(&self) -> Vec<(&'static str, &str)> {
         vec![("prize", &self.prize)]
     }

@@ -32,4 +32,8 @@ impl Rule for Stock {
     fn act(&self, _: &Standing<'_>, _: &dyn Fn(&str) -> Option<u32>) -> Act<'_> {
         Act::Take
     }
+
+    fn told(&self) -> String {
+        "takes a unit of the prize that chance has picked".to_owned()
+    }
 }

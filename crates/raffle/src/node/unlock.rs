@@ -60,4 +60,12 @@ impl Rule for Unlock {
         };
         Act::Say(if completed >= u64::from(self.after) { Word::Open } else { Word::Locked })
     }
+
+    fn told(&self) -> String {
+        let counted = match self.per {
+            Per::Day => "day",
+            Per::Campaign => "campaign",
+        };
+        format!("opens after {} completed draws of the {counted}", self.after)
+    }
 }

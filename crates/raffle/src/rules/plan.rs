@@ -11,7 +11,7 @@ use super::{Exhausted, NO_WIN, Rules};
 use crate::document::{GuaranteedWinners, Mode, WhenSpent};
 use crate::error::Error;
 use crate::fairness::from_hex;
-use crate::node::{Act, Word};
+use crate::node::{Act, Node, Word};
 use crate::standing::{Attested, Completed, POINTS_SPENT, Standing};
 
 /// Rules, ready to decide.
@@ -276,10 +276,31 @@ impl Plan {
         None
     }
 
+    /// The weights of a pool as the rules state them, by a prize's place, and last that of no win. They are not read
+    /// from the table that [`Plan::candidate`] looks integers up in, so that one can be held against the other.
+    pub fn weights(&self, pool: usize) -> Vec<u64> {
+        let tiers = self.rules.tiers.as_ref().map_or(&[][..], |tiers| &tiers.pools);
+        let denied = self.rules.denied.as_ref().map(|list| (list.prize.clone(), 1));
+        let stated = match pool.checked_sub(1).map(|at| tiers.get(at)) {
+            None => &self.rules.base[..],
+            Some(Some(tier)) => &tier.pool,
+            Some(None) => denied.as_slice(),
+        };
+        let weight_of =
+            |id: &str| stated.iter().find(|(stated, _)| stated == id).map_or(0, |(_, weight)| *weight);
+        self.prizes.iter().map(|id| weight_of(id)).chain([weight_of(NO_WIN)]).collect()
+    }
+
     /// The name of a node of a candidate's tree, or of the tree of those who win nothing.
     pub fn node_name(&self, candidate: Option<usize>, node: usize) -> Option<&str> {
         let shape = self.shapes.get(self.tree_of(candidate)?)?;
         shape.nodes.get(node).map(|node| node.name.as_str())
+    }
+
+    /// A node of a candidate's tree, or of the tree of those who win nothing.
+    pub fn node(&self, candidate: Option<usize>, node: usize) -> Option<&Node> {
+        let shape = self.shapes.get(self.tree_of(candidate)?)?;
+        shape.nodes.get(node).map(|node| &node.node)
     }
 
     fn tree_of(&self, candidate: Option<usize>) -> Option<usize> {
@@ -298,9 +319,7 @@ impl Plan {
         shelf: &mut dyn Shelf,
     ) -> Outcome {
         let mut steps = Vec::new();
-        if let Some(prize) = self.promised(standing)
-            && self.terms[prize].obstacle(&self.prizes[prize], standing, shelf).is_none()
-        {
+        if let Some(prize) = self.promised(standing, shelf) {
             self.take(prize, None, standing, shelf, &mut steps);
             let chosen = Chosen { pool: PROMISED, integer: 0, excluded: vec![] };
             return Outcome { chosen, steps, prize: Some(prize) };
@@ -315,10 +334,13 @@ impl Plan {
         Outcome { chosen, steps, prize }
     }
 
-    fn promised(&self, standing: &Standing<'_>) -> Option<usize> {
+    /// The prize of a promise that can be kept now.
+    pub fn promised(&self, standing: &Standing<'_>, shelf: &dyn Shelf) -> Option<usize> {
         let promised = standing.history.promised.as_deref()?;
         let allowed = self.rules.guaranteed_winners == GuaranteedWinners::Allowed;
-        self.places.get(promised).copied().filter(|_| allowed)
+        let prize = self.places.get(promised).copied().filter(|_| allowed)?;
+        let obstacle = self.terms[prize].obstacle(&self.prizes[prize], standing, shelf);
+        obstacle.is_none().then_some(prize)
     }
 
     /// What a candidate comes to: its tree, then what the rules say of a prize that cannot be had.

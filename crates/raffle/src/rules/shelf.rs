@@ -1,6 +1,6 @@
 //! Where finite things are taken from, and what keeps a prize from a participant.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::walk::Step;
 use super::{Prize, Release};
@@ -20,6 +20,43 @@ pub trait Shelf {
     fn granted(&self, item: &str) -> u64;
     /// Grants units that are free.
     fn take(&mut self, item: &str, units: u64);
+}
+
+/// Finite things in memory, for what is tried and never written.
+#[derive(Debug, Clone, Default)]
+pub struct Shelves(BTreeMap<String, Held>);
+
+/// One finite thing of [`Shelves`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    free: u64,
+    granted: u64,
+    frozen: bool,
+}
+
+impl Shelves {
+    /// Puts an item there, as it stands elsewhere.
+    pub fn put(&mut self, item: &str, free: u64, granted: u64, frozen: bool) {
+        self.0.insert(item.to_owned(), Held { free, granted, frozen });
+    }
+}
+
+impl Shelf for Shelves {
+    fn free(&self, item: &str) -> Option<u64> {
+        let held = self.0.get(item).copied().unwrap_or_default();
+        (!held.frozen).then_some(held.free)
+    }
+
+    fn granted(&self, item: &str) -> u64 {
+        self.0.get(item).map_or(0, |held| held.granted)
+    }
+
+    fn take(&mut self, item: &str, units: u64) {
+        if let Some(held) = self.0.get_mut(item) {
+            held.free = held.free.saturating_sub(units);
+            held.granted = held.granted.saturating_add(units);
+        }
+    }
 }
 
 /// What may keep a prize from a participant.

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a check speaks by panicking")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -50,6 +51,7 @@ impl From<Error> for Refusal {
 #[derive(Default)]
 struct Tills {
     fetched: Mutex<HashSet<u8>>,
+    told: AtomicUsize,
 }
 
 static LOAD: ByKeys = ByKeys::new("SELECT name,entries,balance FROM till WHERE 1=1", &["name"], "");
@@ -108,12 +110,17 @@ impl Batch for Tills {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner).insert(lack);
         Ok(())
     }
+
+    fn told(&self, _: &Result<Seen, Refusal>) {
+        self.told.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 type Told = Vec<(Add, Result<Seen, Refusal>)>;
 
 async fn play(records: Arc<dyn Records>, adds: Vec<Add>, limits: Limits) -> Told {
-    let (batcher, driver) = batch::open(records, Shard::HOME, Arc::new(Tills::default()), limits);
+    let (all, tills) = (adds.len(), Arc::new(Tills::default()));
+    let (batcher, driver) = batch::open(records, Shard::HOME, Arc::clone(&tills), limits);
     let mut driving = JoinSet::new();
     driving.spawn(driver);
     let mut callers = JoinSet::new();
@@ -124,6 +131,7 @@ async fn play(records: Arc<dyn Records>, adds: Vec<Add>, limits: Limits) -> Told
     let told = callers.join_all().await;
     batcher.close();
     driving.join_all().await;
+    assert_eq!(tills.told.load(Ordering::Relaxed), all, "the batch hears once what each caller is told");
     told
 }
 

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::inbox::{self, Heard};
 use crate::machine::{self, Machine, Outcome, Step};
 use crate::outbox::{self, Effect};
-use crate::port::{Records, write};
+use crate::port::{Records, read, write};
 use crate::relay::{Pace, Relay};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +101,14 @@ pub async fn a_timer_follows_its_machine(records: Arc<dyn Records>) {
     })
     .await;
     assert_eq!(due, Ok(vec![vec![], vec![vec![1]], vec![], vec![vec![1]]]));
+}
+
+/// The sequences at the heads of what is unsent.
+async fn oldest(records: &Arc<dyn Records>) -> Vec<u64> {
+    let heads: Result<_, Error> =
+        read(&**records, Shard::HOME, |tx| Box::pin(async move { outbox::heads(tx, Shard::HOME).await }))
+            .await;
+    heads.expect("heads").into_iter().map(|(_, seq)| seq).collect()
 }
 
 /// First once, then again, per receiver.
@@ -216,6 +224,7 @@ pub async fn order_holds_within_a_key_and_trouble_stays_there(records: Arc<dyn R
     for _ in 0..4 {
         bench.relay.round().await.expect("round");
     }
+    assert_eq!(oldest(&bench.records).await, [2], "the first of the refused key");
     let taken = bench.taken();
     assert_eq!(taken.len(), 15, "everything but the refused key: {taken:?}");
     assert!(taken.iter().all(|(key, _)| *key != 2));
@@ -247,4 +256,5 @@ pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
     bench.relay.round().await.expect("round");
     assert_eq!(bench.taken(), [(1, 2)]);
     assert_eq!(backlog(&bench.records).await, (0, 0, 1));
+    assert_eq!(oldest(&bench.records).await, [0; 0], "a dead letter does not wait");
 }

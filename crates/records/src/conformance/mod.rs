@@ -2,6 +2,7 @@
 //! port. [`crate::records_conformance!`] expands the list once per adapter.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a check speaks by panicking")]
 
+pub mod audits;
 pub mod batches;
 pub mod effects;
 pub mod faulty;
@@ -55,6 +56,10 @@ macro_rules! records_conformance {
             transactions::a_newer_schema_is_refused,
             gates::a_gate_that_moved_is_a_surprise,
             gates::a_segment_never_grants_what_it_lacks,
+            audits::a_stream_has_no_gaps_and_its_pages_miss_nothing,
+            audits::whatever_is_tampered_with_is_named,
+            audits::forged_digests_meet_their_seal_and_forged_seals_the_next,
+            audits::what_was_tampered_with_is_not_sealed,
             effects::a_machine_moves_once,
             effects::a_timer_follows_its_machine,
             effects::an_inbox_hears_once,

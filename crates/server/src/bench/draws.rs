@@ -7,6 +7,7 @@ use std::time::Duration;
 use raffle::entry::Request;
 use raffle::raffles::DrawRequest;
 use raffle::standing::Attested;
+use records::audit::Actor;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -180,10 +181,10 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     let publish = raffle::publish::Publish {
         raffle: RAFFLE.to_owned(),
         text: DOCUMENT.to_owned(),
-        by: "bench".to_owned(),
         request: Request {
             key: "publish-1".to_owned(),
             body_hash: raffle::fairness::sha256(DOCUMENT.as_bytes()),
+            actor: Actor::house(),
         },
     };
     house.raffles.publish(publish).await.map_err(|error| error.to_string())?;
@@ -191,7 +192,7 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     let mut workers = JoinSet::new();
     const WORKERS: u64 = 1024;
     for worker in 0..WORKERS {
-        let raffles = Arc::clone(&raffles);
+        let (raffles, actor) = (Arc::clone(&raffles), Actor::house());
         workers.spawn(async move {
             for number in (worker..rows).step_by(usize::try_from(WORKERS).unwrap_or(1)) {
                 let asked = DrawRequest {
@@ -200,7 +201,11 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
                     client_seed: None,
                     attested: Attested::default(),
                     parts: 1,
-                    request: Request { key: format!("earlier-{number}"), body_hash: [0; 32] },
+                    request: Request {
+                        key: format!("earlier-{number}"),
+                        body_hash: [0; 32],
+                        actor: Arc::clone(&actor),
+                    },
                 };
                 raffles.draw(asked).await.map_err(|error| error.to_string())?;
             }

@@ -1,4 +1,4 @@
-//! The product as another process: started, asked, measured, ended. Benches and trials use it.
+//! The product as another process: started, asked, measured, ended. Benches and trials use it; `why` asks with it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

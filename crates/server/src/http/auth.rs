@@ -1,81 +1,207 @@
-//! API keys: `Authorization: Bearer <key>`.
+//! Who calls, and whether they may: `Authorization: Bearer`, then an API key or a participant's token.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use raffle::fairness::{from_hex, sha256};
+use records::audit::Actor;
 
 use super::App;
 use super::problem::Problem;
+use super::request::without_name;
 use crate::config::{ApiKey, Role};
+use crate::token::{PREFIX, Refusal};
+
+/// What a route needs. The table of who may do what is the list of implementations below, and nothing else.
+pub trait Permission: Send + Sync + 'static {
+    /// The roles that have it.
+    const ROLES: &'static [Role];
+    /// Whether participants have it, for what is theirs.
+    const PARTICIPANTS: bool = false;
+}
+
+const EVERY_ROLE: &[Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor, Role::Service];
+
+/// Looking at a raffle, at what proves it fair, and at a draw.
+pub struct Look;
+
+impl Permission for Look {
+    const ROLES: &'static [Role] = EVERY_ROLE;
+    const PARTICIPANTS: bool = true;
+}
+
+/// Reading all raffles and everybody's awards.
+pub struct Read;
+
+impl Permission for Read {
+    const ROLES: &'static [Role] = EVERY_ROLE;
+}
+
+/// Drawing: a key for any participant, a participant as themself.
+pub struct Draw;
+
+impl Permission for Draw {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+    const PARTICIPANTS: bool = true;
+}
+
+/// Trying a draw out for any participant.
+pub struct TryOut;
+
+impl Permission for TryOut {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
+}
+
+/// Minting participants' tokens.
+pub struct Mint;
+
+impl Permission for Mint {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+}
+
+/// Changing raffles, drafting and proposing changes, and handing awards over.
+pub struct Operate;
+
+impl Permission for Operate {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator];
+}
+
+/// Approving and rejecting what somebody else drafted or proposed.
+pub struct Approve;
+
+impl Permission for Approve {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Approver];
+}
+
+/// Reading the audit log.
+pub struct Audit;
+
+impl Permission for Audit {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Auditor];
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Who holds an API key.
+    Key {
+        /// The key's name, for the audit log.
+        actor: Arc<Actor>,
+        /// The key's role.
+        role: Role,
+    },
+    /// Who bears a participant's token.
+    Participant {
+        /// Their pseudonym, for the audit log.
+        actor: Arc<Actor>,
+        /// The participant.
+        name: String,
+    },
+}
+
+impl Caller {
+    fn of_key(name: &str, role: Role) -> Self {
+        Self::Key { actor: Arc::new(Actor { name: name.to_owned(), role: role.word() }), role }
+    }
+
+    /// Whether a participant's things are theirs to see.
+    pub fn may_see(&self, participant: Option<&str>) -> bool {
+        match self {
+            Self::Key { .. } => true,
+            Self::Participant { name, .. } => participant == Some(name),
+        }
+    }
+
+    /// Who calls, as the audit log names them.
+    pub fn actor(&self) -> &Arc<Actor> {
+        match self {
+            Self::Key { actor, .. } | Self::Participant { actor, .. } => actor,
+        }
+    }
+}
 
 /// The keys that are known, by their hash: looking one up takes as long whether or not it is right.
 #[derive(Debug, Default)]
-pub struct Keys(HashMap<[u8; 32], (String, Role)>);
+pub struct Keys(HashMap<[u8; 32], Caller>);
 
 impl Keys {
     /// Configured keys.
     pub fn configured(keys: &[ApiKey]) -> Self {
-        Self(
-            keys.iter()
-                .filter_map(|key| Some((from_hex(&key.sha256)?, (key.name.clone(), key.role))))
-                .collect(),
-        )
+        let caller = |key: &ApiKey| Some((from_hex(&key.sha256)?, Caller::of_key(&key.name, key.role)));
+        Self(keys.iter().filter_map(caller).collect())
     }
 
     /// One key that may do everything.
     pub fn admin(key: &str) -> Self {
-        Self(HashMap::from([(sha256(key.as_bytes()), ("admin.key".to_owned(), Role::Admin))]))
+        Self(HashMap::from([(sha256(key.as_bytes()), Caller::of_key("admin.key", Role::Admin))]))
     }
 
-    fn holder_of(&self, key: &[u8]) -> Option<&(String, Role)> {
+    fn holder_of(&self, key: &[u8]) -> Option<&Caller> {
         self.0.get(&sha256(key))
     }
 }
 
-fn holder<'a>(parts: &Parts, app: &'a App) -> Result<&'a (String, Role), Problem> {
-    let unknown = |detail| Problem::new(StatusCode::UNAUTHORIZED, "edge.no_key", detail);
+fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
+    let refused = |code, detail| Problem::new(StatusCode::UNAUTHORIZED, code, detail);
+    let unknown = |detail| refused("edge.no_key", detail);
     let header = parts.headers.get(header::AUTHORIZATION);
     let header = header.ok_or_else(|| unknown("send your API key as Authorization: Bearer <key>"))?;
     let bytes = header.as_bytes();
     let scheme = bytes.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
-    let key = scheme.map(|_| bytes[7..].trim_ascii());
-    key.and_then(|key| app.keys.holder_of(key)).ok_or_else(|| unknown("this API key is not known"))
-}
-
-/// A caller with any key.
-pub struct Caller;
-
-impl FromRequestParts<Arc<App>> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        holder(parts, app).map(|_| Self)
+    let bearer = scheme.map_or(&[][..], |_| bytes[7..].trim_ascii());
+    if !bearer.starts_with(PREFIX.as_bytes()) {
+        let holder = app.keys.holder_of(bearer).ok_or_else(|| unknown("this API key is not known"))?;
+        app.rates.admit_request(&holder.actor().name, app.clock.now_ms())?;
+        return Ok(holder.clone());
     }
-}
-
-/// A caller whose key may do everything.
-pub struct Admin {
-    /// The key's name: who it is.
-    pub name: String,
-}
-
-impl FromRequestParts<Arc<App>> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        match holder(parts, app)? {
-            (name, Role::Admin) => {
-                tracing::info!(key = name, method = %parts.method, path = parts.uri.path(), "an admin calls");
-                Ok(Self { name: name.clone() })
-            }
-            (_, Role::Service) => {
-                let detail = "this needs a key with the role admin";
-                Err(Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", detail))
-            }
+    match app.tokens.read(bearer, app.clock.now_ms()) {
+        Ok(claims) => {
+            let actor = Actor { name: app.tokens.pseudonym(&claims.participant), role: "participant" };
+            Ok(Caller::Participant { actor: Arc::new(actor), name: claims.participant })
         }
+        Err(Refusal::Bad) => Err(refused("edge.bad_token", "this is no token of this server")),
+        Err(Refusal::Expired) => Err(refused("edge.token_expired", "the token's time is over")),
     }
+}
+
+/// A caller who has a permission.
+pub struct Allowed<P> {
+    /// Who calls.
+    pub caller: Caller,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller = caller(parts, app)?;
+        let allowed = match &caller {
+            Caller::Key { role, .. } => P::ROLES.contains(role),
+            Caller::Participant { .. } => P::PARTICIPANTS,
+        };
+        if allowed {
+            // What services may do is done all the time; the rest is rare, and worth a line with its trace.
+            if !P::ROLES.contains(&Role::Service) {
+                let actor = caller.actor();
+                tracing::info!(key = actor.name, role = actor.role, method = %parts.method, path = without_name(parts.uri.path()), "an admin calls");
+            }
+            return Ok(Self { caller, permission: PhantomData });
+        }
+        let needed = needed::<P>();
+        app.audit
+            .refused(caller.actor(), format!("{} {}", parts.method, without_name(parts.uri.path())), &needed)
+            .await;
+        Err(Problem::new(StatusCode::FORBIDDEN, "edge.not_allowed", needed))
+    }
+}
+
+fn needed<P: Permission>() -> String {
+    let roles: Vec<_> = P::ROLES.iter().map(|role| role.word()).collect();
+    let or = if P::PARTICIPANTS { ", or a participant's token" } else { "" };
+    format!("this needs a key with the role {}{or}", roles.join(" or "))
 }

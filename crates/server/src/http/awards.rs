@@ -10,10 +10,11 @@ use axum::routing::{get, post};
 use campaign::award::Award;
 use campaign::error::Error;
 use kernel::id::{DrawId, Shard};
+use records::audit::Cause;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Admin, Caller};
+use super::auth::{Allowed, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -43,7 +44,7 @@ struct ListView {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -62,7 +63,11 @@ fn draw_id(text: &str) -> Result<DrawId, Problem> {
     text.parse().map_err(|_| Error::NoSuchAward(text.to_owned()).into())
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(draw): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Read>,
+    Ids(draw): Ids<String>,
+) -> Result<Response, Problem> {
     let award = app.awards.get(draw_id(&draw)?).await?;
     Ok(answer(StatusCode::OK, &award, false))
 }
@@ -76,12 +81,15 @@ struct HandOverBody {
 
 async fn hand_over(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(draw): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: HandOverBody = sent.json()?;
     text("note", &read.note, 500)?;
-    let award = app.awards.hand_over(draw_id(&draw)?, read.note, app.clock.now_ms()).await?;
+    // Its note is what makes the call the same, so it takes no key.
+    let actor = Arc::clone(caller.actor());
+    let cause = Cause { actor, key: String::new(), body_hash: Some(sent.body_hash()) };
+    let award = app.awards.hand_over(draw_id(&draw)?, read.note, app.clock.now_ms(), cause).await?;
     Ok(answer(StatusCode::OK, &award, false))
 }

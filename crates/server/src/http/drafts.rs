@@ -17,7 +17,7 @@ use raffle::threshold::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::Admin;
+use super::auth::{Allowed, Approve, Caller, Operate, Read};
 use super::problem::Problem;
 use super::raffles::{document_text, published_view, with_findings};
 use super::request::{Asked, Ids, PageOf, Sent, answer};
@@ -93,14 +93,14 @@ fn view<'a>(raffle: &'a str, draft: &'a Draft, with_document: bool) -> DraftView
 
 async fn write(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let (request, text) = (sent.request()?, document_text(&sent)?);
-    let drafts = app.raffles.drafts();
-    let draft = Publish { raffle: raffle.clone(), text, by: admin.name, request };
-    written(&app, &raffle, drafts.write(draft).await.map_err(with_findings)?).await
+    let (request, text) = (sent.request(&caller)?, document_text(&sent)?);
+    let draft = Publish { raffle: raffle.clone(), text, request };
+    let draft = app.raffles.drafts().write(draft).await;
+    written(&app, &raffle, draft.map_err(with_findings)?).await
 }
 
 async fn written(app: &App, raffle: &str, (number, replayed): (u32, bool)) -> Result<Response, Problem> {
@@ -111,12 +111,11 @@ async fn written(app: &App, raffle: &str, (number, replayed): (u32, bool)) -> Re
 /// Drafts an earlier version's document.
 async fn write_again(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids((raffle, version)): Ids<(String, u32)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let who = (admin.name, sent.request()?);
-    let draft = app.raffles.drafts().write_again(&raffle, version, who).await;
+    let draft = app.raffles.drafts().write_again(&raffle, version, sent.request(&caller)?).await;
     written(&app, &raffle, draft.map_err(with_findings)?).await
 }
 
@@ -140,7 +139,7 @@ struct ListView<'a> {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -165,7 +164,7 @@ struct ShowQuery {
 
 async fn show(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Read>,
     Ids((raffle, number)): Ids<(String, u32)>,
     Asked(ShowQuery { draws_per_day }): Asked<ShowQuery>,
 ) -> Result<Response, Problem> {
@@ -179,7 +178,7 @@ type Draftee = (String, u32);
 async fn happen(
     app: &App,
     (raffle, number): Draftee,
-    (admin, word, event): (Admin, &str, Event),
+    (caller, word, event): (&Caller, &str, Event),
     (sent, needs_reason): (&Sent, bool),
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -190,8 +189,8 @@ async fn happen(
         made: MoveView<'a>,
     }
     let reason = sent.reason(needs_reason)?;
-    let request = sent.scoped(&format!("drafts/{number}/{word}"))?;
-    let moved = app.raffles.drafts().happen(&raffle, number, event, (admin.name, reason, request)).await;
+    let request = sent.scoped(caller, &format!("drafts/{number}/{word}"))?;
+    let moved = app.raffles.drafts().happen(&raffle, number, event, reason, request).await;
     let (made, replayed) = moved.map_err(with_findings)?;
     let view = View { raffle: &raffle, draft: number, made: MoveView::from(&made) };
     Ok(answer(StatusCode::CREATED, &view, replayed))
@@ -199,48 +198,48 @@ async fn happen(
 
 async fn submit(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    happen(&app, draft, (admin, "submit", Event::Submit), (&sent, false)).await
+    happen(&app, draft, (&caller, "submit", Event::Submit), (&sent, false)).await
 }
 
 async fn approve(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Approve>,
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let event = Event::Approve { by: admin.name.clone() };
-    happen(&app, draft, (admin, "approve", event), (&sent, false)).await
+    let event = Event::Approve { by: caller.actor().name.clone() };
+    happen(&app, draft, (&caller, "approve", event), (&sent, false)).await
 }
 
 async fn reject(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Approve>,
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    happen(&app, draft, (admin, "reject", Event::Reject), (&sent, true)).await
+    happen(&app, draft, (&caller, "reject", Event::Reject), (&sent, true)).await
 }
 
 async fn withdraw(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    happen(&app, draft, (admin, "withdraw", Event::Withdraw), (&sent, true)).await
+    happen(&app, draft, (&caller, "withdraw", Event::Withdraw), (&sent, true)).await
 }
 
 async fn publish(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids((raffle, number)): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let who = (admin.name, sent.reason(false)?, sent.request()?);
-    let published = app.raffles.drafts().publish(&raffle, number, who).await;
+    let (reason, request) = (sent.reason(false)?, sent.request(&caller)?);
+    let published = app.raffles.drafts().publish(&raffle, number, reason, request).await;
     Ok(published_view(&published.map_err(with_findings)?))
 }

@@ -14,12 +14,12 @@ use raffle::entry::{self, Draw};
 use raffle::epoch::Epoch;
 use raffle::fairness::hex;
 use raffle::raffles::{DrawRequest, Found};
-use raffle::rules::Plan;
+use raffle::rules::{Plan, Step, Steps};
 use raffle::standing::{Attested, POINTS_SPENT};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::Caller;
+use super::auth::{self, Allowed, Caller, Look};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, text};
 
@@ -35,9 +35,9 @@ pub fn noop_routes() -> Router<Arc<App>> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DrawBody {
+pub(super) struct DrawBody {
     /// Who draws: 1 to 128 characters.
-    participant: String,
+    pub(super) participant: String,
     /// The participant's own part of chance, 1 to 255 characters. The Idempotency-Key where it is left out.
     client_seed: Option<String>,
     /// Points spent, for raffles whose odds tiers count them.
@@ -54,7 +54,7 @@ struct DrawBody {
 }
 
 impl DrawBody {
-    fn read(sent: &Sent) -> Result<Self, Problem> {
+    pub(super) fn read(sent: &Sent) -> Result<Self, Problem> {
         let read: Self = sent.json()?;
         text("participant", &read.participant, 128)?;
         if let Some(seed) = &read.client_seed {
@@ -77,10 +77,26 @@ impl DrawBody {
         Ok(read)
     }
 
-    fn attested(&self) -> Attested {
+    pub(super) fn attested(&self) -> Attested {
         let mut metrics = self.metrics.clone();
         metrics.extend(self.points_spent.map(|points| (POINTS_SPENT.to_owned(), points)));
         Attested { attributes: self.attributes.clone(), metrics }
+    }
+
+    /// Refuses what a participant may not say of themself.
+    fn expect_by(&self, caller: &Caller) -> Result<(), Problem> {
+        let forbidden = |code, detail| Err(Problem::new(StatusCode::FORBIDDEN, code, detail));
+        match caller {
+            Caller::Participant { name, .. } if *name != self.participant => {
+                forbidden("edge.other_participant", "a participant's token draws for that participant alone")
+            }
+            // Rules read what is told: who could tell it of themself would choose their own odds.
+            Caller::Participant { .. } if !self.attested().is_empty() => forbidden(
+                "edge.not_allowed",
+                "`points_spent`, `metrics` and `attributes` need a key with the role admin or service",
+            ),
+            Caller::Participant { .. } | Caller::Key { .. } => Ok(()),
+        }
     }
 }
 
@@ -136,12 +152,14 @@ struct DrawsView<'a> {
 
 async fn draw(
     State(app): State<Arc<App>>,
-    _: Caller,
+    Allowed { caller, .. }: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
+    read.expect_by(&caller)?;
+    app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
     let participant = read.participant.clone();
     let asked = DrawRequest {
         raffle,
@@ -161,23 +179,41 @@ async fn draw(
     Ok(answer(StatusCode::CREATED, &view(&draw), replayed))
 }
 
-async fn noop(_: Caller, Ids(raffle): Ids<String>, sent: Sent) -> Result<Response, Problem> {
+async fn noop(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<auth::Draw>,
+    Ids(raffle): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct NoopView<'a> {
         raffle: &'a str,
         participant: &'a str,
         key: &'a str,
     }
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
+    app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
     Ok(answer(StatusCode::CREATED, &view, false))
 }
 
+/// One step of a way through a tree.
 #[derive(Serialize)]
-struct StepView<'a> {
+pub(super) struct StepView<'a> {
     node: Option<&'a str>,
     said: &'static str,
+}
+
+impl<'a> StepView<'a> {
+    /// The steps of a candidate's tree.
+    pub(super) fn all(plan: &'a Plan, candidate: Option<usize>, steps: &Steps) -> Vec<Self> {
+        let view = |(node, step): &(Option<usize>, Step)| Self {
+            node: node.and_then(|node| plan.node_name(candidate, node)),
+            said: step.word(),
+        };
+        steps.iter().map(view).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -221,10 +257,6 @@ struct FullView<'a> {
 fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
     let (chosen, steps) = entry::decode_trace(&draw.trace)?;
     let candidate = plan.candidate(&chosen);
-    let steps = steps.into_iter().map(|(node, step)| StepView {
-        node: node.and_then(|node| plan.node_name(candidate, node)),
-        said: step.word(),
-    });
     let weights = plan.pool_weights(chosen.pool);
     let excluded = chosen.excluded.iter().filter_map(|at| Some(&*plan.prizes[weights.get(*at)?.0?]));
     Some(TraceView {
@@ -233,15 +265,23 @@ fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
         total: plan.total(chosen.pool, &chosen.excluded),
         excluded: excluded.collect(),
         candidate: candidate.map(|candidate| &*plan.prizes[candidate]),
-        steps: steps.collect(),
+        steps: StepView::all(plan, candidate, &steps),
         prize: draw.prize.as_deref(),
     })
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(id): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Look>,
+    Ids(id): Ids<String>,
+) -> Result<Response, Problem> {
     let not_an_id = || raffle::error::Error::NoSuchDraw(id.clone());
     let draw_id: DrawId = id.parse().map_err(|_| not_an_id())?;
     let Found { draw, raffle, epoch, participant, commitment } = app.raffles.find(draw_id).await?;
+    // Another's draw is answered like one that is not there: whether it is, is theirs to tell.
+    if !caller.may_see(participant.as_deref()) {
+        return Err(raffle::error::Error::NoSuchDraw(draw_id.to_string()).into());
+    }
     let proof = ProofView {
         epoch: raffle::fairness::epoch_name(raffle.tenant.name, &raffle.id, draw.epoch),
         seed_hash: hex(&commitment.seed_hash),

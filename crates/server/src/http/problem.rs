@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kernel::fault::{Classify, Fault};
 use raffle::finding::Finding;
@@ -16,6 +16,7 @@ pub struct Problem {
     detail: String,
     cause: String,
     findings: Vec<Finding>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 #[derive(Serialize)]
@@ -33,7 +34,7 @@ struct Body<'a> {
 impl Problem {
     /// A problem of the edge itself.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), cause: String::new(), findings: vec![] }
+        Self { status, code, detail: detail.into(), cause: String::new(), findings: vec![], headers: vec![] }
     }
 
     /// The answer took too long; what was asked may have been done.
@@ -52,6 +53,13 @@ impl Problem {
     #[must_use]
     pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
         self.findings = findings;
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -91,6 +99,11 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        }
         response
     }
 }
@@ -117,7 +130,9 @@ impl<E: Classify> From<E> for Problem {
                 (error.to_string(), String::new())
             }
         };
-        Self { status, code: error.code(), detail, cause, findings: vec![] }
+        let retry = error.retry_seconds().map(|seconds| (header::RETRY_AFTER, seconds.to_string()));
+        let headers = retry.into_iter().collect();
+        Self { status, code: error.code(), detail, cause, findings: vec![], headers }
     }
 }
 

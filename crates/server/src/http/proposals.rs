@@ -12,7 +12,7 @@ use raffle::review::{Event, Move, Review};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::Admin;
+use super::auth::{Allowed, Approve, Caller, Operate, Read};
 use super::drafts::MoveView;
 use super::problem::Problem;
 use super::raffles::{carried_view, units};
@@ -50,7 +50,7 @@ fn moved(raffle: &str, (made, replayed): (Move, bool)) -> Response {
 
 async fn propose(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -61,8 +61,8 @@ async fn propose(
         Proposed::RaiseBudget { amount } => units("amount", *amount)?,
         Proposed::Promise { participant, .. } => text("participant", participant, 128)?,
     }
-    let who = (admin.name, reason, sent.scoped("proposals")?);
-    Ok(moved(&raffle, app.raffles.proposals().propose(&raffle, proposed, who).await?))
+    let request = sent.scoped(&caller, "proposals")?;
+    Ok(moved(&raffle, app.raffles.proposals().propose(&raffle, proposed, reason, request).await?))
 }
 
 #[derive(Serialize)]
@@ -97,7 +97,7 @@ struct ListView<'a> {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -113,7 +113,7 @@ type Subject = (String, u32);
 
 async fn show(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Read>,
     Ids((raffle, number)): Ids<Subject>,
 ) -> Result<Response, Problem> {
     let proposal = app.raffles.proposals().get(&raffle, number).await?;
@@ -122,40 +122,40 @@ async fn show(
 
 async fn approve(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Approve>,
     Ids((raffle, number)): Ids<Subject>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let reason = sent.reason(false)?;
-    let who = (admin.name, reason, sent.scoped(&format!("proposals/{number}/approve"))?);
-    Ok(carried_view(&raffle, &app.raffles.proposals().approve(&raffle, number, who).await?))
+    let request = sent.scoped(&caller, &format!("proposals/{number}/approve"))?;
+    Ok(carried_view(&raffle, &app.raffles.proposals().approve(&raffle, number, reason, request).await?))
 }
 
 async fn end(
     app: &App,
     (raffle, number): Subject,
-    (admin, word, event): (Admin, &str, Event),
+    (caller, word, event): (&Caller, &str, Event),
     sent: &Sent,
 ) -> Result<Response, Problem> {
     let reason = sent.reason(true)?;
-    let who = (admin.name, reason, sent.scoped(&format!("proposals/{number}/{word}"))?);
-    Ok(moved(&raffle, app.raffles.proposals().end(&raffle, number, event, who).await?))
+    let request = sent.scoped(caller, &format!("proposals/{number}/{word}"))?;
+    Ok(moved(&raffle, app.raffles.proposals().end(&raffle, number, event, reason, request).await?))
 }
 
 async fn reject(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Approve>,
     Ids(subject): Ids<Subject>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    end(&app, subject, (admin, "reject", Event::Reject), &sent).await
+    end(&app, subject, (&caller, "reject", Event::Reject), &sent).await
 }
 
 async fn withdraw(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(subject): Ids<Subject>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    end(&app, subject, (admin, "withdraw", Event::Withdraw), &sent).await
+    end(&app, subject, (&caller, "withdraw", Event::Withdraw), &sent).await
 }

@@ -23,7 +23,7 @@ use raffle::stock::{Carried, Order, UNITS_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Admin, Caller};
+use super::auth::{Allowed, Caller, Look, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer, text};
 
@@ -62,7 +62,7 @@ struct ListView {
     next: Option<String>,
 }
 
-async fn list(State(app): State<Arc<App>>, _: Caller, page: PageOf) -> Result<Response, Problem> {
+async fn list(State(app): State<Arc<App>>, _: Allowed<Read>, page: PageOf) -> Result<Response, Problem> {
     let raffles = app.raffles.ids_after(&page.cursor, page.limit).await?;
     let next = raffles.last().filter(|_| raffles.len() == page.limit as usize).cloned();
     Ok(answer(StatusCode::OK, &ListView { raffles, next }, false))
@@ -94,14 +94,13 @@ pub(super) fn document_text(sent: &Sent) -> Result<String, Problem> {
 
 async fn publish(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.request()?;
+    let request = sent.request(&caller)?;
     let text = document_text(&sent)?;
-    let publish = Publish { raffle, text, by: admin.name, request };
-    let published = app.raffles.publish(publish).await.map_err(with_findings)?;
+    let published = app.raffles.publish(Publish { raffle, text, request }).await.map_err(with_findings)?;
     Ok(published_view(&published))
 }
 
@@ -152,7 +151,11 @@ struct BudgetView {
     free: u64,
 }
 
-async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) -> Result<Response, Problem> {
+async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Look>,
+    Ids(raffle): Ids<String>,
+) -> Result<Response, Problem> {
     let standing = app.raffles.standing(&raffle).await?;
     let Standing { id, frozen, epoch, version, plan, entries, segments } = &standing;
     let prizes = plan.rules.prizes.iter().map(|(id, prize)| {
@@ -187,7 +190,7 @@ async fn show(State(app): State<Arc<App>>, _: Caller, Ids(raffle): Ids<String>) 
 /// What the public may see of a version: its canonical rules, in which people stand by pseudonym.
 async fn version(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids((raffle, version)): Ids<(String, u32)>,
 ) -> Result<Response, Problem> {
     let (_, rules) = app.raffles.version(&raffle, version).await?;
@@ -197,7 +200,7 @@ async fn version(
 
 async fn show_odds(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -229,7 +232,7 @@ struct EpochsView<'a> {
 
 async fn epochs(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let rows = app.raffles.epochs(&raffle).await?;
@@ -252,11 +255,11 @@ struct TurnView<'a> {
 
 async fn turn(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = sent.scoped("epochs")?;
+    let request = sent.scoped(&caller, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
 }
@@ -332,13 +335,13 @@ pub(super) fn carried_view(raffle: &str, Carried { event, replayed }: &Carried) 
 
 async fn restock(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids((raffle, prize)): Ids<(String, String)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: RestockBody = sent.json()?;
     units("units", read.units)?;
-    let request = sent.scoped(&format!("restock/{prize}"))?;
+    let request = sent.scoped(&caller, &format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
 }
 
@@ -351,13 +354,13 @@ struct RaiseBody {
 
 async fn raise_budget(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: RaiseBody = sent.json()?;
     units("amount", read.amount)?;
-    let request = sent.scoped("budget")?;
+    let request = sent.scoped(&caller, "budget")?;
     carry_out(&app, &raffle, Order::RaiseBudget { amount: read.amount }, read.reason, request).await
 }
 
@@ -372,51 +375,51 @@ struct PromiseBody {
 /// Promises a prize to a participant. The log shows it to everybody, under the participant's pseudonym.
 async fn promise(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: PromiseBody = sent.json()?;
     text("participant", &read.participant, 128)?;
-    let request = sent.scoped("promises")?;
+    let request = sent.scoped(&caller, "promises")?;
     let player = app.raffles.player_key(&raffle, &read.participant).await?;
     carry_out(&app, &raffle, Order::Promise { player, prize: read.prize }, read.reason, request).await
 }
 
 async fn freeze(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, &sent, "freeze", |prize| Order::Freeze { prize }).await
+    freeze_or_thaw(&app, &raffle, (&sent, &caller), "freeze", |prize| Order::Freeze { prize }).await
 }
 
 async fn thaw(
     State(app): State<Arc<App>>,
-    _: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, &sent, "thaw", |prize| Order::Thaw { prize }).await
+    freeze_or_thaw(&app, &raffle, (&sent, &caller), "thaw", |prize| Order::Thaw { prize }).await
 }
 
 async fn freeze_or_thaw(
     app: &App,
     raffle: &str,
-    sent: &Sent,
+    (sent, caller): (&Sent, &Caller),
     route: &str,
     order: impl FnOnce(Option<String>) -> Order,
 ) -> Result<Response, Problem> {
     let read: FreezeBody = sent.json()?;
-    let request = sent.scoped(route)?;
+    let request = sent.scoped(caller, route)?;
     carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
 
 /// The evidence of all revealed epochs, streamed as JSON lines.
 async fn evidence(
     State(app): State<Arc<App>>,
-    _: Caller,
+    _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
     let mut pages = app.raffles.evidence(&raffle).await?;

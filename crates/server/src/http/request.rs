@@ -1,5 +1,6 @@
 //! What requests carry: ids in paths, keys in headers, JSON in bodies, cursors in queries.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
@@ -13,6 +14,7 @@ use raffle::fairness::sha256;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::auth::Caller;
 use super::problem::Problem;
 
 /// Numbers the requests of a process, under a name that no other start has.
@@ -37,6 +39,12 @@ impl Numbering {
 /// Whether bytes are 1 to `longest` visible ASCII characters.
 pub fn is_token(bytes: &[u8], longest: usize) -> bool {
     (1..=longest).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// A path as the log may keep it: without the name of a participant, whom an erasure is to forget.
+pub fn without_name(path: &str) -> &str {
+    const BEFORE: &str = "/participants/";
+    path.find(BEFORE).map_or(path, |at| &path[..at + BEFORE.len()])
 }
 
 fn bad(code: &'static str, detail: impl Into<String>) -> Problem {
@@ -101,11 +109,18 @@ impl<S: Send + Sync> FromRequestParts<S> for PageOf {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query: Result<Query<PageQuery>, QueryRejection> = Query::from_request_parts(parts, state).await;
         let Query(query) = query.map_err(|error| bad("edge.bad_query", error.body_text()))?;
-        let limit = query.limit.unwrap_or(50);
+        Self::checked(query.cursor, query.limit)
+    }
+}
+
+impl PageOf {
+    /// A page as it was asked for: from the beginning, and of 50, where nothing else is said.
+    pub fn checked(cursor: Option<String>, limit: Option<u32>) -> Result<Self, Problem> {
+        let limit = limit.unwrap_or(50);
         if !(1..=200).contains(&limit) {
             return Err(bad("edge.bad_query", format!("limit must be from 1 to 200, not {limit}")));
         }
-        Ok(Self { cursor: query.cursor.unwrap_or_default(), limit })
+        Ok(Self { cursor: cursor.unwrap_or_default(), limit })
     }
 }
 
@@ -175,21 +190,27 @@ impl Sent {
     }
 
     /// The request, its key after the route that it is scoped to.
-    pub fn scoped(&self, route: &str) -> Result<entry::Request, Problem> {
-        let mut request = self.request()?;
+    pub fn scoped(&self, caller: &Caller, route: &str) -> Result<entry::Request, Problem> {
+        let mut request = self.request(caller)?;
         request.key = format!("{route} {}", request.key);
         Ok(request)
     }
 
-    /// The request that a mutation is remembered by: its Idempotency-Key and the hash of its raw body.
-    pub fn request(&self) -> Result<entry::Request, Problem> {
+    /// SHA-256 of the raw body.
+    pub fn body_hash(&self) -> [u8; 32] {
+        sha256(&self.body)
+    }
+
+    /// The request that a mutation is remembered by: its Idempotency-Key, the hash of its raw body, and who calls.
+    pub fn request(&self, caller: &Caller) -> Result<entry::Request, Problem> {
         let key = self.key.as_ref();
         let key = key.ok_or_else(|| {
             bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe")
         })?;
         match key.to_str() {
             Ok(text) if is_token(text.as_bytes(), 255) => {
-                Ok(entry::Request { key: text.to_owned(), body_hash: sha256(&self.body) })
+                let actor = Arc::clone(caller.actor());
+                Ok(entry::Request { key: text.to_owned(), body_hash: self.body_hash(), actor })
             }
             _ => Err(bad("idempotency.bad_key", "an Idempotency-Key is 1 to 255 visible ASCII characters")),
         }

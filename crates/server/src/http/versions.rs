@@ -12,7 +12,7 @@ use raffle::fairness::hex;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::Admin;
+use super::auth::{Allowed, Operate, Read};
 use super::problem::Problem;
 use super::raffles::{published_view, with_findings};
 use super::request::{Asked, Ids, PageOf, Sent, answer};
@@ -50,7 +50,7 @@ struct ListView {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Read>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -85,10 +85,10 @@ struct DiffView<'a> {
     diff: &'a Diff,
 }
 
-/// Only for admins: documents name participants.
+/// Not for participants: documents name others.
 async fn diff(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: Allowed<Read>,
     Ids((raffle, to)): Ids<(String, u32)>,
     Asked(DiffQuery { from, draws_per_day }): Asked<DiffQuery>,
 ) -> Result<Response, Problem> {
@@ -98,11 +98,11 @@ async fn diff(
 
 async fn restore(
     State(app): State<Arc<App>>,
-    admin: Admin,
+    Allowed { caller, .. }: Allowed<Operate>,
     Ids((raffle, version)): Ids<(String, u32)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let who = (admin.name, sent.reason(true)?);
-    let restored = app.raffles.versions().restore(&raffle, version, who, sent.request()?).await;
+    let (reason, request) = (sent.reason(true)?, sent.request(&caller)?);
+    let restored = app.raffles.versions().restore(&raffle, version, reason, request).await;
     Ok(published_view(&restored.map_err(with_findings)?))
 }

@@ -1,0 +1,55 @@
+//! `DELETE /participants/{participant}`: forgets who somebody was.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::delete;
+use raffle::erasure::Erased;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::{Allowed, Operate};
+use super::problem::Problem;
+use super::request::{Ids, answer, text};
+
+/// Routes of erasure.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/participants/{participant}", delete(erase))
+}
+
+/// A body of a DELETE may be dropped on its way (RFC 9110, section 9.3.5), so the reason stands in the query.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReasonQuery {
+    /// Why, in the operator's words: 1 to 500 characters, and no name.
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct ErasedView {
+    /// Raffles that the participant took part in. None of them knows the name any more.
+    raffles: u64,
+    /// Those that knew it until this call.
+    erased: u64,
+}
+
+/// Needs no Idempotency-Key: doing it again changes nothing.
+async fn erase(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Operate>,
+    Ids(participant): Ids<String>,
+    query: Result<Query<ReasonQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(ReasonQuery { reason }) =
+        query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", error.body_text()))?;
+    text("participant", &participant, 128)?;
+    text("reason", &reason, 500)?;
+    let Erased { raffles, now } = app.raffles.erase(&participant).await?;
+    // In an entry of its own: the names lie in as many places as there are raffles.
+    app.audit.erased(caller.actor(), &app.tokens.pseudonym(&participant), now, &reason).await?;
+    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now }, false))
+}

@@ -1,0 +1,178 @@
+//! The page that monitoring reads: what was counted, and what is looked up when it asks.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use raffle::error::Error;
+use raffle::raffles::Raffles;
+use records::gate::Segment;
+
+use super::draws::{RAFFLES_MAX, Watch};
+use super::{Labels, Metrics};
+
+/// Pools whose drift is told at the most.
+const POOLS_MAX: usize = 1000;
+
+type Count = Gauge<u64, AtomicU64>;
+type Number = Gauge<f64, AtomicU64>;
+
+/// What the records say.
+struct Kept {
+    backlog: (u64, u64, u64),
+    oldest_unsent_ms: Option<i64>,
+    stock: Vec<(String, Vec<Segment>)>,
+}
+
+async fn kept(raffles: &Raffles) -> Result<Kept, Error> {
+    Ok(Kept {
+        backlog: raffles.backlog().await?,
+        oldest_unsent_ms: raffles.oldest_unsent_ms().await?,
+        stock: raffles.stock(u32::try_from(RAFFLES_MAX).unwrap_or(u32::MAX)).await?,
+    })
+}
+
+impl Metrics {
+    /// The whole page, in the text format of OpenMetrics.
+    pub async fn page(&self, raffles: &Raffles, now_ms: i64) -> Result<String, std::fmt::Error> {
+        // A registry for this page alone: two who ask at once do not mix, and what is gone is not told.
+        let mut registry = Registry::default();
+        count(
+            &mut registry,
+            "fairground_batch_waiting",
+            "Draws that wait for a transaction",
+            raffles.waiting() as u64,
+        );
+        self.tell_drift(&mut registry);
+        self.tell_spans(&mut registry);
+        let kept = kept(raffles).await;
+        count(
+            &mut registry,
+            "fairground_records_up",
+            "Whether the records can be read: 0 or 1",
+            kept.is_ok().into(),
+        );
+        match kept {
+            Ok(kept) => tell_kept(&mut registry, &kept, now_ms),
+            Err(error) => tracing::warn!(%error, "the metrics of the records could not be read"),
+        }
+        let started = Number::default();
+        started.set(self.started_ms as f64 / 1000.0);
+        registry.register(
+            "process_start_time_seconds",
+            "When the process started, since the Unix epoch",
+            started,
+        );
+        if let Some(bytes) = resident_bytes() {
+            count(&mut registry, "process_resident_memory_bytes", "Resident memory", bytes);
+        }
+        let mut page = String::with_capacity(16 * 1024);
+        encode_registry(&mut page, &self.registry)?;
+        encode_registry(&mut page, &registry)?;
+        encode_eof(&mut page)?;
+        Ok(page)
+    }
+
+    fn tell_spans(&self, registry: &mut Registry) {
+        let Some(counts) = self.traces.as_ref().map(|traces| traces.counts()) else { return };
+        let spans = Family::<[(&str, &str); 1], Counter>::default();
+        for (outcome, number) in [("sent", &counts.sent), ("dropped", &counts.dropped)] {
+            spans.get_or_create(&[("outcome", outcome)]).inc_by(number.load(Ordering::Relaxed));
+        }
+        registry.register("fairground_spans", "Spans of traces: sent, or dropped", spans);
+    }
+
+    fn tell_drift(&self, registry: &mut Registry) {
+        let (draws, statistic, alarm) = (
+            Family::<Labels<3>, Count>::default(),
+            Family::<Labels<3>, Number>::default(),
+            Family::default(),
+        );
+        let mut watches = self.draws.watches();
+        watches.sort_by(|a, b| name(a).cmp(&name(b)));
+        let mut pools = 0;
+        for watch in &watches {
+            let (raffle, version) = name(watch);
+            for (pool, tally) in watch.drift().tallies().take(POOLS_MAX - pools) {
+                pools += 1;
+                let pool = watch.plan.pool_name(pool).unwrap_or_default();
+                let labels = [
+                    ("raffle", Cow::from(raffle.to_owned())),
+                    ("version", Cow::from(version.to_string())),
+                    ("pool", Cow::from(pool.to_owned())),
+                ];
+                draws.get_or_create(&labels).set(tally.draws());
+                statistic.get_or_create(&labels).set(tally.statistic());
+                let alarm: &Family<Labels<3>, Count> = &alarm;
+                alarm.get_or_create(&labels).set(tally.alarm().into());
+            }
+        }
+        registry.register(
+            "fairground_odds_drift_draws",
+            "Draws since the start whose picks were counted",
+            draws,
+        );
+        registry.register(
+            "fairground_odds_drift",
+            "Log-likelihood ratio (G) of what chance picked against the weights",
+            statistic,
+        );
+        registry.register(
+            "fairground_odds_drift_alarm",
+            "Whether chance did not pick what the weights say: 0 or 1, until the process ends",
+            alarm,
+        );
+    }
+}
+
+fn name(watch: &Watch) -> (&str, u32) {
+    (&watch.plan.rules.raffle, watch.plan.rules.version)
+}
+
+fn count(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    let gauge = Count::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {
+    let effects = Family::<[(&str, &str); 1], Count>::default();
+    let (fresh, waiting, dead) = kept.backlog;
+    for (state, number) in [("fresh", fresh), ("waiting", waiting), ("dead", dead)] {
+        effects.get_or_create(&[("state", state)]).set(number);
+    }
+    registry.register("fairground_effects", "Effects that are not sent: fresh, waiting, or dead", effects);
+    let oldest = Number::default();
+    let age_ms = kept.oldest_unsent_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
+    oldest.set(age_ms as f64 / 1000.0);
+    registry.register(
+        "fairground_effects_oldest_seconds",
+        "Age of the oldest effect that is not sent and not dead; 0 where there is none",
+        oldest,
+    );
+    let units = Family::<Labels<3>, Count>::default();
+    for (raffle, segment) in
+        kept.stock.iter().flat_map(|(id, segments)| segments.iter().map(move |one| (id, one)))
+    {
+        for (state, number) in [("free", segment.free), ("granted", segment.granted)] {
+            let labels = [
+                ("raffle", Cow::from(raffle.clone())),
+                ("prize", Cow::from(segment.item.clone())),
+                ("state", Cow::from(state)),
+            ];
+            units.get_or_create(&labels).set(number);
+        }
+    }
+    registry.register("fairground_prize_units", "Units of finite prizes: free, and granted", units);
+}
+
+/// Resident memory in bytes, where the system tells it: see proc_pid_status(5).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
