@@ -18,7 +18,7 @@ use raffle::entry::Request;
 use raffle::error::Error;
 use raffle::fairness::sha256;
 use raffle::publish::{Publish, Published};
-use raffle::raffles::DrawRequest;
+use raffle::raffles::{DrawRequest, Raffles};
 use raffle::standing::{Attested, POINTS_SPENT};
 use raffle::stock::{Carried, Order};
 use raffle::verify::{Report, verify};
@@ -188,13 +188,18 @@ impl Trial {
 
     /// The evidence of all revealed epochs, as lines.
     pub async fn evidence(&self, raffle: &str) -> Vec<String> {
-        let mut pages = self.house.raffles.evidence(raffle).await.expect("evidence");
-        let mut text = String::new();
-        while let Some(page) = pages.next().await.expect("a page") {
-            text.push_str(&page);
-        }
-        text.lines().map(str::to_owned).collect()
+        evidence(&self.house.raffles, raffle).await.expect("evidence")
     }
+}
+
+/// The evidence of all revealed epochs, as lines.
+pub async fn evidence(raffles: &Raffles, raffle: &str) -> Result<Vec<String>, Error> {
+    let mut pages = raffles.evidence(raffle).await?;
+    let mut text = String::new();
+    while let Some(page) = pages.next().await? {
+        text.push_str(&page);
+    }
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Verifies evidence with the product's own verifier.

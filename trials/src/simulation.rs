@@ -374,7 +374,7 @@ async fn check(house: &House, clock: &ManualClock, log: &Mutex<Log>, found: &mut
             }
         }
     }
-    match evidence(raffles).await {
+    match crate::evidence(raffles, RAFFLE).await {
         Ok(lines) => {
             let report = crate::verify_lines(&lines);
             broken.extend(report.failed.iter().map(|failed| format!("{}: {}", failed.id, failed.reason)));
@@ -383,15 +383,6 @@ async fn check(house: &House, clock: &ManualClock, log: &Mutex<Log>, found: &mut
         Err(error) => broken.push(format!("no evidence: {error}")),
     }
     found.broken = broken;
-}
-
-async fn evidence(raffles: &Raffles) -> Result<Vec<String>, Error> {
-    let mut pages = raffles.evidence(RAFFLE).await?;
-    let mut text = String::new();
-    while let Some(page) = pages.next().await? {
-        text.push_str(&page);
-    }
-    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Units drawn + free = moved in, and one award for each win.

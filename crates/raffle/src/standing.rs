@@ -22,6 +22,11 @@ impl Attested {
         self.attributes.is_empty() && self.metrics.is_empty()
     }
 
+    /// Whether an attribute is told to be one of these.
+    pub fn is_one_of(&self, attribute: &str, values: &[String]) -> bool {
+        self.attributes.get(attribute).is_some_and(|told| values.contains(told))
+    }
+
     /// As it is stored and hashed: JSON with sorted keys, without blanks; empty where nothing is told.
     pub fn text(&self) -> String {
         if self.is_empty() { String::new() } else { serde_json::to_string(self).unwrap_or_default() }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::entry::{Draw, EVENT_KINDS, Event};
 use crate::evidence::{DrawLine, EventLine, FORMAT, Header, Line, RevealedEpoch};
 use crate::fairness::{Chance, epoch_name, from_hex, hex, link, sha256};
-use crate::rules::{Plan, Rules, Shelf};
+use crate::rules::{Plan, Rules, Shelves};
 use crate::standing::{Attested, History, Standing};
 
 /// What a verification found.
@@ -36,30 +36,6 @@ pub struct Failure {
 
 /// Failures told at the most; a file that is wrong throughout is told in part.
 const FAILURES_MAX: usize = 1_000;
-
-#[derive(Default)]
-struct Shelves {
-    free: HashMap<String, u64>,
-    granted: HashMap<String, u64>,
-    frozen: HashMap<String, bool>,
-}
-
-impl Shelf for Shelves {
-    fn free(&self, item: &str) -> Option<u64> {
-        let frozen = self.frozen.get(item).copied().unwrap_or(false);
-        (!frozen).then(|| self.free.get(item).copied().unwrap_or(0))
-    }
-
-    fn granted(&self, item: &str) -> u64 {
-        self.granted.get(item).copied().unwrap_or(0)
-    }
-
-    fn take(&mut self, item: &str, units: u64) {
-        let free = self.free.entry(item.to_owned()).or_default();
-        *free = free.saturating_sub(units);
-        *self.granted.entry(item.to_owned()).or_default() += units;
-    }
-}
 
 #[derive(Default)]
 struct Known {
@@ -205,14 +181,9 @@ impl Replay {
                 let known = self.players.entry(line.pseudonym.clone()).or_default();
                 known.history.promised = Some(line.prize.clone());
             }
-            "moved" => {
-                let free = self.shelves.free.entry(line.prize.clone()).or_default();
-                *free = free.saturating_add(line.units);
-            }
+            "moved" => self.shelves.add(&line.prize, line.units),
             _ if line.prize.is_empty() => self.frozen = kind == "frozen",
-            _ => {
-                self.shelves.frozen.insert(line.prize.clone(), kind == "frozen");
-            }
+            _ => self.shelves.set_frozen(&line.prize, kind == "frozen"),
         }
     }
 

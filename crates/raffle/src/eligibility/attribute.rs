@@ -34,8 +34,7 @@ impl Rule for Attribute {
     }
 
     fn check(&self, standing: &Standing<'_>) -> Result<(), Refusal> {
-        let told = standing.attested.attributes.get(&self.attribute);
-        if told.is_some_and(|told| self.one_of.contains(told)) {
+        if standing.attested.is_one_of(&self.attribute, &self.one_of) {
             return Ok(());
         }
         let told = format!("this raffle is for participants of a certain `{}`", self.attribute);

@@ -34,8 +34,8 @@ impl Rule for Attribute {
     }
 
     fn act(&self, standing: &Standing<'_>, _: &dyn Fn(&str) -> Option<u32>) -> Act<'_> {
-        let told = standing.attested.attributes.get(&self.attribute);
-        Act::Say(if told.is_some_and(|told| self.one_of.contains(told)) { Word::Yes } else { Word::No })
+        let holds = standing.attested.is_one_of(&self.attribute, &self.one_of);
+        Act::Say(if holds { Word::Yes } else { Word::No })
     }
 
     fn told(&self) -> String {

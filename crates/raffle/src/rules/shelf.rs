@@ -22,7 +22,7 @@ pub trait Shelf {
     fn take(&mut self, item: &str, units: u64);
 }
 
-/// Finite things in memory, for what is tried and never written.
+/// Finite things in memory, for what is tried or replayed and never written.
 #[derive(Debug, Clone, Default)]
 pub struct Shelves(BTreeMap<String, Held>);
 
@@ -38,6 +38,17 @@ impl Shelves {
     /// Puts an item there, as it stands elsewhere.
     pub fn put(&mut self, item: &str, free: u64, granted: u64, frozen: bool) {
         self.0.insert(item.to_owned(), Held { free, granted, frozen });
+    }
+
+    /// Adds units.
+    pub fn add(&mut self, item: &str, units: u64) {
+        let held = self.0.entry(item.to_owned()).or_default();
+        held.free = held.free.saturating_add(units);
+    }
+
+    /// Freezes or thaws an item.
+    pub fn set_frozen(&mut self, item: &str, frozen: bool) {
+        self.0.entry(item.to_owned()).or_default().frozen = frozen;
     }
 }
 

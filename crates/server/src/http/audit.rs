@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Allowed, Audit};
 use super::problem::Problem;
-use super::request::{PageOf, answer};
+use super::request::{Asked, PageOf, answer, bad_cursor};
 
 /// Routes of the audit log.
 pub fn routes() -> Router<Arc<App>> {
@@ -43,9 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for EntriesOf {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query: Result<Query<AuditQuery>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        let Query(query) = query
-            .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", error.body_text()))?;
+        let Asked(query): Asked<AuditQuery> = Asked::from_request_parts(parts, state).await?;
         let filter = Filter { action: query.action, subject: query.subject };
         Ok(Self { page: PageOf::checked(query.cursor, query.limit)?, filter })
     }
@@ -58,9 +55,7 @@ fn place(cursor: &str) -> Result<Place, Problem> {
     }
     let place =
         cursor.split_once('.').and_then(|(stream, number)| Some((stream.to_owned(), number.parse().ok()?)));
-    place.ok_or_else(|| {
-        Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", "`cursor` is not one that was given")
-    })
+    place.ok_or_else(bad_cursor)
 }
 
 fn cursor((stream, number): Place) -> String {
@@ -133,8 +128,7 @@ struct SealsView {
 
 async fn seals(State(app): State<Arc<App>>, _: Allowed<Audit>, page: PageOf) -> Result<Response, Problem> {
     let seals = app.audit.seals(place(&page.cursor)?, page.limit).await?;
-    let last = seals.last().filter(|_| seals.len() == page.limit as usize);
-    let next = last.map(|(stream, seal)| cursor((stream.clone(), seal.batch)));
+    let next = page.next(&seals, |(stream, seal)| cursor((stream.clone(), seal.batch)));
     let seals = seals.into_iter().map(|(stream, seal)| SealView {
         stream,
         batch: seal.batch,

@@ -48,13 +48,10 @@ async fn list(
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
-    let after = if page.cursor.is_empty() { Ok(0) } else { page.cursor.parse() };
-    let after: u64 = after.map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", "`cursor` is not one that was given")
-    })?;
+    let after = page.after()?;
     let raffle = app.raffles.catalog().raffle(&raffle).await?;
     let awards = app.awards.page(Shard::HOME, raffle.number, after, page.limit).await?;
-    let next = awards.last().filter(|_| awards.len() == page.limit as usize).map(|(seq, _)| seq.to_string());
+    let next = page.next(&awards, |(seq, _)| seq.to_string());
     let awards = awards.into_iter().map(|(seq, award)| AwardView { seq, award }).collect();
     Ok(answer(StatusCode::OK, &ListView { awards, next }, false))
 }

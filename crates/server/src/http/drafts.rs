@@ -144,8 +144,7 @@ async fn list(
     page: PageOf,
 ) -> Result<Response, Problem> {
     let listed = app.raffles.drafts().list(&raffle, page.after()?, page.limit).await?;
-    let next = listed.last().filter(|_| listed.len() == page.limit as usize);
-    let next = next.map(|last| last.number.to_string());
+    let next = page.next(&listed, |last| last.number.to_string());
     let drafts = listed.iter().map(|draft| ListedView {
         draft: draft.number,
         base: draft.base,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::delete;
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Allowed, Operate};
 use super::problem::Problem;
-use super::request::{Ids, answer, text};
+use super::request::{Asked, Ids, answer, text};
 
 /// Routes of erasure.
 pub fn routes() -> Router<Arc<App>> {
@@ -42,10 +41,8 @@ async fn erase(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<Operate>,
     Ids(participant): Ids<String>,
-    query: Result<Query<ReasonQuery>, QueryRejection>,
+    Asked(ReasonQuery { reason }): Asked<ReasonQuery>,
 ) -> Result<Response, Problem> {
-    let Query(ReasonQuery { reason }) =
-        query.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", error.body_text()))?;
     text("participant", &participant, 128)?;
     text("reason", &reason, 500)?;
     let Erased { raffles, now } = app.raffles.erase(&participant).await?;

@@ -102,8 +102,7 @@ async fn list(
     page: PageOf,
 ) -> Result<Response, Problem> {
     let listed = app.raffles.proposals().list(&raffle, page.after()?, page.limit).await?;
-    let next = listed.last().filter(|_| listed.len() == page.limit as usize);
-    let next = next.map(|last| last.number.to_string());
+    let next = page.next(&listed, |last| last.number.to_string());
     let proposals = listed.iter().map(|proposal| ProposalView::of(&raffle, proposal)).collect();
     Ok(answer(StatusCode::OK, &ListView { proposals, next }, false))
 }

@@ -64,7 +64,7 @@ struct ListView {
 
 async fn list(State(app): State<Arc<App>>, _: Allowed<Read>, page: PageOf) -> Result<Response, Problem> {
     let raffles = app.raffles.ids_after(&page.cursor, page.limit).await?;
-    let next = raffles.last().filter(|_| raffles.len() == page.limit as usize).cloned();
+    let next = page.next(&raffles, String::clone);
     Ok(answer(StatusCode::OK, &ListView { raffles, next }, false))
 }
 

@@ -99,17 +99,26 @@ impl PageOf {
         if self.cursor.is_empty() {
             return Ok(N::default());
         }
-        self.cursor.parse().map_err(|_| bad("edge.bad_query", "`cursor` is not one that was given"))
+        self.cursor.parse().map_err(|_| bad_cursor())
     }
+
+    /// The cursor of the page after this one, made from the last item; none where this one is not full.
+    pub fn next<T>(&self, items: &[T], cursor: impl FnOnce(&T) -> String) -> Option<String> {
+        items.last().filter(|_| items.len() == self.limit as usize).map(cursor)
+    }
+}
+
+/// A cursor that no page has answered.
+pub fn bad_cursor() -> Problem {
+    bad("edge.bad_query", "`cursor` is not one that was given")
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PageOf {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query: Result<Query<PageQuery>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        let Query(query) = query.map_err(|error| bad("edge.bad_query", error.body_text()))?;
-        Self::checked(query.cursor, query.limit)
+        let Asked(PageQuery { cursor, limit }) = Asked::from_request_parts(parts, state).await?;
+        Self::checked(cursor, limit)
     }
 }
 

@@ -55,8 +55,7 @@ async fn list(
     page: PageOf,
 ) -> Result<Response, Problem> {
     let versions = app.raffles.versions().list(&raffle, page.after()?, page.limit).await?;
-    let next = versions.last().filter(|_| versions.len() == page.limit as usize);
-    let next = next.map(|last| last.version.to_string());
+    let next = page.next(&versions, |last| last.version.to_string());
     let versions = versions.into_iter().map(|listed| VersionView {
         version: listed.version,
         epoch: listed.epoch,
