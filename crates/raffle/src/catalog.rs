@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use kernel::id::{Shard, Tenant};
+use kernel::id::{Bucket, Shard, Tenant};
 use records::gate::GateKey;
 use records::port::{Records, Row, Tx, Value, read};
 
 use crate::error::Error;
 use crate::fairness::{Chance, Pseudonyms, epoch_name};
+use crate::player::PlayerKey;
 use crate::rules::{Plan, Rules};
 use crate::seal::Sealer;
 
@@ -32,6 +33,11 @@ impl Raffle {
     /// What the audit log calls it.
     pub(crate) fn subject(&self) -> String {
         format!("raffle/{}", self.id)
+    }
+
+    /// The bucket and the public name of a participant.
+    pub fn player(&self, participant: &str) -> PlayerKey {
+        (Bucket::of(self.tenant.name, participant).number(), self.pseudonyms.of(participant))
     }
 
     /// The raffle's gate in a database.

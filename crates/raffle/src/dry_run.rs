@@ -133,7 +133,7 @@ impl Raffles {
     /// What a draw of a participant would be now. Gate, stock and participant are read in one transaction.
     pub async fn dry_run(&self, asked: DryRunRequest) -> Result<DryRun, Error> {
         let raffle = self.catalog().raffle(&asked.raffle).await?;
-        let player_key = self.player_key(&asked.raffle, &asked.participant).await?;
+        let player_key = raffle.player(&asked.participant);
         let key = raffle.gate(Shard::HOME);
         let (gate, segments, player) = read(&*self.records(), key.shard, move |tx| {
             Box::pin(async move {

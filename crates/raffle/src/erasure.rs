@@ -41,8 +41,8 @@ impl Raffles {
 
     /// Whether they took part in a raffle, and whether it knew the name.
     async fn erase_in(&self, raffle: &str, participant: &str) -> Result<(bool, bool), Error> {
-        let player_key = self.player_key(raffle, participant).await?;
-        let key = self.catalog().raffle(raffle).await?.gate(Shard::HOME);
+        let raffle = self.catalog().raffle(raffle).await?;
+        let (player_key, key) = (raffle.player(participant), raffle.gate(Shard::HOME));
         let known = read(&*self.records(), key.shard, move |tx| {
             Box::pin(async move {
                 let players = player::load(tx, key, &[(player_key, 0)]).await?;

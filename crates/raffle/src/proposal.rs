@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel::id::{Bucket, Shard, Tenant};
+use kernel::id::Shard;
 use records::gate::Gate;
 use records::port::{Tx, Value, read, write};
 use serde::{Deserialize, Serialize};
@@ -40,13 +40,12 @@ pub enum Proposed {
 }
 
 impl Proposed {
-    fn order(&self, tenant: Tenant, raffle: &Raffle) -> Order {
+    fn order(&self, raffle: &Raffle) -> Order {
         match self {
             Self::Restock { prize, units } => Order::Restock { prize: prize.clone(), units: *units },
             Self::RaiseBudget { amount } => Order::RaiseBudget { amount: *amount },
             Self::Promise { participant, prize } => {
-                let bucket = Bucket::of(tenant.name, participant).number();
-                Order::Promise { player: (bucket, raffle.pseudonyms.of(participant)), prize: prize.clone() }
+                Order::Promise { player: raffle.player(participant), prize: prize.clone() }
             }
         }
     }
@@ -85,7 +84,7 @@ impl Proposals {
     ) -> Result<(Move, bool), Error> {
         let draws = &self.draws;
         let raffle = draws.catalog.raffle(raffle).await?;
-        let (now_ms, tenant, shard) = (draws.clock.now_ms(), draws.tenant, draws.shard);
+        let (now_ms, shard) = (draws.clock.now_ms(), draws.shard);
         write(&*draws.records, Shard::HOME, move |tx| {
             Box::pin(async move {
                 // The gate's lock also keeps two proposals from one number.
@@ -94,7 +93,7 @@ impl Proposals {
                     return Ok((before, true));
                 }
                 let (rules, _) = crate::catalog::rules(tx, &raffle, gate.version).await?;
-                stock::allowed(&rules, &proposed.order(tenant, &raffle))?;
+                stock::allowed(&rules, &proposed.order(&raffle))?;
                 let sql = "SELECT COALESCE(MAX(proposal),0) FROM raffle_proposal WHERE shard=0 AND tenant=? AND raffle=?";
                 let last = tx.fetch(sql, &raffle.values()).await?;
                 let number = last.first().map_or(Ok(0), |row| row.small(0))? + 1;
@@ -152,7 +151,7 @@ impl Proposals {
     ) -> Result<Carried, Error> {
         let draws = &self.draws;
         let raffle = draws.catalog.raffle(raffle).await?;
-        let (clock, tenant, shard) = (Arc::clone(&draws.clock), draws.tenant, draws.shard);
+        let (clock, shard) = (Arc::clone(&draws.clock), draws.shard);
         write(&*draws.records, shard, move |tx| {
             Box::pin(async move {
                 let mut gate: Gate = stock::lock(tx, &raffle, shard).await?;
@@ -163,7 +162,7 @@ impl Proposals {
                 let approve = Event::Approve { by: request.actor.name.clone() };
                 let act = Act { request: request.clone(), at_ms, reason };
                 review::happen(tx, &raffle, subject, (approve, &act)).await?;
-                let order = proposed(tx, &raffle, number).await?.order(tenant, &raffle);
+                let order = proposed(tx, &raffle, number).await?.order(&raffle);
                 // The log tells everybody why; that is the reason of whoever asked for it.
                 let why = review::moves(tx, &raffle, subject).await?.into_iter().next();
                 let why = why.map(|first| first.reason).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kernel::id::{Bucket, DrawId, Shard, Tenant, fingerprint};
+use kernel::id::{DrawId, Shard, Tenant, fingerprint};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
 use records::batch::{self, Batcher, Limits};
@@ -165,9 +165,10 @@ impl Raffles {
     pub async fn draw(&self, asked: DrawRequest) -> Result<Drawn, Error> {
         let raffle = self.catalog.raffle(&asked.raffle).await;
         let raffle = raffle.inspect_err(|error| self.draws.witness.refused(error))?;
+        let (bucket, pseudonym) = raffle.player(&asked.participant);
         let ask = Ask {
-            bucket: Bucket::of(self.tenant.name, &asked.participant).number(),
-            pseudonym: raffle.pseudonyms.of(&asked.participant),
+            bucket,
+            pseudonym,
             fingerprint: fingerprint(asked.request.key.as_bytes()),
             raffle,
             participant: asked.participant,
@@ -214,9 +215,7 @@ impl Raffles {
 
     /// The bucket and the public name of a participant.
     pub async fn player_key(&self, raffle: &str, participant: &str) -> Result<PlayerKey, Error> {
-        let raffle = self.catalog.raffle(raffle).await?;
-        let bucket = Bucket::of(self.tenant.name, participant).number();
-        Ok((bucket, raffle.pseudonyms.of(participant)))
+        Ok(self.catalog.raffle(raffle).await?.player(participant))
     }
 
     /// Closes the epoch, so that its seed is revealed, and opens the next under the same version. Answers that epoch, and
