@@ -48,6 +48,13 @@ fn json_of_check_odds_simulate_and_verify_is_as_it_was() {
 }
 
 #[test]
+fn the_document_of_the_api_is_as_it_was() {
+    let (found, fine) = run(&["openapi"]);
+    assert!(fine);
+    check_snapshot("openapi.json", &found);
+}
+
+#[test]
 fn a_simulation_takes_what_is_told_of_participants_and_when_they_come() {
     let early = "examples/big-market/early-100001.yaml";
     let run_with = |more: &[&str]| {
@@ -89,8 +96,19 @@ fn completions_of_every_shell_know_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let (script, fine) = run(&["completions", shell]);
         assert!(fine, "{shell}");
-        let commands =
-            ["demo", "serve", "check", "odds", "simulate", "why", "verify", "schema", "completions", "bench"];
+        let commands = [
+            "demo",
+            "serve",
+            "check",
+            "odds",
+            "simulate",
+            "why",
+            "verify",
+            "schema",
+            "openapi",
+            "completions",
+            "bench",
+        ];
         for command in commands {
             assert!(script.contains(command), "{shell} does not know {command}");
         }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use raffle::entry;
 use raffle::fairness::sha256;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -64,12 +65,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> 
 }
 
 /// Which page of a list.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// How many, 1 to 200. Default 50.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<u32>,
 }
 
