@@ -272,7 +272,7 @@ async fn every_documented_operation_is_in_the_router_and_takes_a_key_where_it_sa
     let document = openapi::document();
     let booth = Booth::open().await;
     for (path, method, operation) in operations(&document) {
-        let filled = path.replace("{version}", "1").replace('{', "").replace('}', "");
+        let filled = path.replace("{version}", "1").replace(['{', '}'], "");
         let method = method.to_uppercase();
         let answer = ask(booth.address, &method, &filled, &[], "".into()).await.expect("an answer");
         let needs_key = operation["security"].as_array().is_some_and(|ways| !ways.is_empty());
@@ -310,7 +310,7 @@ async fn the_page_loads_nothing_and_runs_only_what_is_in_it() {
         .nth(1)
         .and_then(|rest| rest.split("</script>").next())
         .expect("the document");
-    assert_eq!(serde_json::from_str::<Value>(data).expect("JSON"), openapi::document());
+    assert!(serde_json::from_str::<Value>(data).expect("JSON") == openapi::document(), "another document");
     drop(booth.close().await);
 }
 
