@@ -91,8 +91,18 @@ impl Trial {
 
     /// Opens a house on a folder.
     pub async fn open_in(folder: TempDir, now_ms: i64) -> Self {
-        let clock = Arc::new(ManualClock::at(now_ms));
+        Self::open_as(folder, now_ms, Config::default()).await
+    }
+
+    /// Opens a house at noon in which two people are needed for what is above the default sizes.
+    pub async fn open_with_four_eyes() -> Self {
         let mut config = Config::default();
+        config.review.four_eyes = Some(true);
+        Self::open_as(tempfile::tempdir().expect("a folder"), NOON_MS, config).await
+    }
+
+    async fn open_as(folder: TempDir, now_ms: i64, mut config: Config) -> Self {
+        let clock = Arc::new(ManualClock::at(now_ms));
         config.store.data = folder.path().join("data");
         let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SystemEntropy) };
         let house = House::open(&config, ports).await.expect("a house");

@@ -27,6 +27,7 @@ use raffle::raffles::{DrawRequest, Raffles};
 use raffle::seal::Sealer;
 use raffle::standing::Attested;
 use raffle::stock::Order;
+use raffle::threshold::Thresholds;
 use raffle::turn::Reveals;
 use records::audit::Actor;
 use records::batch::Limits;
@@ -113,8 +114,14 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy(Arc::clone(&self.dice)));
         let limits = Limits { batch: 8, queue: 64, tries: 64 };
-        let (raffles, driver) =
-            Raffles::new(Arc::clone(&records), Arc::clone(&clock), entropy, Sealer::new(&[7; 32]), limits);
+        let (raffles, driver) = Raffles::new(
+            Arc::clone(&records),
+            Arc::clone(&clock),
+            entropy,
+            Sealer::new(&[7; 32]),
+            limits,
+            Thresholds::default(),
+        );
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let broker = ProcessBroker::default()

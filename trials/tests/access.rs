@@ -7,6 +7,8 @@ use std::path::Path;
 use embedded::sqlite::{Caches, SqliteRecords};
 use fairground::bench::process::Server;
 use kernel::id::Shard;
+use raffle::entry::Request;
+use raffle::publish::Publish;
 use raffle::stock::Order;
 use records::audit::{Actor, Cause};
 use records::port::{Records, read, write};
@@ -28,6 +30,7 @@ fn start(folder: &Path) -> Server {
 const READERS: &[&str] = &ROLES;
 const TRIERS: &[&str] = &["admin", "operator", "service"];
 const OPERATORS: &[&str] = &["admin", "operator"];
+const APPROVERS: &[&str] = &["admin", "approver"];
 const DRAWERS: &[&str] = &["admin", "service"];
 const AUDITORS: &[&str] = &["admin", "auditor"];
 
@@ -38,7 +41,25 @@ const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/raffles", READERS, false),
     ("GET", "/raffles/{id}", READERS, PARTICIPANTS),
     ("POST", "/raffles/{id}/versions", OPERATORS, false),
+    ("GET", "/raffles/{id}/versions", READERS, false),
     ("GET", "/raffles/{id}/versions/{version}", READERS, PARTICIPANTS),
+    ("GET", "/raffles/{id}/versions/{version}/diff", READERS, false),
+    ("POST", "/raffles/{id}/versions/{version}/restore", OPERATORS, false),
+    ("POST", "/raffles/{id}/versions/{version}/draft", OPERATORS, false),
+    ("GET", "/raffles/{id}/drafts", READERS, false),
+    ("POST", "/raffles/{id}/drafts", OPERATORS, false),
+    ("GET", "/raffles/{id}/drafts/{draft}", READERS, false),
+    ("POST", "/raffles/{id}/drafts/{draft}/submit", OPERATORS, false),
+    ("POST", "/raffles/{id}/drafts/{draft}/approve", APPROVERS, false),
+    ("POST", "/raffles/{id}/drafts/{draft}/reject", APPROVERS, false),
+    ("POST", "/raffles/{id}/drafts/{draft}/withdraw", OPERATORS, false),
+    ("POST", "/raffles/{id}/drafts/{draft}/publish", OPERATORS, false),
+    ("GET", "/raffles/{id}/proposals", READERS, false),
+    ("POST", "/raffles/{id}/proposals", OPERATORS, false),
+    ("GET", "/raffles/{id}/proposals/{proposal}", READERS, false),
+    ("POST", "/raffles/{id}/proposals/{proposal}/approve", APPROVERS, false),
+    ("POST", "/raffles/{id}/proposals/{proposal}/reject", APPROVERS, false),
+    ("POST", "/raffles/{id}/proposals/{proposal}/withdraw", OPERATORS, false),
     ("GET", "/raffles/{id}/odds", READERS, PARTICIPANTS),
     ("GET", "/raffles/{id}/epochs", READERS, PARTICIPANTS),
     ("POST", "/raffles/{id}/epochs", OPERATORS, false),
@@ -78,6 +99,8 @@ async fn each_role_opens_its_routes_and_no_others() {
         let path = path
             .replace("{version}", "1")
             .replace("{prize}", "105")
+            .replace("{draft}", "1")
+            .replace("{proposal}", "1")
             .replace("{draw}", "none")
             .replace("{participant}", "nobody");
         let held = ROLES.map(|role| (role, format!("the key of {role}"), may.contains(&role)));
@@ -298,16 +321,18 @@ async fn every_change_is_noted_once_and_what_was_refused_is_no_change() {
 /// Each change of a raffle, and what it is called.
 async fn attempt(trial: &Trial, action: &str, key: &str) -> Result<(), String> {
     let prize = || "105".to_owned();
+    let request = || Request { key: key.to_owned(), body_hash: [0; 32], actor: Actor::house() };
     let outcome = match action {
         "publish" => trial.publish(&trials::example(RAFFLE), key).await.map(|_| ()),
         "restock" => trial.order(RAFFLE, Order::Restock { prize: prize(), units: 5 }, key).await.map(|_| ()),
         "freeze" => trial.order(RAFFLE, Order::Freeze { prize: Some(prize()) }, key).await.map(|_| ()),
         "thaw" => trial.order(RAFFLE, Order::Thaw { prize: Some(prize()) }, key).await.map(|_| ()),
-        _ => {
-            let request =
-                raffle::entry::Request { key: key.to_owned(), body_hash: [0; 32], actor: Actor::house() };
-            trial.house.raffles.turn(RAFFLE, request).await.map(|_| ())
+        "draft" => {
+            let draft =
+                Publish { raffle: RAFFLE.to_owned(), text: trials::example(RAFFLE), request: request() };
+            trial.house.raffles.drafts().write(draft).await.map(|_| ())
         }
+        _ => trial.house.raffles.turn(RAFFLE, request()).await.map(|_| ()),
     };
     outcome.map_err(|error| error.to_string())
 }
@@ -318,6 +343,7 @@ async fn rows_of(records: &dyn Records) -> Vec<records::port::Row> {
         Box::pin(async move {
             let sql = "SELECT (SELECT COUNT(*) FROM gate_event), (SELECT COUNT(*) FROM raffle_version),
                 (SELECT SUM(free) FROM segment), (SELECT SUM(frozen) FROM segment), (SELECT MAX(seq) FROM gate),
+                (SELECT COUNT(*) FROM raffle_draft), (SELECT COUNT(*) FROM review_move),
                 (SELECT COUNT(*) FROM audit_entry), (SELECT MAX(seq) FROM audit_head),
                 (SELECT COUNT(*) FROM machine WHERE state LIKE '%handed_over%')";
             tx.fetch(sql, &[]).await
@@ -353,7 +379,7 @@ async fn a_change_that_cannot_be_noted_is_not_made() {
     )
     .await;
     let before = rows_of(&*records).await;
-    for action in ["publish", "restock", "freeze", "turn"] {
+    for action in ["publish", "restock", "freeze", "turn", "draft"] {
         attempt(&trial, action, action).await.expect_err(action);
         assert_eq!(rows_of(&*records).await, before, "{action}");
     }
@@ -363,13 +389,13 @@ async fn a_change_that_cannot_be_noted_is_not_made() {
     assert_eq!(rows_of(&*records).await, before, "hand over");
 
     exec(&*records, "DELETE FROM audit_entry WHERE seq=2").await;
-    for action in ["publish", "restock", "freeze", "thaw", "turn"] {
+    for action in ["publish", "restock", "freeze", "thaw", "turn", "draft"] {
         attempt(&trial, action, action).await.expect(action);
         attempt(&trial, action, action).await.expect("a repeat");
     }
     trial.house.awards.hand_over(won, "parcel 7".to_owned(), 1, cause).await.expect("hand over");
     let report = records::audit::verify_all(&*records).await.expect("a report");
-    assert_eq!((report.entries, report.failed), (7, vec![]));
+    assert_eq!((report.entries, report.failed), (8, vec![]));
     drop(records);
     trial.house.close().await;
 }

@@ -25,14 +25,20 @@ fn check_snapshot(name: &str, found: &str) {
 }
 
 #[test]
-fn json_of_check_odds_simulate_and_verify_is_as_it_was() {
+fn json_of_check_odds_diff_simulate_and_verify_is_as_it_was() {
     let (found, fine) = run(&["check", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(!fine, "a document with an error ends with 1");
     check_snapshot("check.json", &found);
     let (found, fine) = run(&["odds", "--json", "examples/big-market/late-100006.yaml"]);
     assert!(fine, "odds work in spite of lint errors");
     check_snapshot("odds.json", &found);
-    let repaired = "examples/big-market/late-100006-repaired.yaml";
+    let (repaired, old) =
+        ("examples/big-market/late-100006-repaired.yaml", "examples/big-market/late-100006.yaml");
+    let (found, fine) = run(&["diff", "--json", "--draws-per-day", "800", old, repaired]);
+    assert!(fine, "a difference is no error");
+    check_snapshot("diff.json", &found);
+    let (found, _) = run(&["diff", old, old]);
+    assert_eq!(found, "nothing differs\n");
     let scenario = ["--draws", "5000", "--participants", "500", "--draws-per-day", "1000", "--runs", "5"];
     let (found, fine) = run(&[&["simulate", repaired, "--seed", "7", "--json"], &scenario[..]].concat());
     assert!(fine, "warnings do not keep a document from being played");
@@ -105,6 +111,7 @@ fn completions_of_every_shell_know_every_command() {
             "serve",
             "check",
             "odds",
+            "diff",
             "simulate",
             "why",
             "verify",

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairground::bench::process::{Answer, ask};
 use fairground::http::openapi;
 use serde_json::{Value, json};
-use trials::booth::{AUDITOR, Booth, OPERATOR, RAFFLE, SERVICE, send};
+use trials::booth::{APPROVER, AUDITOR, Booth, OPERATOR, RAFFLE, SERVICE, send};
 use trials::schema::{check, follow};
 
 /// The bench's route is there only where it is configured.
@@ -223,7 +223,35 @@ const CALLS: &[(&str, &str, &str, &str, u16)] = &[
     (OPERATOR, "POST /raffles/{id}/thaw", "t", WHY, 201),
     (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "r", "{\"units\":5,\"reason\":\"lent\"}", 201),
     (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "s", "{\"units\":0,\"reason\":\"lent\"}", 422),
+    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "v", "{\"units\":5000,\"reason\":\"lent\"}", 422),
     (OPERATOR, "POST /raffles/{id}/epochs", "e", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts", "d", "{\"raffle\":1}", 422),
+    (OPERATOR, "POST /raffles/{id}/drafts", "d", "the example", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/submit", "d", "", 201),
+    (APPROVER, "POST /raffles/{id}/drafts/{draft}/approve", "d", WHY, 201),
+    (SERVICE, "GET /raffles/{id}/drafts/{draft}", "", "", 200),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/publish", "d", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "d", WHY, 409),
+    (OPERATOR, "POST /raffles/{id}/versions/{version}/draft", "e", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/submit", "e", WHY, 201),
+    (APPROVER, "POST /raffles/{id}/drafts/{draft}/reject", "e", WHY, 201),
+    (OPERATOR, "POST /raffles/{id}/versions/{version}/draft", "f", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "f", "{}", 422),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "f", WHY, 201),
+    (SERVICE, "GET /raffles/{id}/drafts/{draft}?draws_per_day=800", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/drafts", "", "", 200),
+    (OPERATOR, "POST /raffles/{id}/versions/{version}/restore", "b", WHY, 201),
+    (SERVICE, "GET /raffles/{id}/versions", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/versions/{version}/diff", "", "", 400),
+    (SERVICE, "GET /raffles/{id}/versions/{version}/diff?from=2&draws_per_day=800", "", "", 200),
+    (OPERATOR, "POST /raffles/{id}/proposals", "o", MORE, 201),
+    (SERVICE, "GET /raffles/{id}/proposals/{proposal}", "", "", 200),
+    (APPROVER, "POST /raffles/{id}/proposals/{proposal}/approve", "o", "", 201),
+    (OPERATOR, "POST /raffles/{id}/proposals", "q", MORE, 201),
+    (APPROVER, "POST /raffles/{id}/proposals/{proposal}/reject", "q", WHY, 201),
+    (OPERATOR, "POST /raffles/{id}/proposals", "r", MORE, 201),
+    (OPERATOR, "POST /raffles/{id}/proposals/{proposal}/withdraw", "r", WHY, 201),
+    (SERVICE, "GET /raffles/{id}/proposals", "", "", 200),
     (SERVICE, "POST /participant-tokens", "", "{\"participant\":\"ada\",\"seconds\":60}", 201),
     (AUDITOR, "GET /audit", "", "", 200),
     (AUDITOR, "GET /audit/seals", "", "", 200),
@@ -233,21 +261,28 @@ const CALLS: &[(&str, &str, &str, &str, u16)] = &[
 ];
 
 const ADA: &str = "{\"participant\":\"ada\"}";
+const MORE: &str =
+    "{\"proposed\":{\"order\":\"restock\",\"prize\":\"105\",\"units\":5000},\"reason\":\"lent\"}";
 const WHY: &str = "{\"reason\":\"a storm\"}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn real_answers_are_as_they_are_documented() {
     let (document, booth) = (openapi::document(), Booth::open().await);
     let (example, mut draw) = (trials::example(RAFFLE), String::new());
+    let (mut draft, mut proposal) = (0, 0);
     for &(bearer, call, key, body, status) in CALLS {
         let (method, template) = call.split_once(' ').expect("a method and a path");
         let id = if template.starts_with("/draws") { &draw } else { RAFFLE };
         let path = template.replace("{id}", id).replace("{version}", "1").replace("{prize}", "105");
         let path = path.replace("{draw}", "none").replace("{participant}", "ada");
+        let path = path.replace("{draft}", &draft.to_string()).replace("{proposal}", &proposal.to_string());
         let body = if body == "the example" { &example } else { body };
         let answer = send(booth.address, bearer, method, &path, key, body).await;
         assert_eq!(answer.status.as_u16(), status, "{call} {key}: {}", answer.text());
+        let template = template.split('?').next().unwrap_or_default();
         let told = fits(&document, &format!("/api/v1{template}"), &method.to_lowercase(), &answer);
+        draft = told["draft"].as_u64().unwrap_or(draft);
+        proposal = told["proposal"].as_u64().unwrap_or(proposal);
         if let Some(id) = told["draw"].as_str() {
             id.clone_into(&mut draw);
         }

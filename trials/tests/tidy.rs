@@ -149,6 +149,10 @@ fn every_error_code_is_documented() {
         "budget",
         "release",
         "guaranteed",
+        "diff",
+        "draft",
+        "proposal",
+        "review",
     ];
     let mut used = BTreeSet::new();
     for room in rooms() {

@@ -38,6 +38,11 @@ impl Raffle {
     pub fn gate(&self, shard: Shard) -> GateKey {
         GateKey { shard, tenant: self.tenant.number, subject: self.number }
     }
+
+    /// Tenant and raffle, as they stand in the keys of rows.
+    pub fn values(&self) -> [Value<'static>; 2] {
+        [Value::Int(self.tenant.number.into()), Value::Int(self.number.into())]
+    }
 }
 
 /// An epoch, ready to draw: its rules and its chance.
@@ -139,12 +144,14 @@ impl Catalog {
         self.raffle(&id.ok_or_else(|| Error::NoSuchRaffle(format!("number {number}")))?).await
     }
 
-    /// The ids of all raffles after one, in order.
+    /// The ids of all raffles after one, in order; those that are only drafted are left out.
     pub async fn ids_after(&self, after: &str, limit: u32) -> Result<Vec<String>, Error> {
         let (tenant, after) = (self.tenant.number, after.to_owned());
         read(&*self.records, Shard::HOME, move |tx| {
             Box::pin(async move {
-                let sql = "SELECT id FROM raffle WHERE shard=0 AND tenant=? AND id>? ORDER BY id LIMIT ?";
+                let sql = "SELECT id FROM raffle WHERE shard=0 AND tenant=? AND id>? AND EXISTS
+                    (SELECT 1 FROM raffle_version v WHERE v.shard=0 AND v.tenant=raffle.tenant
+                     AND v.raffle=raffle.number) ORDER BY id LIMIT ?";
                 let values = [Value::Int(tenant.into()), Value::Text(&after), Value::Int(limit.into())];
                 let rows = tx.fetch(sql, &values).await?;
                 rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()

@@ -19,6 +19,7 @@ use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::entry::{Draw, Event, Request};
 use crate::error::Error;
 use crate::standing::Attested;
+use crate::threshold::Thresholds;
 use crate::turn::{self, Decides, Seed};
 use desk::Desk;
 
@@ -101,6 +102,7 @@ pub struct Draws {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) thresholds: Thresholds,
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
     pub(crate) witness: Arc<dyn Witness>,

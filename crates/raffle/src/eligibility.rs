@@ -1,5 +1,5 @@
 //! Who may draw: rules in the order of the document, of which the first that refuses decides. Each kind is one file, and one
-//! line of [`registered`].
+//! line of `registered`.
 
 mod allow_list;
 mod attribute;

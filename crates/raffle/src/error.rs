@@ -58,6 +58,39 @@ pub enum Error {
     /// The rules forbid promises.
     #[error("the rules of this raffle forbid guaranteed winners")]
     PromisesForbidden,
+    /// The raffle has no such draft.
+    #[error("the raffle has no draft {0}")]
+    NoSuchDraft(u32),
+    /// The raffle has no such proposal.
+    #[error("the raffle has no proposal {0}")]
+    NoSuchProposal(u32),
+    /// Another version was published since.
+    #[error("it was drafted from version {base}, and version {live} is live: draft it again")]
+    Stale {
+        /// The version that was live when it was drafted; 0 is none.
+        base: u32,
+        /// The version that is live.
+        live: u32,
+    },
+    /// One person may not do this alone.
+    #[error("this needs a second pair of eyes{}: {way}", as_list(.reasons))]
+    ReviewNeeded {
+        /// How it can be done.
+        way: &'static str,
+        /// Why, each in a sentence.
+        reasons: Vec<String>,
+    },
+    /// Who wrote it cannot approve it.
+    #[error("who wrote it cannot approve it: ask the holder of another key")]
+    SamePerson,
+    /// The draft or proposal does not stand where this could happen.
+    #[error("the {what} is {is}: this cannot be done with it now")]
+    ReviewState {
+        /// `draft` or `proposal`.
+        what: &'static str,
+        /// Its state.
+        is: &'static str,
+    },
     /// The raffle is frozen.
     #[error("the raffle is frozen: no draw is taken until it is thawed")]
     Frozen,
@@ -89,12 +122,33 @@ pub enum Error {
     Records(#[from] records::error::Error),
 }
 
+fn as_list(reasons: &[String]) -> String {
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
+}
+
+impl Error {
+    /// A version that one person may not publish alone.
+    pub fn needs_review(reasons: &[String]) -> Self {
+        let way = "draft it, have the holder of another key approve the draft, and publish that";
+        Self::ReviewNeeded { way, reasons: reasons.to_vec() }
+    }
+
+    /// An order that one person may not give alone.
+    pub fn needs_proposal(reasons: &[String]) -> Self {
+        let way = "propose it, and have the holder of another key approve the proposal";
+        Self::ReviewNeeded { way, reasons: reasons.to_vec() }
+    }
+}
+
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::NoSuchRaffle(_) | Self::NoSuchDraw(_) | Self::NoSuchVersion(_) | Self::NoSuchPrize(_) => {
                 Fault::Missing
             }
+            Self::NoSuchDraft(_) | Self::NoSuchProposal(_) => Fault::Missing,
+            Self::ReviewNeeded { .. } | Self::SamePerson => Fault::Refused,
+            Self::Stale { .. } | Self::ReviewState { .. } => Fault::Conflict,
             Self::Document(_) | Self::OtherRaffle { .. } | Self::StockIsNotEdited { .. } => Fault::Refused,
             Self::NotEligible(Refusal { retry_ms: Some(_), .. }) => Fault::TooOften,
             Self::NotEligible(_) | Self::UnknownAttribute(_) | Self::BudgetSpent => Fault::Refused,
@@ -127,6 +181,12 @@ impl Classify for Error {
             Self::UnknownAttribute(_) => "raffle.unknown_attribute",
             Self::BudgetSpent => "raffle.budget_spent",
             Self::PromisesForbidden => "raffle.promises_forbidden",
+            Self::NoSuchDraft(_) => "draft.missing",
+            Self::NoSuchProposal(_) => "proposal.missing",
+            Self::Stale { .. } => "draft.stale",
+            Self::ReviewNeeded { .. } => "review.needed",
+            Self::SamePerson => "review.same_person",
+            Self::ReviewState { .. } => "review.state",
             Self::Frozen => "raffle.frozen",
             Self::Over => "raffle.over",
             Self::AlreadySo(_) => "raffle.already_so",

@@ -1,4 +1,4 @@
-//! The nodes of rule trees. Each kind is one file, and one line of [`registered`]: what it is made of, what it says to a
+//! The nodes of rule trees. Each kind is one file, and one line of `registered`: what it is made of, what it says to a
 //! participant, and what the linter and the schema must know of it.
 
 mod attribute;

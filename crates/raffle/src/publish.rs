@@ -1,23 +1,28 @@
 //! Publishing a version: the document becomes rules, the rules an epoch, in one transaction with the stock they bring.
 
+mod shelves;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kernel::id::Shard;
+use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
+use kernel::ports::entropy::Entropy;
 use records::audit::{self, Change, Stream};
-use records::gate::{Gate, Segment};
+use records::gate::Gate;
 use records::port::{Tx, Value, read, write};
 
-use crate::catalog::{Raffle, pseudonym_secret};
-use crate::document::{Document, Stock};
+use crate::catalog::{Catalog, Raffle, pseudonym_secret};
+use crate::diff::Diff;
+use crate::document::Document;
 use crate::draw::Draws;
-use crate::entry::{Event, Request};
+use crate::entry::Request;
 use crate::error::Error;
 use crate::fairness::{Pseudonyms, hex, sha256};
 use crate::finding::Finding;
 use crate::lint;
-use crate::rules::{BUDGET, Publication, Rules};
+use crate::review::{self, Act, Subject};
+use crate::rules::{Publication, Rules};
 use crate::seal::fresh_secret;
 use crate::turn::{self, Decides, Seed};
 
@@ -43,14 +48,41 @@ pub struct Published {
 }
 
 /// A request to publish.
+#[derive(Clone)]
 pub struct Publish {
     /// The raffle in the address.
     pub raffle: String,
     /// The document's text, as it came.
     pub text: String,
-    /// The Idempotency-Key and the body's hash.
+    /// The Idempotency-Key, the body's hash, and who publishes.
     pub request: Request,
 }
+
+/// What a version comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A document, sent to be published.
+    Document,
+    /// A draft, written while another version was live.
+    Draft {
+        /// Its number.
+        number: u32,
+        /// That version; 0 is none.
+        base: u32,
+    },
+    /// An earlier version.
+    Version(u32),
+}
+
+/// The version that is live; 0 is none.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(crate) version: u32,
+    pub(crate) document: Option<Document>,
+}
+
+/// How often a publication is judged again, because another was faster.
+const JUDGED_MAX: usize = 8;
 
 /// A version's row.
 struct VersionRow {
@@ -78,10 +110,24 @@ async fn version_row(tx: &mut dyn Tx, sql: &str, values: &[Value<'_>]) -> Result
     }))
 }
 
+async fn last_version(tx: &mut dyn Tx, raffle: &Raffle) -> Result<Option<VersionRow>, Error> {
+    version_row(tx, &format!("{VERSION} ORDER BY version DESC LIMIT 1"), &raffle.values()).await
+}
+
 impl Draws {
     /// Publishes a document as the raffle's next version; the first makes the raffle. Its epoch is open when this is
     /// answered, and the one before is closed.
     pub(crate) async fn publish(&self, publish: Publish) -> Result<Published, Error> {
+        self.publish_from(publish, Origin::Document, String::new()).await
+    }
+
+    /// The same, with where the document comes from and why it is published.
+    pub(crate) async fn publish_from(
+        &self,
+        publish: Publish,
+        origin: Origin,
+        reason: String,
+    ) -> Result<Published, Error> {
         // What was published is answered again, even where the linter has become stricter since.
         if let Some(published) = self.published_before(&publish).await? {
             return Ok(published);
@@ -95,27 +141,83 @@ impl Draws {
         if document.raffle != publish.raffle {
             return Err(Error::OtherRaffle { found: document.raffle, wanted: publish.raffle });
         }
-        let making = Making {
-            seed: Seed::fresh(&*self.entropy)?,
-            pseudonym_key: fresh_secret(&*self.entropy)?,
-            document,
-            publish,
-            clock: Arc::clone(&self.clock),
-        };
+        let mut live = Live::default();
+        // What is judged outside its transaction is judged again where another version came between.
+        for _ in 0..JUDGED_MAX {
+            let mut reasons = vec![];
+            if self.thresholds.four_eyes {
+                live = self.live(&publish.raffle).await?;
+                let diff = Diff::of(live.document.as_ref(), &document, None);
+                let found = self.thresholds.version(live.document.as_ref(), &document, &diff);
+                reasons.extend(found.into_iter().map(|reason| reason.message));
+            }
+            let judged = match origin {
+                Origin::Draft { base, .. } => Some(base),
+                Origin::Document | Origin::Version(_) if !reasons.is_empty() => {
+                    return Err(Error::needs_review(&reasons));
+                }
+                Origin::Document | Origin::Version(_) => self.thresholds.four_eyes.then_some(live.version),
+            };
+            let making = Making {
+                seed: Seed::fresh(&*self.entropy)?,
+                pseudonym_key: fresh_secret(&*self.entropy)?,
+                document: document.clone(),
+                publish: publish.clone(),
+                origin,
+                reason: reason.clone(),
+                judged,
+                reasons,
+                clock: Arc::clone(&self.clock),
+            };
+            if let Some(published) = self.make(making).await? {
+                return Ok(published);
+            }
+        }
+        Err(Error::Stale { base: live.version, live: live.version + 1 })
+    }
+
+    /// Publishes, unless another version is live than the one that it was held against.
+    async fn make(&self, making: Making) -> Result<Option<Published>, Error> {
         let (catalog, entropy, shard) = (Arc::clone(&self.catalog), Arc::clone(&self.entropy), self.shard);
         let tenant = self.tenant;
         write(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let (number, key) = identity(tx, &making, tenant, &catalog, &*entropy).await?;
-                let pseudonyms = Pseudonyms::new(&key);
-                let raffle = Raffle { tenant, number, id: making.publish.raffle.clone(), pseudonyms };
+                let (id, now_ms) = (&making.publish.raffle, making.clock.now_ms());
+                let new = (&making.pseudonym_key, now_ms);
+                let raffle = identity(tx, (tenant, id), new, (&catalog, &*entropy)).await?;
                 if let Some(published) = before(tx, &raffle, &making.publish.request).await? {
-                    return Ok(published);
+                    return Ok(Some(published));
                 }
-                making.publish(tx, (&raffle, &catalog), shard, &*entropy).await
+                let last = last_version(tx, &raffle).await?;
+                let live = last.as_ref().map_or(0, |row| row.version);
+                match (making.judged, making.origin) {
+                    (Some(base), Origin::Draft { .. }) if base != live => {
+                        return Err(Error::Stale { base, live });
+                    }
+                    (Some(base), Origin::Document | Origin::Version(_)) if base != live => return Ok(None),
+                    (Some(_) | None, Origin::Document | Origin::Draft { .. } | Origin::Version(_)) => {}
+                }
+                let published = making.publish(tx, (&raffle, &catalog), last, shard, &*entropy).await?;
+                making.note(tx, &raffle, &published).await?;
+                Ok(Some(published))
             })
         })
         .await
+    }
+
+    /// The version that is live, and its document.
+    pub(crate) async fn live(&self, raffle: &str) -> Result<Live, Error> {
+        let raffle = match self.catalog.raffle(raffle).await {
+            Err(Error::NoSuchRaffle(_)) => return Ok(Live::default()),
+            found => found?,
+        };
+        let row = read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move { last_version(tx, &raffle).await })
+        });
+        let Some(row) = row.await? else { return Ok(Live::default()) };
+        let document = crate::document::read(&row.document)
+            .map_err(|_| Error::BrokenVersion(format!("the document of version {}", row.version)))?;
+        Ok(Live { version: row.version, document: Some(document) })
     }
 }
 
@@ -164,40 +266,44 @@ async fn before(tx: &mut dyn Tx, raffle: &Raffle, request: &Request) -> Result<O
     }))
 }
 
-/// The raffle's number and the key of its pseudonyms; made where they are missing.
-async fn identity(
+/// The raffle, made where it is missing. Its row stays locked.
+pub(crate) async fn identity(
     tx: &mut dyn Tx,
-    making: &Making,
-    tenant: kernel::id::Tenant,
-    catalog: &crate::catalog::Catalog,
-    entropy: &dyn kernel::ports::entropy::Entropy,
-) -> Result<(u32, [u8; 32]), Error> {
-    let id = &making.publish.raffle;
+    (tenant, id): (Tenant, &str),
+    (new_key, now_ms): (&[u8; 32], i64),
+    (catalog, entropy): (&Catalog, &dyn Entropy),
+) -> Result<Raffle, Error> {
     let about = pseudonym_secret(tenant, id);
+    let raffle = |number, key: &[u8; 32]| Raffle {
+        tenant,
+        number,
+        id: id.to_owned(),
+        pseudonyms: Pseudonyms::new(key),
+    };
     let sql = format!(
         "SELECT number,pseudonym_key FROM raffle WHERE shard=0 AND tenant=? AND id=?{}",
         tx.dialect().for_update()
     );
     let rows = tx.fetch(&sql, &[Value::Int(tenant.number.into()), Value::Text(id)]).await?;
     if let Some(row) = rows.first() {
-        return Ok((row.small(0)?, catalog.sealer().open(row.bytes(1)?, &about)?));
+        return Ok(raffle(row.small(0)?, &catalog.sealer().open(row.bytes(1)?, &about)?));
     }
     let last = tx.fetch("SELECT COALESCE(MAX(number),0) FROM raffle WHERE shard=0", &[]).await?;
     let number = last.first().map_or(Ok(0), |row| row.small(0))? + 1;
-    let sealed = catalog.sealer().seal(&making.pseudonym_key, &about, entropy)?;
+    let sealed = catalog.sealer().seal(new_key, &about, entropy)?;
     let values = [
         Value::Int(tenant.number.into()),
         Value::Text(id),
         Value::Int(number.into()),
         Value::Bytes(&sealed),
-        Value::Int(making.clock.now_ms()),
+        Value::Int(now_ms),
     ];
     tx.exec(
         "INSERT INTO raffle (shard,tenant,id,number,pseudonym_key,created_ms) VALUES (0,?,?,?,?,?)",
         &values,
     )
     .await?;
-    Ok((number, making.pseudonym_key))
+    Ok(raffle(number, new_key))
 }
 
 /// Everything that a publication needs, made before its transaction.
@@ -206,6 +312,12 @@ struct Making {
     document: Document,
     seed: Seed,
     pseudonym_key: [u8; 32],
+    origin: Origin,
+    reason: String,
+    /// The version that it was held against, where it was.
+    judged: Option<u32>,
+    /// Why one person may not publish it alone.
+    reasons: Vec<String>,
     clock: Arc<dyn Clock>,
 }
 
@@ -246,12 +358,12 @@ impl Making {
     async fn publish(
         &self,
         tx: &mut dyn Tx,
-        (raffle, catalog): (&Raffle, &crate::catalog::Catalog),
+        (raffle, catalog): (&Raffle, &Catalog),
+        last: Option<VersionRow>,
         shard: Shard,
-        entropy: &dyn kernel::ports::entropy::Entropy,
+        entropy: &dyn Entropy,
     ) -> Result<Published, Error> {
-        let raffle_key = [Value::Int(raffle.tenant.number.into()), Value::Int(raffle.number.into())];
-        let last = version_row(tx, &format!("{VERSION} ORDER BY version DESC LIMIT 1"), &raffle_key).await?;
+        let raffle_key = raffle.values();
         let version = last.as_ref().map_or(0, |row| row.version) + 1;
         let slots = self.slots(tx, raffle).await?;
         let rules = self.rules(raffle, version, &slots);
@@ -276,6 +388,11 @@ impl Making {
                 .await?;
         gate.save(tx).await?;
 
+        let (draft, restores) = match self.origin {
+            Origin::Document => (None, None),
+            Origin::Draft { number, .. } => (Some(number), None),
+            Origin::Version(version) => (None, Some(version)),
+        };
         let values = [
             Value::Int(version.into()),
             Value::Int(epoch.into()),
@@ -285,18 +402,28 @@ impl Making {
             Value::Text(&text),
             Value::Bytes(&rules_hash),
             Value::Int(now_ms),
+            Value::Text(&self.publish.request.actor.name),
+            Value::Text(&self.reason),
+            Value::int_or_null(draft.map(i64::from)),
+            Value::int_or_null(restores.map(i64::from)),
         ];
         tx.exec(
             "INSERT INTO raffle_version (shard,tenant,raffle,version,epoch,idem_key,body_hash,document,rules,
-             rules_hash,published_ms) VALUES (0,?,?,?,?,?,?,?,?,?,?)",
+             rules_hash,published_ms,published_by,reason,draft,restores) VALUES (0,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             &[&raffle_key[..], &values].concat(),
         )
         .await?;
+        let (action, from) = match self.origin {
+            Origin::Document => ("publish", String::new()),
+            Origin::Draft { number, .. } => ("publish", format!(", draft {number}")),
+            Origin::Version(earlier) => ("restore", format!(", document of version {earlier}")),
+        };
+        let why = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
         let change = Change {
             at_ms: now_ms,
-            action: "publish",
+            action,
             subject: raffle.subject(),
-            detail: format!("version {version}, epoch {epoch}, rules {}", hex(&rules_hash)),
+            detail: format!("version {version}, epoch {epoch}, rules {}{from}{why}", hex(&rules_hash)),
         };
         let changes = Stream::changes(shard, raffle.tenant.number);
         audit::append(tx, &changes, &self.publish.request.cause(), change).await?;
@@ -312,91 +439,21 @@ impl Making {
         })
     }
 
-    /// A document fills a prize's segment once, when the prize first becomes finite. From then on the stock is what the
-    /// journal of moves says, and a document that names another number is refused: it would lie to whoever reads it.
-    async fn stock(
-        &self,
-        tx: &mut dyn Tx,
-        gate: &mut Gate,
-        last: Option<&VersionRow>,
-        now_ms: i64,
-    ) -> Result<(), Error> {
-        let last = last.and_then(|row| crate::document::read(&row.document).ok());
-        let segments = Segment::all(tx, gate.key).await?;
-        for prize in &self.document.prizes {
-            let before =
-                last.iter().flat_map(|document| &document.prizes).find(|before| before.id == prize.id);
-            if let (Some(Stock::Units(published)), Stock::Units(asked)) =
-                (before.map(|before| before.stock), prize.stock)
-                && published != asked
-            {
-                return Err(Error::StockIsNotEdited {
-                    prize: prize.id.clone(),
-                    published: published.to_string(),
-                    asked: asked.to_string(),
-                });
-            }
-            let Stock::Units(units) = prize.stock else { continue };
-            if let Some(segment) = segments.iter().find(|segment| segment.item == prize.id) {
-                // A prize that was finite before, and was left out or unlimited since: its shelf is as it was left.
-                let total = segment.granted + segment.free;
-                if !matches!(before.map(|before| before.stock), Some(Stock::Units(_))) && total != units {
-                    return Err(Error::StockIsNotEdited {
-                        prize: prize.id.clone(),
-                        published: total.to_string(),
-                        asked: units.to_string(),
-                    });
-                }
-                continue;
-            }
-            fill(tx, gate, (&prize.id, units), now_ms).await?;
-        }
-        self.budget(tx, gate, (last.as_ref(), &segments), now_ms).await
-    }
-
-    /// The budget is stock too: filled once, raised by an order.
-    async fn budget(
-        &self,
-        tx: &mut dyn Tx,
-        gate: &mut Gate,
-        (last, segments): (Option<&Document>, &[Segment]),
-        now_ms: i64,
-    ) -> Result<(), Error> {
-        let Some(budget) = &self.document.budget else { return Ok(()) };
-        let segment = segments.iter().find(|segment| segment.item == BUDGET);
-        let before = last.and_then(|last| last.budget.as_ref()).map(|before| before.amount);
-        let published = match (before, segment) {
-            (_, None) => return fill(tx, gate, (BUDGET, budget.amount), now_ms).await,
-            (Some(before), Some(_)) => before,
-            (None, Some(segment)) => segment.granted + segment.free,
+    /// Moves the draft that was published.
+    async fn note(&self, tx: &mut dyn Tx, raffle: &Raffle, published: &Published) -> Result<(), Error> {
+        let Origin::Draft { number, .. } = self.origin else { return Ok(()) };
+        let asked = &self.publish.request;
+        let key = format!("drafts/{number}/publish {}", asked.key);
+        let act = Act {
+            request: Request { key, ..asked.clone() },
+            at_ms: published.published_ms,
+            reason: self.reason.clone(),
         };
-        if published == budget.amount {
-            return Ok(());
+        let needs_approval = !self.reasons.is_empty();
+        let event = review::Event::Publish { version: published.version, needs_approval };
+        match review::happen(tx, raffle, Subject::Draft(number), (event, &act)).await {
+            Err(Error::ReviewNeeded { .. }) => Err(Error::needs_review(&self.reasons)),
+            happened => happened.map(|_| ()),
         }
-        Err(Error::StockIsNotEdited {
-            prize: BUDGET.to_owned(),
-            published: published.to_string(),
-            asked: budget.amount.to_string(),
-        })
     }
-}
-
-/// Makes a segment with its first units, and tells the log.
-async fn fill(
-    tx: &mut dyn Tx,
-    gate: &mut Gate,
-    (item, units): (&str, u64),
-    now_ms: i64,
-) -> Result<(), Error> {
-    Segment::add(tx, gate.key, item, units).await?;
-    let event = Event {
-        kind: "moved",
-        at_ms: now_ms,
-        prize: item.to_owned(),
-        units,
-        reason: "published".to_owned(),
-        ..Event::default()
-    };
-    event.append(tx, gate).await?;
-    Ok(())
 }

@@ -14,16 +14,20 @@ use records::pulse;
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::document::Document;
+use crate::draft::Drafts;
 use crate::draw::{Ask, Drawn, Draws, Witness};
 use crate::entry::{self, Draw, Request};
 use crate::epoch::{self, Epoch};
 use crate::error::Error;
 use crate::player::PlayerKey;
+use crate::proposal::Proposals;
 use crate::publish::{Publish, Published};
 use crate::rules::Plan;
 use crate::seal::Sealer;
 use crate::standing::Attested;
 use crate::stock::{Carried, Order};
+use crate::threshold::Thresholds;
+use crate::version::Versions;
 
 /// The raffles of a tenant.
 #[derive(Clone)]
@@ -111,8 +115,9 @@ impl Raffles {
         entropy: Arc<dyn Entropy>,
         sealer: Sealer,
         limits: Limits,
+        thresholds: Thresholds,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        Self::witnessed(records, clock, entropy, sealer, limits, Arc::new(()))
+        Self::witnessed(records, clock, entropy, sealer, limits, thresholds, Arc::new(()))
     }
 
     /// The same, with a witness to every draw.
@@ -122,6 +127,7 @@ impl Raffles {
         entropy: Arc<dyn Entropy>,
         sealer: Sealer,
         limits: Limits,
+        thresholds: Thresholds,
         witness: Arc<dyn Witness>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
@@ -131,6 +137,7 @@ impl Raffles {
             catalog: Arc::clone(&catalog),
             clock: Arc::clone(&clock),
             entropy,
+            thresholds,
             tenant,
             shard,
             witness,
@@ -176,6 +183,21 @@ impl Raffles {
     /// Publishes a document.
     pub async fn publish(&self, publish: Publish) -> Result<Published, Error> {
         self.draws.publish(publish).await
+    }
+
+    /// Drafts of versions.
+    pub fn drafts(&self) -> Drafts {
+        Drafts::new(Arc::clone(&self.draws))
+    }
+
+    /// Orders that two people give together.
+    pub fn proposals(&self) -> Proposals {
+        Proposals::new(Arc::clone(&self.draws))
+    }
+
+    /// What was published.
+    pub fn versions(&self) -> Versions {
+        Versions::new(Arc::clone(&self.draws))
     }
 
     /// Restocks, freezes or thaws.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kernel::id::Shard;
 use records::audit::{self, Change, Stream};
 use records::gate::{Gate, Segment};
 use records::port::{Tx, write};
@@ -13,6 +14,7 @@ use crate::entry::{Event, Request};
 use crate::error::Error;
 use crate::player::{self, PlayerKey};
 use crate::rules::{BUDGET, Rules};
+use crate::threshold::Thresholds;
 
 /// Most units of one restock.
 pub const UNITS_MAX: u64 = 1_000_000_000_000;
@@ -83,33 +85,15 @@ impl Draws {
         request: Request,
     ) -> Result<Carried, Error> {
         let (raffle, clock, shard) = (Arc::clone(raffle), Arc::clone(&self.clock), self.shard);
+        let alone = self.thresholds.order(&order);
         write(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let key = raffle.gate(shard);
-                let gate = Gate::lock(tx, key).await?;
-                let mut gate = gate.ok_or_else(|| Error::NoSuchRaffle(raffle.id.clone()))?;
-                if let Some(event) = Event::by_request(tx, key, &request).await? {
+                let mut gate = lock(tx, &raffle, shard).await?;
+                if let Some(event) = Event::by_request(tx, gate.key, &request).await? {
                     return Ok(Carried { event, replayed: true });
                 }
-                let (rules, _) = crate::catalog::rules(tx, &raffle, gate.version).await?;
-                let (action, cause) = (order.verb(), request.cause());
-                let mut event = apply(tx, &mut gate, &rules, order).await?;
-                (event.at_ms, event.reason, event.request) = (clock.now_ms(), reason, Some(request));
-                let event = event.append(tx, &mut gate).await?;
-                gate.save(tx).await?;
-                let of = if event.prize.is_empty() {
-                    "all of it".to_owned()
-                } else {
-                    format!("prize {}", event.prize)
-                };
-                let units = if event.units > 0 { format!(", {} units", event.units) } else { String::new() };
-                let change = Change {
-                    at_ms: event.at_ms,
-                    action,
-                    subject: raffle.subject(),
-                    detail: format!("{of}{units}, entry {}: {}", event.seq, event.reason),
-                };
-                audit::append(tx, &Stream::changes(shard, raffle.tenant.number), &cause, change).await?;
+                alone?;
+                let event = give(tx, &raffle, &mut gate, (order, reason, request, clock.now_ms())).await?;
                 Ok(Carried { event, replayed: false })
             })
         })
@@ -117,12 +101,83 @@ impl Draws {
     }
 }
 
-async fn apply(tx: &mut dyn Tx, gate: &mut Gate, rules: &Rules, order: Order) -> Result<Event, Error> {
-    let segments = Segment::all(tx, gate.key).await?;
+/// Locks the gate of a raffle that was published.
+pub(crate) async fn lock(tx: &mut dyn Tx, raffle: &Raffle, shard: Shard) -> Result<Gate, Error> {
+    let gate = Gate::lock(tx, raffle.gate(shard)).await?;
+    gate.ok_or_else(|| Error::NoSuchRaffle(raffle.id.clone()))
+}
+
+/// Carries out an order under the gate's lock, saves the gate, and tells the audit log.
+pub(crate) async fn give(
+    tx: &mut dyn Tx,
+    raffle: &Raffle,
+    gate: &mut Gate,
+    (order, reason, request, now_ms): (Order, String, Request, i64),
+) -> Result<Event, Error> {
+    let (rules, _) = crate::catalog::rules(tx, raffle, gate.version).await?;
+    let (action, cause) = (order.verb(), request.cause());
+    let mut event = apply(tx, gate, &rules, order).await?;
+    (event.at_ms, event.reason, event.request) = (now_ms, reason, Some(request));
+    let event = event.append(tx, gate).await?;
+    gate.save(tx).await?;
+    let of = if event.prize.is_empty() { "all of it".to_owned() } else { format!("prize {}", event.prize) };
+    let units = if event.units > 0 { format!(", {} units", event.units) } else { String::new() };
+    let change = Change {
+        at_ms: now_ms,
+        action,
+        subject: raffle.subject(),
+        detail: format!("{of}{units}, entry {}: {}", event.seq, event.reason),
+    };
+    audit::append(tx, &Stream::changes(gate.key.shard, raffle.tenant.number), &cause, change).await?;
+    Ok(event)
+}
+
+impl Thresholds {
+    /// Refuses an order that one person may not give alone.
+    pub(crate) fn order(&self, order: &Order) -> Result<(), Error> {
+        let reasons = match order {
+            Order::Restock { prize, units } => self.restock(prize, *units),
+            Order::RaiseBudget { amount } => self.raise_budget(*amount),
+            Order::Promise { .. } => self.promise(),
+            Order::Freeze { .. } | Order::Thaw { .. } => vec![],
+        };
+        let told: Vec<_> = reasons.into_iter().map(|reason| reason.message).collect();
+        if told.is_empty() { Ok(()) } else { Err(Error::needs_proposal(&told)) }
+    }
+}
+
+/// Refuses an order that the rules do not know or do not allow.
+pub(crate) fn allowed(rules: &Rules, order: &Order) -> Result<(), Error> {
     // A shelf that the version no longer draws from would take units that nobody can win.
     let is_finite = |prize: &str| rules.prizes.get(prize).is_some_and(|prize| !prize.unlimited);
+    match order {
+        Order::Restock { prize, .. }
+        | Order::Freeze { prize: Some(prize) }
+        | Order::Thaw { prize: Some(prize) }
+            if !is_finite(prize) =>
+        {
+            Err(Error::NoSuchPrize(prize.clone()))
+        }
+        Order::RaiseBudget { .. } if rules.budget.is_none() => Err(Error::NoSuchPrize(BUDGET.to_owned())),
+        Order::Promise { .. } if rules.guaranteed_winners != GuaranteedWinners::Allowed => {
+            Err(Error::PromisesForbidden)
+        }
+        Order::Promise { prize, .. } if !rules.prizes.contains_key(prize) => {
+            Err(Error::NoSuchPrize(prize.clone()))
+        }
+        Order::Restock { .. }
+        | Order::RaiseBudget { .. }
+        | Order::Promise { .. }
+        | Order::Freeze { .. }
+        | Order::Thaw { .. } => Ok(()),
+    }
+}
+
+async fn apply(tx: &mut dyn Tx, gate: &mut Gate, rules: &Rules, order: Order) -> Result<Event, Error> {
+    allowed(rules, &order)?;
+    let segments = Segment::all(tx, gate.key).await?;
     let segment = |prize: &str| {
-        let found = segments.iter().find(|segment| segment.item == prize && is_finite(prize));
+        let found = segments.iter().find(|segment| segment.item == prize);
         found.ok_or_else(|| Error::NoSuchPrize(prize.to_owned()))
     };
     let (kind, prize, freeze) = match order {
@@ -132,20 +187,11 @@ async fn apply(tx: &mut dyn Tx, gate: &mut Gate, rules: &Rules, order: Order) ->
             return Ok(Event { kind: "moved", prize, units, ..Event::default() });
         }
         Order::RaiseBudget { amount } => {
-            if rules.budget.is_none() {
-                return Err(Error::NoSuchPrize(BUDGET.to_owned()));
-            }
             Segment::add(tx, gate.key, BUDGET, amount).await?;
             let prize = BUDGET.to_owned();
             return Ok(Event { kind: "moved", prize, units: amount, ..Event::default() });
         }
         Order::Promise { player, prize } => {
-            if rules.guaranteed_winners != GuaranteedWinners::Allowed {
-                return Err(Error::PromisesForbidden);
-            }
-            if !rules.prizes.contains_key(&prize) {
-                return Err(Error::NoSuchPrize(prize));
-            }
             player::promise(tx, gate.key, player, &prize).await?;
             let pseudonym = player.1.to_vec();
             return Ok(Event { kind: "promised", prize, pseudonym, ..Event::default() });

@@ -6,8 +6,9 @@ use records::migration::Room;
 /// Steps of this room's tables.
 pub const ROOM: Room = Room {
     name: "raffle",
-    steps: &[&[
-        "CREATE TABLE raffle (
+    steps: &[
+        &[
+            "CREATE TABLE raffle (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             id VARCHAR(64) NOT NULL,
@@ -17,7 +18,7 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, id),
             UNIQUE (shard, number)
         ){table_end}",
-        "CREATE TABLE raffle_version (
+            "CREATE TABLE raffle_version (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -32,8 +33,8 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, raffle, version),
             UNIQUE (shard, tenant, raffle, idem_key)
         ){table_end}",
-        // The numbers of prizes: the same in every version, also after a version without the prize.
-        "CREATE TABLE raffle_prize (
+            // The numbers of prizes: the same in every version, also after a version without the prize.
+            "CREATE TABLE raffle_prize (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -41,7 +42,7 @@ pub const ROOM: Room = Room {
             slot BIGINT NOT NULL,
             PRIMARY KEY (shard, tenant, raffle, prize)
         ){table_end}",
-        "CREATE TABLE raffle_epoch (
+            "CREATE TABLE raffle_epoch (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -53,8 +54,8 @@ pub const ROOM: Room = Room {
             opened_ms BIGINT NOT NULL,
             PRIMARY KEY (shard, tenant, raffle, epoch)
         ){table_end}",
-        // Everything that a gate lets through besides draws, numbered in the same sequence.
-        "CREATE TABLE gate_event (
+            // Everything that a gate lets through besides draws, numbered in the same sequence.
+            "CREATE TABLE gate_event (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -74,8 +75,8 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, raffle, seq),
             UNIQUE (shard, tenant, raffle, idem_key)
         ){table_end}",
-        // In the order of the gate, so that a batch of draws is one append and a log is one scan.
-        "CREATE TABLE draw (
+            // In the order of the gate, so that a batch of draws is one append and a log is one scan.
+            "CREATE TABLE draw (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -97,8 +98,8 @@ pub const ROOM: Room = Room {
             chain VARBINARY(32) NOT NULL,
             PRIMARY KEY (shard, tenant, raffle, seq)
         ){table_end}",
-        // One row a participant: counters, chain head, and the latest keys, so that a draw touches one such row.
-        "CREATE TABLE player (
+            // One row a participant: counters, chain head, and the latest keys, so that a draw touches one such row.
+            "CREATE TABLE player (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -115,8 +116,8 @@ pub const ROOM: Room = Room {
             promised VARCHAR(64),
             PRIMARY KEY (bucket, tenant, raffle, pseudonym)
         ){table_end}",
-        // Older keys of a participant, beside each other.
-        "CREATE TABLE player_key (
+            // Older keys of a participant, beside each other.
+            "CREATE TABLE player_key (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -125,5 +126,47 @@ pub const ROOM: Room = Room {
             seq BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, raffle, pseudonym, fingerprint, seq)
         ){table_end}",
-    ]],
+        ],
+        &[
+            "ALTER TABLE raffle_version ADD COLUMN published_by VARCHAR(255) NOT NULL DEFAULT ''",
+            "ALTER TABLE raffle_version ADD COLUMN reason VARCHAR(500) NOT NULL DEFAULT ''",
+            "ALTER TABLE raffle_version ADD COLUMN draft BIGINT",
+            "ALTER TABLE raffle_version ADD COLUMN restores BIGINT",
+            "CREATE TABLE raffle_draft (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            draft BIGINT NOT NULL,
+            base BIGINT NOT NULL,
+            document MEDIUMTEXT NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, draft)
+        ){table_end}",
+            // The order as JSON. A promise names the participant: who approves must know whom.
+            "CREATE TABLE raffle_proposal (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            proposal BIGINT NOT NULL,
+            proposed VARCHAR(2000) NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, proposal)
+        ){table_end}",
+            // Who did what with a draft or proposal, when and why. The row is the key row of its request.
+            "CREATE TABLE review_move (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            raffle BIGINT NOT NULL,
+            kind VARCHAR(16) NOT NULL,
+            number BIGINT NOT NULL,
+            place BIGINT NOT NULL,
+            state VARCHAR(16) NOT NULL,
+            actor VARCHAR(255) NOT NULL,
+            at_ms BIGINT NOT NULL,
+            reason VARCHAR(500) NOT NULL,
+            idem_key VARCHAR(340),
+            body_hash VARBINARY(32) NOT NULL,
+            PRIMARY KEY (shard, tenant, raffle, kind, number, place),
+            UNIQUE (shard, tenant, raffle, idem_key)
+        ){table_end}",
+        ],
+    ],
 };

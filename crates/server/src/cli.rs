@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use raffle::document::schema;
+use raffle::diff::{Change, Diff};
+use raffle::document::{Document, schema};
 use raffle::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
 use serde::Serialize;
@@ -65,6 +66,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell in words what differs between two raffle documents.
+    Diff {
+        /// The earlier document, in YAML or JSON; `-` is standard input.
+        old: PathBuf,
+        /// The later one.
+        new: PathBuf,
+        /// Tell the expected cost of so many draws a day.
+        #[arg(long, value_name = "N")]
+        draws_per_day: Option<u32>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell what a raffle document would do: many draws that never happen.
     Simulate(simulate::Args),
     /// Tell why a draw became what it is.
@@ -102,6 +116,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve(&args, false),
             Command::Check { file, json } => check(&file, json),
             Command::Odds { file, json } => show_odds(&file, json),
+            Command::Diff { old, new, draws_per_day, json } => show_diff(&old, &new, draws_per_day, json),
             Command::Simulate(args) => simulate_file(&args),
             Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
@@ -230,11 +245,30 @@ fn simulate_file(args: &simulate::Args) -> Outcome {
     }
 }
 
-fn show_odds(file: &Path, json: bool) -> Outcome {
-    let document = raffle::document::read(&read(file)?).map_err(|findings| {
+fn read_document(file: &Path) -> Result<Document, String> {
+    raffle::document::read(&read(file)?).map_err(|findings| {
         let first = findings.first();
         first.map_or_else(String::new, |finding| format!("{}: {}", finding.pointer, finding.message))
-    })?;
+    })
+}
+
+fn show_diff(old: &Path, new: &Path, draws_per_day: Option<u32>, json: bool) -> Outcome {
+    let diff = Diff::of(Some(&read_document(old)?), &read_document(new)?, draws_per_day);
+    if json {
+        return print_json(&diff).map(|()| true);
+    }
+    let mut text = String::new();
+    for Change { code, pointer, message, .. } in &diff.changes {
+        text.push_str(&format!("{code:<24} {pointer}\n         {message}\n"));
+    }
+    if diff.is_empty() {
+        text.push_str("nothing differs\n");
+    }
+    print(&text).map(|()| true)
+}
+
+fn show_odds(file: &Path, json: bool) -> Outcome {
+    let document = read_document(file)?;
     let odds = odds::odds(&document);
     if json {
         return print_json(&odds).map(|()| true);

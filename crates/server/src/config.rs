@@ -1,9 +1,11 @@
 //! `fairground.toml`: one section per part of the product; every key can be set by the environment as
 //! `FAIRGROUND_<SECTION>__<KEY>`.
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use raffle::threshold::Thresholds;
 use serde::Deserialize;
 
 /// Everything that can be configured.
@@ -18,6 +20,8 @@ pub struct Config {
     pub auth: Auth,
     /// How draws are batched.
     pub batch: Batch,
+    /// What needs two people.
+    pub review: Review,
     /// How often callers may call.
     pub limits: Limits,
     /// Where traces go.
@@ -85,9 +89,9 @@ pub struct ApiKey {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Publish versions, restock, freeze, thaw, turn epochs, hand awards over, and read.
+    /// Draft, submit and publish versions, propose, restock, freeze, thaw, turn epochs, hand awards over, and read.
     Operator,
-    /// Read. Approving what others drafted comes with drafts.
+    /// Approve or reject what others drafted or proposed, and read.
     Approver,
     /// Read everything, the audit log among it.
     Auditor,
@@ -116,6 +120,30 @@ pub struct Batch {
     pub draws_max: NonZeroUsize,
     /// Most draws that wait; one more is answered 503. Default 16384.
     pub queue_max: NonZeroUsize,
+}
+
+/// The `[review]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Whether what is above the sizes below needs two people. Where it is left out: true as soon as everybody who may
+    /// draft has somebody of another name who may approve, else false, so also with the one generated `admin.key`.
+    pub four_eyes: Option<bool>,
+    /// Change of a prize's odds in any pool that one person may make, in percent of what they were. Default 10.
+    pub odds_percent: u32,
+    /// Units of a prize that one person may add. Default 1000.
+    pub stock_units: u64,
+    /// Increase of a draw's expected cost that one person may make, in minor units. Default 1.
+    pub cost: u64,
+    /// Raise of a budget that one person may make, in minor units. Default 100000.
+    pub budget: u64,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        let Thresholds { odds_percent, stock_units, cost, budget, .. } = Thresholds::default();
+        Self { four_eyes: None, odds_percent, stock_units, cost, budget }
+    }
 }
 
 /// The `[limits]` section. Each limit is over a sliding window, counted by this process alone; what is above it is answered
@@ -225,6 +253,29 @@ const PREFIX: &str = "FAIRGROUND_";
 const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TRIALS_FULL", "WRITE_SNAPSHOTS"];
 
 impl Config {
+    /// Who has a key with one of these roles. Two keys of one name are one person.
+    fn names(&self, roles: &[Role]) -> BTreeSet<&str> {
+        let keys = self.auth.keys.iter().filter(|key| roles.contains(&key.role));
+        keys.map(|key| key.name.as_str()).collect()
+    }
+
+    /// How many may draft, and for how many of them there is somebody else who may approve.
+    fn authors(&self) -> (usize, usize) {
+        let authors = self.names(&[Role::Admin, Role::Operator]);
+        let approvers = self.names(&[Role::Admin, Role::Approver]);
+        let second = |author: &&&str| approvers.iter().any(|approver| approver != *author);
+        (authors.len(), authors.iter().filter(second).count())
+    }
+
+    /// What needs two people. A promise does as soon as keys are configured.
+    pub fn thresholds(&self) -> Thresholds {
+        let (authors, seconded) = self.authors();
+        let four_eyes = self.review.four_eyes.unwrap_or(authors > 0 && authors == seconded);
+        let Review { odds_percent, stock_units, cost, budget, .. } = self.review;
+        let promises = four_eyes || !self.auth.keys.is_empty();
+        Thresholds { four_eyes, promises, odds_percent, stock_units, cost, budget }
+    }
+
     /// Reads a file, where one is given, and the environment over it.
     pub fn load(
         file: Option<&Path>,
@@ -274,6 +325,11 @@ impl Config {
             if value.get() > most {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
             }
+        }
+        if config.review.four_eyes == Some(true) && config.authors().1 == 0 {
+            let told = "review.four_eyes needs an admin or operator, and an admin or approver of another name, in auth.keys: \
+                nobody approves what they drafted";
+            return Err(ConfigError::Wrong(told.to_owned()));
         }
         let limits = &config.limits;
         for (name, value) in [
@@ -329,6 +385,39 @@ mod tests {
         assert_eq!(config.server.listen, "127.0.0.1:9");
         assert_eq!(config.batch.draws_max.get(), 7);
         assert_eq!(config.store.data, PathBuf::from("/some/where"));
+    }
+
+    #[test]
+    fn two_people_are_asked_for_where_there_are_two() {
+        let check = |names: &[&str], review: &str, expected: Result<(bool, bool), &str>| {
+            let keys = names.iter().map(|name| {
+                let (name, role) = name.split_once(' ').unwrap_or((name, "admin"));
+                let hash = "0".repeat(64);
+                format!("[[auth.keys]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
+            });
+            let text = keys.chain([format!("[review]\n{review}\n")]).collect::<String>();
+            let found = read(&text, &[]).map(|config| config.thresholds());
+            let found = found.map(|thresholds| (thresholds.four_eyes, thresholds.promises));
+            match expected {
+                Ok(expected) => assert_eq!(found, Ok(expected), "{text}"),
+                Err(part) => assert!(found.expect_err("wrong").contains(part), "{text}"),
+            }
+        };
+        check(&[], "", Ok((false, false)));
+        check(&["ops"], "", Ok((false, true)));
+        check(&["ops", "ops"], "", Ok((false, true)));
+        check(&["ops", "law"], "", Ok((true, true)));
+        check(&["ops", "law"], "four_eyes = false", Ok((false, true)));
+        check(&["ops", "law"], "four_eyes = true\ncost = 50", Ok((true, true)));
+        check(&["ops operator", "law approver"], "", Ok((true, true)));
+        check(&["ops", "law approver"], "", Ok((true, true)));
+        check(&["ops operator", "ops approver"], "", Ok((false, true)));
+        check(&["ops", "shop operator"], "", Ok((false, true)));
+        check(&["ops", "shop operator"], "four_eyes = true", Ok((true, true)));
+        check(&["law approver", "shop service"], "", Ok((false, true)));
+        check(&["ops"], "four_eyes = true", Err("of another name"));
+        check(&["law approver", "eve approver"], "four_eyes = true", Err("of another name"));
+        check(&[], "four_eyes = true", Err("of another name"));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 pub mod listener;
 pub mod openapi;
 pub mod raffles;
+pub mod versions;
+pub mod drafts;
+pub mod proposals;
 pub mod dry_runs;
 pub mod explain;
 pub mod draws;
@@ -82,6 +85,7 @@ pub struct Edge {
 /// All routes.
 pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
+    api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
     if edge.noop {
@@ -90,7 +94,9 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     Router::new()
         .nest(
             "/api/v1",
-            api.layer(DefaultBodyLimit::max(edge.body_bytes_max)).merge(raffles::publish_routes()),
+            api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
+                .merge(raffles::publish_routes())
+                .merge(drafts::write_routes()),
         )
         .merge(health::routes())
         .merge(metrics::routes())

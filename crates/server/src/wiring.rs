@@ -128,6 +128,7 @@ impl House {
             ports.entropy,
             Sealer::new(&seed_key),
             limits,
+            config.thresholds(),
             Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
         let drivers = vec![spawn_driver("draws-batch", driver)?];
@@ -214,7 +215,8 @@ impl Archive {
         let seed_key = secrets::read_or_make(&seed_key_file(config), false, &*entropy)?;
         let records = Arc::clone(&store) as Arc<dyn Records>;
         // Without its driver no draw is ever made.
-        let (raffles, _) = Raffles::new(records, clock, entropy, Sealer::new(&seed_key), Limits::default());
+        let (limits, thresholds) = (Limits::default(), config.thresholds());
+        let (raffles, _) = Raffles::new(records, clock, entropy, Sealer::new(&seed_key), limits, thresholds);
         Ok(Self { raffles, store })
     }
 

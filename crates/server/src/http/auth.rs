@@ -63,11 +63,18 @@ impl Permission for Mint {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
 }
 
-/// Changing raffles and handing awards over.
+/// Changing raffles, drafting and proposing changes, and handing awards over.
 pub struct Operate;
 
 impl Permission for Operate {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator];
+}
+
+/// Approving and rejecting what somebody else drafted or proposed.
+pub struct Approve;
+
+impl Permission for Approve {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Approver];
 }
 
 /// Reading the audit log.

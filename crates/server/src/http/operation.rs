@@ -65,6 +65,8 @@ pub struct Operation {
     pub query: Option<Shape>,
     /// Its body.
     pub carries: Option<Carries>,
+    /// Whether its body may be left out.
+    pub may_be_empty: bool,
     /// An example of its body.
     pub example: Option<Value>,
     /// Whether it takes an Idempotency-Key, and answers a repeat as before.
@@ -92,6 +94,7 @@ impl Operation {
             needs: None,
             query: None,
             carries: None,
+            may_be_empty: false,
             example: None,
             takes_key: false,
             status: 200,
@@ -144,6 +147,12 @@ impl Operation {
     #[must_use]
     pub fn body<T: JsonSchema>(self, example: Value) -> Self {
         Self { carries: Some(Carries::Json(Shape::of::<T>())), example: Some(example), ..self }
+    }
+
+    /// Takes a JSON body, or none.
+    #[must_use]
+    pub fn may_body<T: JsonSchema>(self, example: Value) -> Self {
+        Self { may_be_empty: true, ..self.body::<T>(example) }
     }
 
     /// Takes a raffle document.

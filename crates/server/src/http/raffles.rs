@@ -4,6 +4,7 @@ mod operations;
 mod orders;
 
 pub use operations::operations;
+pub(super) use orders::{CarriedView, carried_view, units};
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
-use super::auth::{Allowed, Caller, Look, Operate, Read};
+use super::auth::{Allowed, Look, Operate, Read};
 use super::problem::Problem;
 use super::request::{Ids, PageOf, Sent, answer};
 
@@ -77,7 +78,7 @@ async fn list(State(app): State<Arc<App>>, _: Allowed<Read>, page: PageOf) -> Re
 
 /// A version that was published.
 #[derive(Serialize, JsonSchema)]
-struct PublishedView<'a> {
+pub(super) struct PublishedView<'a> {
     /// The raffle's id.
     raffle: &'a str,
     /// The version, from 1.
@@ -94,6 +95,19 @@ struct PublishedView<'a> {
     warnings: &'a [Finding],
 }
 
+/// An error with what a document's check found.
+pub(super) fn with_findings(error: Error) -> Problem {
+    let findings = if let Error::Document(findings) = &error { findings.clone() } else { vec![] };
+    Problem::from(error).with_findings(findings)
+}
+
+/// A document, as it was sent.
+pub(super) fn document_text(sent: &Sent) -> Result<String, Problem> {
+    sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
+    String::from_utf8(sent.body.to_vec())
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))
+}
+
 async fn publish(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<Operate>,
@@ -101,15 +115,15 @@ async fn publish(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let request = sent.request(&caller)?;
-    sent.expect_media(&["application/json", "application/yaml", "text/yaml", "application/x-yaml"])?;
-    let text = String::from_utf8(sent.body.to_vec())
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "edge.bad_body", "the document is not UTF-8"))?;
-    let published = app.raffles.publish(Publish { raffle, text, request }).await.map_err(|error| {
-        let findings = if let Error::Document(findings) = &error { findings.clone() } else { vec![] };
-        Problem::from(error).with_findings(findings)
-    })?;
+    let text = document_text(&sent)?;
+    let published = app.raffles.publish(Publish { raffle, text, request }).await.map_err(with_findings)?;
+    Ok(published_view(&published))
+}
+
+/// What was published, as an answer.
+pub(super) fn published_view(published: &Published) -> Response {
     let Published { raffle, version, rules_hash, epoch, seed_hash, published_ms, warnings, replayed } =
-        &published;
+        published;
     let view = PublishedView {
         raffle,
         version: *version,
@@ -119,7 +133,7 @@ async fn publish(
         published_ms: *published_ms,
         warnings,
     };
-    Ok(answer(StatusCode::CREATED, &view, *replayed))
+    answer(StatusCode::CREATED, &view, *replayed)
 }
 
 /// A prize and its stock.
@@ -281,13 +295,6 @@ async fn epochs(
     Ok(answer(StatusCode::OK, &EpochsView { epochs: epochs.collect() }, false))
 }
 
-/// The request of an admin's order, scoped to its route.
-fn scoped(sent: &Sent, caller: &Caller, route: &str) -> Result<raffle::entry::Request, Problem> {
-    let mut request = sent.request(caller)?;
-    request.key = format!("{route} {}", request.key);
-    Ok(request)
-}
-
 /// A turn.
 #[derive(Serialize, JsonSchema)]
 struct TurnView<'a> {
@@ -303,7 +310,7 @@ async fn turn(
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let request = scoped(&sent, &caller, "epochs")?;
+    let request = sent.scoped(&caller, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
 }

@@ -64,6 +64,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> 
     }
 }
 
+/// The query, decoded.
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        query.map(|Query(asked)| Self(asked)).map_err(|error| bad("edge.bad_query", error.body_text()))
+    }
+}
+
 /// Which page of a list.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +93,16 @@ pub struct PageOf {
     pub cursor: String,
     /// How many.
     pub limit: u32,
+}
+
+impl PageOf {
+    /// The number that the page before ended with; 0 at the beginning.
+    pub fn after<N: std::str::FromStr + Default>(&self) -> Result<N, Problem> {
+        if self.cursor.is_empty() {
+            return Ok(N::default());
+        }
+        self.cursor.parse().map_err(|_| bad("edge.bad_query", "`cursor` is not one that was given"))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PageOf {
@@ -102,6 +124,24 @@ impl PageOf {
         }
         Ok(Self { cursor: cursor.unwrap_or_default(), limit })
     }
+}
+
+/// A reason.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    /// Why.
+    #[schemars(required, length(min = 1, max = 500))]
+    reason: Option<String>,
+}
+
+/// A reason, where somebody gives one.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemarkBody {
+    /// Why.
+    #[schemars(length(min = 1, max = 500))]
+    reason: Option<String>,
 }
 
 /// What a mutation sends: its Idempotency-Key, its body within the route's limit, and what kind of body it says it is.
@@ -149,6 +189,27 @@ impl Sent {
         self.expect_media(&["application/json"])?;
         serde_json::from_slice(&self.body)
             .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
+    }
+
+    /// The reason in a body [`ReasonBody`].
+    pub fn reason(&self) -> Result<String, Problem> {
+        let reason = self.json::<ReasonBody>()?.reason.unwrap_or_default();
+        text("reason", &reason, 500)?;
+        Ok(reason)
+    }
+
+    /// The reason in a body [`RemarkBody`], which may be left out.
+    pub fn remark(&self) -> Result<String, Problem> {
+        let remark = if self.body.is_empty() { None } else { self.json::<RemarkBody>()?.reason };
+        remark.as_deref().map_or(Ok(()), |remark| text("reason", remark, 500))?;
+        Ok(remark.unwrap_or_default())
+    }
+
+    /// The request, its key after the route that it is scoped to.
+    pub fn scoped(&self, caller: &Caller, route: &str) -> Result<entry::Request, Problem> {
+        let mut request = self.request(caller)?;
+        request.key = format!("{route} {}", request.key);
+        Ok(request)
     }
 
     /// SHA-256 of the raw body.

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    audit, awards, draws, dry_runs, erasure, explain, health, metrics, openapi, participants, raffles,
+    audit, awards, drafts, draws, dry_runs, erasure, explain, health, metrics, openapi, participants,
+    proposals, raffles, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -23,6 +24,14 @@ const API: &str = "/api/v1";
 fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
     vec![
         ("Raffles", "Publishing, standing, odds, epochs, stock and evidence.", API, raffles::operations()),
+        ("Versions", "What was published, what differs, and going back.", API, versions::operations()),
+        (
+            "Drafts",
+            "Versions that are not published yet: written, looked at, approved.",
+            API,
+            drafts::operations(),
+        ),
+        ("Proposals", "Orders that two people give together.", API, proposals::operations()),
         ("Draws", "Drawing, what a draw would be, and what it became and why.", API, draws::operations()),
         ("Draws", "", API, dry_runs::operations()),
         ("Draws", "", API, explain::operations()),
@@ -46,6 +55,8 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
 const PARTS: &[(&str, &str, &str)] = &[
     ("raffles", "string", "The raffle's id."),
     ("versions", "integer", "The version, from 1."),
+    ("drafts", "integer", "The draft's number in the raffle, from 1."),
+    ("proposals", "integer", "The proposal's number in the raffle, from 1."),
     ("prizes", "string", "The prize's id."),
     ("draws", "string", "The draw's id, as drawing answers it."),
     ("awards", "string", "The id of the draw that won."),
@@ -256,7 +267,7 @@ impl Writer {
             written["parameters"] = parameters.into();
         }
         if let Some(content) = self.body(operation) {
-            written["requestBody"] = json!({ "required": true, "content": content });
+            written["requestBody"] = json!({ "required": !operation.may_be_empty, "content": content });
         }
         written
     }

@@ -96,7 +96,7 @@ fn changing() -> Vec<Operation> {
             )
             .refuses(OPENING)
             .refuses(&["edge.wrong_media", "raffle.document", "raffle.other_raffle"])
-            .refuses(&["raffle.stock_is_not_edited"]),
+            .refuses(&["draft.stale", "raffle.stock_is_not_edited", "review.needed"]),
         Operation::post("/raffles/{id}/epochs", "turnEpoch", "Close the epoch, reveal its seed, open the next")
             .describe("Takes no body; what is sent is only hashed.")
             .needs::<Operate>()
@@ -118,18 +118,18 @@ fn changing() -> Vec<Operation> {
             .body::<RestockBody>(json!({ "units": 5, "reason": reason }))
             .keyed()
             .answers::<CarriedView<'static>>(201, "The units are there.", carried("moved", reason, 5))
-            .refuses(&["edge.bad_number", "raffle.no_such_prize"]),
+            .refuses(&["edge.bad_number", "raffle.no_such_prize", "review.needed"]),
         order("/raffles/{id}/budget/raise", "raiseBudget", "Raise a raffle's budget")
             .body::<RaiseBody>(json!({ "amount": 50_000, "reason": "a second sponsor" }))
             .keyed()
             .answers::<CarriedView<'static>>(201, "The budget is raised.", carried_budget())
-            .refuses(&["edge.bad_number", "raffle.no_such_prize"]),
+            .refuses(&["edge.bad_number", "raffle.no_such_prize", "review.needed"]),
         order("/raffles/{id}/promises", "promise", "Promise a prize to a participant")
-            .describe("Only where the rules allow guaranteed winners. The log shows it to everybody, under the pseudonym.")
+            .describe("Only where the rules allow guaranteed winners, and one person may: else it is a proposal. The log shows it to everybody, under the pseudonym.")
             .body::<PromiseBody>(json!({ "participant": "ada", "prize": "105", "reason": "a lost parcel" }))
             .keyed()
             .answers::<CarriedView<'static>>(201, "It is promised.", carried("promised", "a lost parcel", 0))
-            .refuses(&["raffle.no_such_prize", "raffle.promises_forbidden"]),
+            .refuses(&["raffle.no_such_prize", "raffle.promises_forbidden", "review.needed"]),
     ]
 }
 

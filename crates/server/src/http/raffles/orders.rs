@@ -10,7 +10,6 @@ use raffle::stock::{Carried, Order, UNITS_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::scoped;
 use crate::http::App;
 use crate::http::auth::{Allowed, Caller, Operate};
 use crate::http::problem::Problem;
@@ -41,7 +40,7 @@ pub(super) struct FreezeBody {
 
 /// An order that was carried out.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct CarriedView<'a> {
+pub(in crate::http) struct CarriedView<'a> {
     /// The raffle's id.
     raffle: &'a str,
     /// What was done: `moved`, `frozen`, `thawed` or `promised`.
@@ -68,6 +67,15 @@ fn is_zero(units: &u64) -> bool {
     *units == 0
 }
 
+/// Refuses a number of units, of stock or of money, that is none.
+pub(in crate::http) fn units(name: &str, units: u64) -> Result<(), Problem> {
+    if (1..=UNITS_MAX).contains(&units) {
+        return Ok(());
+    }
+    let detail = format!("`{name}` must be from 1 to {UNITS_MAX}");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail))
+}
+
 async fn carry_out(
     app: &App,
     raffle: &str,
@@ -76,7 +84,11 @@ async fn carry_out(
     request: raffle::entry::Request,
 ) -> Result<Response, Problem> {
     text("reason", &reason, 500)?;
-    let Carried { event, replayed } = app.raffles.carry_out(raffle, order, reason, request).await?;
+    Ok(carried_view(raffle, &app.raffles.carry_out(raffle, order, reason, request).await?))
+}
+
+/// An order that was carried out, as an answer.
+pub(in crate::http) fn carried_view(raffle: &str, Carried { event, replayed }: &Carried) -> Response {
     let view = CarriedView {
         raffle,
         event: event.kind,
@@ -87,7 +99,7 @@ async fn carry_out(
         pseudonym: hex(&event.pseudonym),
         reason: &event.reason,
     };
-    Ok(answer(StatusCode::CREATED, &view, replayed))
+    answer(StatusCode::CREATED, &view, *replayed)
 }
 
 pub(super) async fn restock(
@@ -97,11 +109,8 @@ pub(super) async fn restock(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: RestockBody = sent.json()?;
-    if !(1..=UNITS_MAX).contains(&read.units) {
-        let detail = format!("`units` must be from 1 to {UNITS_MAX}");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
-    }
-    let request = scoped(&sent, &caller, &format!("restock/{prize}"))?;
+    units("units", read.units)?;
+    let request = sent.scoped(&caller, &format!("restock/{prize}"))?;
     carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
 }
 
@@ -124,11 +133,8 @@ pub(super) async fn raise_budget(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let read: RaiseBody = sent.json()?;
-    if !(1..=UNITS_MAX).contains(&read.amount) {
-        let detail = format!("`amount` must be from 1 to {UNITS_MAX}");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail));
-    }
-    let request = scoped(&sent, &caller, "budget")?;
+    units("amount", read.amount)?;
+    let request = sent.scoped(&caller, "budget")?;
     carry_out(&app, &raffle, Order::RaiseBudget { amount: read.amount }, read.reason, request).await
 }
 
@@ -155,7 +161,7 @@ pub(super) async fn promise(
 ) -> Result<Response, Problem> {
     let read: PromiseBody = sent.json()?;
     text("participant", &read.participant, 128)?;
-    let request = scoped(&sent, &caller, "promises")?;
+    let request = sent.scoped(&caller, "promises")?;
     let player = app.raffles.player_key(&raffle, &read.participant).await?;
     carry_out(&app, &raffle, Order::Promise { player, prize: read.prize }, read.reason, request).await
 }
@@ -186,6 +192,6 @@ async fn freeze_or_thaw(
     order: impl FnOnce(Option<String>) -> Order,
 ) -> Result<Response, Problem> {
     let read: FreezeBody = sent.json()?;
-    let request = scoped(sent, caller, route)?;
+    let request = sent.scoped(caller, route)?;
     carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
