@@ -82,6 +82,8 @@ impl Booth {
 pub const SERVICE: &str = "the key of service";
 /// The bearer of an operator.
 pub const OPERATOR: &str = "the key of operator";
+/// The bearer of an approver.
+pub const APPROVER: &str = "the key of approver";
 /// The bearer of an auditor.
 pub const AUDITOR: &str = "the key of auditor";
 

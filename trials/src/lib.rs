@@ -5,7 +5,9 @@
 pub mod simulation;
 pub mod ports;
 pub mod booth;
+pub mod schema;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,6 +44,28 @@ pub fn count(small: usize, full: usize) -> usize {
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a root").to_owned()
+}
+
+/// Sources in a folder and in those below it.
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .map(|entry| entry.expect("entry").path())
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// Every route that the sources of the edge give to the router.
+pub fn routes() -> BTreeSet<String> {
+    let mut routes = BTreeSet::new();
+    for file in sources(&root().join("crates/server/src/http")) {
+        let text = std::fs::read_to_string(file).expect("a source");
+        routes.extend(
+            text.split(".route(").skip(1).filter_map(|part| part.split('"').nth(1).map(str::to_owned)),
+        );
+    }
+    routes
 }
 
 /// An example document of `examples/big-market`.

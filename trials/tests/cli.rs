@@ -17,7 +17,11 @@ fn check_snapshot(name: &str, found: &str) {
     if std::env::var_os("FAIRGROUND_WRITE_SNAPSHOTS").is_some() {
         std::fs::write(&path, found).expect("write");
     }
-    assert_eq!(found, std::fs::read_to_string(&path).expect("a snapshot"), "{name}");
+    let kept = std::fs::read_to_string(&path).expect("a snapshot");
+    // Thousands of lines tell nobody what changed.
+    let line = found.lines().zip(kept.lines()).position(|(found, kept)| found != kept);
+    let at = |text: &str| text.lines().nth(line.unwrap_or_default()).map(str::to_owned);
+    assert!(found == kept, "{name}: line {:?} is {:?} and was {:?}", line, at(found), at(&kept));
 }
 
 #[test]
@@ -51,6 +55,13 @@ fn json_of_check_odds_diff_simulate_and_verify_is_as_it_was() {
     let (found, fine) = run(&["schema"]);
     assert!(fine);
     assert_eq!(found, raffle::document::schema());
+}
+
+#[test]
+fn the_document_of_the_api_is_as_it_was() {
+    let (found, fine) = run(&["openapi"]);
+    assert!(fine);
+    check_snapshot("openapi.json", &found);
 }
 
 #[test]
@@ -105,6 +116,7 @@ fn completions_of_every_shell_know_every_command() {
             "why",
             "verify",
             "schema",
+            "openapi",
             "completions",
             "bench",
         ];

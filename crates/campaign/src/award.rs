@@ -11,6 +11,7 @@ use kernel::ports::broker::{Message, Subscriber};
 use records::audit::{self, Cause, Change, Stream};
 use records::machine::{self, Machine, Outcome, Step};
 use records::port::{Records, read, write};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -28,7 +29,7 @@ pub struct DrawMade {
 }
 
 /// Where an award stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Award {
     /// Won, and not yet in the winner's hands.

@@ -1,17 +1,18 @@
 //! Tickets: a participant's right to draw, as a quota.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
 /// How many tickets each participant has. Every completed draw uses one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
-    /// Over the whole campaign; `None` is no limit.
+    /// Over the whole campaign; no limit where it is left out.
     #[serde(default)]
     pub total: Option<u32>,
-    /// Per local day; `None` is no limit.
+    /// Per local day; no limit where it is left out.
     #[serde(default)]
     pub per_day: Option<u32>,
 }

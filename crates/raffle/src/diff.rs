@@ -9,6 +9,7 @@ mod ratio;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ pub use ratio::Ratio;
 use crate::document::Document;
 
 /// One thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// Stable; see `docs/errors.md`.
     pub code: &'static str,
@@ -33,7 +34,7 @@ pub struct Change {
 }
 
 /// What a draw is expected to cost, in minor units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Cost {
     /// By the earlier document; absent where it has no such pool.
     pub before: Option<Ratio>,
@@ -44,7 +45,7 @@ pub struct Cost {
 }
 
 /// What the draws of a day are expected to cost, in minor units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DayCost {
     /// By the earlier document.
     pub before: Option<Ratio>,
@@ -55,7 +56,7 @@ pub struct DayCost {
 }
 
 /// Everything that differs between two documents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diff {
     /// What it comes to, then the fields in the order of the document.
     pub changes: Vec<Change>,

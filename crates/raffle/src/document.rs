@@ -10,6 +10,7 @@ pub use schema::schema;
 use std::collections::BTreeMap;
 
 use campaign::ticket::Quota;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::eligibility::Eligibility;
@@ -113,7 +114,7 @@ pub struct Prize {
 }
 
 /// How often one participant may win a prize.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub struct Cap {
@@ -163,7 +164,7 @@ pub enum ExhaustionPolicy {
 }
 
 /// What the prizes of a raffle may cost together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub struct Budget {
@@ -172,7 +173,7 @@ pub struct Budget {
 }
 
 /// What happens when the budget does not cover a prize.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub enum WhenSpent {
@@ -181,7 +182,7 @@ pub enum WhenSpent {
 }
 
 /// Whether an operator may promise a prize to a participant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub enum GuaranteedWinners {
@@ -258,7 +259,7 @@ pub struct OddsTiers {
 }
 
 /// How a tier's threshold is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub enum Mode {

@@ -11,6 +11,7 @@ pub use attribute::Attribute;
 pub use deny_list::DenyList;
 pub use velocity::Velocity;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fairness::hex;
@@ -52,7 +53,7 @@ pub trait Rule {
 macro_rules! registered {
     ($($variant:ident),+) => {
         /// One rule of eligibility.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         #[expect(missing_docs, reason = "each kind documents itself")]
         pub enum Eligibility {

@@ -1,13 +1,14 @@
 //! The life of an epoch: open while gates draw under its seed, revealed once every gate has closed it.
 
 use records::machine::{Machine, Step};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Topic of the effect that a gate leaves when it closes an epoch.
 pub const GATE_CLOSED: &str = "epoch.gate_closed";
 
 /// What a gate fixed when it closed an epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Closing {
     /// The gate's database.
     pub shard: u16,
@@ -20,7 +21,7 @@ pub struct Closing {
 }
 
 /// Where an epoch stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Epoch {
     /// Some gate may still draw.

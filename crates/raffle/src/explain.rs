@@ -3,6 +3,7 @@
 //! Pure: the same draw and rules give the same story. It says what the trace keeps, and where the trace keeps only that
 //! something could not be had, it names every reason that the rules allow.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::document::{Mode, WhenSpent};
@@ -12,7 +13,7 @@ use crate::rules::{Chosen, Exhausted, PROMISED, Plan, Step, Steps};
 use crate::standing::{Attested, DRAWS_MADE};
 
 /// What a sentence is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// The draw itself, and who was admitted by which rules.
@@ -32,7 +33,7 @@ pub enum About {
 }
 
 /// One sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sentence {
     /// What it is about.
     pub about: About,

@@ -16,12 +16,13 @@ pub use stock::Stock;
 pub use unlock::{Per, Unlock};
 
 use campaign::ticket::Quota;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::standing::Standing;
 
 /// What a node can say. An edge carries a word on to another node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     /// The unlock is open.
@@ -116,7 +117,7 @@ pub trait Rule {
 macro_rules! registered {
     ($($variant:ident),+) => {
         /// One node of a rule tree.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "kind", rename_all = "snake_case")]
         #[expect(missing_docs, reason = "each kind documents itself")]
         pub enum Node {

@@ -1,7 +1,9 @@
 //! Exact odds of a document: pools before the rule tree, outcomes after it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::document::{Document, Exhaustion};
@@ -46,6 +48,20 @@ impl Serialize for Fraction {
     }
 }
 
+impl JsonSchema for Fraction {
+    fn schema_name() -> Cow<'static, str> {
+        "Fraction".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A probability in lowest terms, written `p/q`, or `1` or `0`.",
+            "type": "string",
+            "pattern": "^[0-9]+(/[1-9][0-9]*)?$",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Fraction {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -61,7 +77,7 @@ impl<'de> Deserialize<'de> for Fraction {
 pub type Pool = BTreeMap<String, Fraction>;
 
 /// The odds of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Odds {
     /// `base`, and each tier by its threshold: before the rule tree.
     pub pools: BTreeMap<String, Pool>,

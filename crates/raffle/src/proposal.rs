@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kernel::id::Shard;
 use records::gate::Gate;
 use records::port::{Tx, Value, read, write};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Raffle;
@@ -12,10 +13,10 @@ use crate::draw::Draws;
 use crate::entry::{Event as Entry, Request};
 use crate::error::Error;
 use crate::review::{self, Act, Event, Move, Review, Subject};
-use crate::stock::{self, Carried, Order};
+use crate::stock::{self, Carried, Order, UNITS_MAX};
 
 /// An order, as people write and read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Proposed {
     /// More units of a finite prize.
@@ -23,16 +24,19 @@ pub enum Proposed {
         /// Which prize.
         prize: String,
         /// How many, from 1.
+        #[schemars(range(min = 1, max = UNITS_MAX))]
         units: u64,
     },
     /// More money.
     RaiseBudget {
         /// How much, in minor units, from 1.
+        #[schemars(range(min = 1, max = UNITS_MAX))]
         amount: u64,
     },
     /// A participant's next draw gives this prize, if it can be had.
     Promise {
         /// Who, by name: whoever approves must know whom.
+        #[schemars(length(min = 1, max = 128))]
         participant: String,
         /// Which prize.
         prize: String,

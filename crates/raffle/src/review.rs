@@ -5,6 +5,7 @@ use kernel::id::Shard;
 use records::audit::{self, Change, Stream};
 use records::machine::{self, Machine, Outcome, Step};
 use records::port::{Row, Tx, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Raffle;
@@ -12,7 +13,7 @@ use crate::entry::Request;
 use crate::error::Error;
 
 /// Where a draft or a proposal stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Review {
     /// Written, and not yet shown to anybody.

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use campaign::ticket::Quota;
 use campaign::window::Zone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{
@@ -30,9 +31,9 @@ pub const FORMAT: &str = "fairground/rules/1";
 pub const NO_WIN: &str = "-";
 
 /// The canonical form of a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rules {
-    /// [`FORMAT`].
+    /// `fairground/rules/1`: see [`FORMAT`].
     pub format: String,
     /// The tenant's name.
     pub tenant: String,
@@ -56,7 +57,7 @@ pub struct Rules {
     pub metrics: Vec<String>,
     /// Who may draw, in order; people by pseudonym.
     pub eligibility: Vec<Eligibility>,
-    /// The base pool: prize (or [`NO_WIN`]) and weight.
+    /// The base pool: prize (or `-`, see [`NO_WIN`]) and weight.
     pub base: Vec<(String, u64)>,
     /// Other pools for those who reach a threshold.
     pub tiers: Option<Tiers>,
@@ -79,7 +80,7 @@ pub struct Rules {
 }
 
 /// Odds tiers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the document's schema explains each")]
 pub struct Tiers {
     pub metric: String,
@@ -89,7 +90,7 @@ pub struct Tiers {
 }
 
 /// The pool of one tier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the document's schema explains each")]
 pub struct TierPool {
     pub threshold: u64,
@@ -97,7 +98,7 @@ pub struct TierPool {
 }
 
 /// The deny list, by pseudonym: the rules are published, the people are not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Denied {
     /// The consolation prize.
     pub prize: String,
@@ -106,7 +107,7 @@ pub struct Denied {
 }
 
 /// What happens where a prize cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "policy", rename_all = "snake_case")]
 pub enum Exhausted {
     /// Nothing is won.
@@ -121,7 +122,7 @@ pub enum Exhausted {
 }
 
 /// What a draw must know of a prize.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Prize {
     /// What people call it.
     pub title: String,
@@ -146,7 +147,7 @@ pub struct Prize {
 }
 
 /// When a prize's units may be won.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Release {
     /// So many more at the beginning of each local day, and the first such day.
     pub every_day: Option<(u64, i32)>,
@@ -167,7 +168,7 @@ impl Release {
 }
 
 /// A rule tree with each node's edges beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tree {
     /// The first node.
     pub start: String,
@@ -176,7 +177,7 @@ pub struct Tree {
 }
 
 /// A node and where its words lead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TreeNode {
     /// The node.
     #[serde(flatten)]

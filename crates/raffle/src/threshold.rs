@@ -1,5 +1,6 @@
 //! What one person may not do alone: from which size on a change of odds, stock or cost needs a second pair of eyes.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diff::{Change, Diff, Ratio};
@@ -37,7 +38,7 @@ impl Default for Thresholds {
 }
 
 /// Why something needs a second pair of eyes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reason {
     /// Stable; see `docs/errors.md`.
     pub code: &'static str,

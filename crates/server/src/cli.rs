@@ -16,6 +16,7 @@ use crate::audit;
 use crate::bench;
 use crate::config::Config;
 use crate::demo;
+use crate::http::openapi;
 use crate::serve::{Ready, run};
 use crate::simulate;
 use crate::terminal::{Outcome, print, print_json, runtime};
@@ -94,6 +95,8 @@ enum Command {
     Audit(audit::check::Args),
     /// Print the JSON Schema of raffle documents.
     Schema,
+    /// Print the OpenAPI document of the API.
+    Openapi,
     /// Print a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Audit(args) => audit::check::run(&args),
             Command::Schema => print(schema()).map(|()| true),
+            Command::Openapi => print(openapi::text()).map(|()| true),
             Command::Completions { shell } => completions(shell),
             Command::Bench(command) => bench::run(command),
         };

@@ -1,6 +1,7 @@
 //! The API. Handlers translate; they decide nothing.
 
 pub mod listener;
+pub mod openapi;
 pub mod raffles;
 pub mod versions;
 pub mod drafts;
@@ -16,6 +17,7 @@ pub mod health;
 pub mod metrics;
 pub mod trace;
 pub mod request;
+pub mod operation;
 pub mod auth;
 pub mod limits;
 pub mod problem;
@@ -85,7 +87,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     let mut api = Router::new().merge(raffles::routes()).merge(draws::routes()).merge(awards::routes());
     api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
-    api = api.merge(dry_runs::routes()).merge(explain::routes());
+    api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
@@ -98,6 +100,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
         )
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(openapi::page_routes())
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))

@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// A fraction in lowest terms, of either sign. It is written `p/q`, or `p`.
@@ -124,6 +127,20 @@ impl std::fmt::Display for Ratio {
 impl Serialize for Ratio {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Ratio {
+    fn schema_name() -> Cow<'static, str> {
+        "Ratio".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number of either sign in lowest terms, written `p/q`, or `p`.",
+            "type": "string",
+            "pattern": "^-?[0-9]+(/[1-9][0-9]*)?$",
+        })
     }
 }
 

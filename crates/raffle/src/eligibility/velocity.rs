@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Rule};
@@ -7,7 +8,7 @@ use crate::standing::{Attested, Standing};
 ///
 /// A sliding window counter: the fixed window that holds now, and the part of the window before that the sliding window
 /// still covers, its draws taken as evenly spread. In whole numbers, so that everybody who replays it agrees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub struct Velocity {

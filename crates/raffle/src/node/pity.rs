@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Circumstances, Rule, Word};
 use crate::standing::Standing;
 
 /// Counts the draws since a prize was last won: whoever waited long enough is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
 pub struct Pity {

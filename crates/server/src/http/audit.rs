@@ -1,5 +1,9 @@
 //! `/audit`: who did what, and the seals over it.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,6 +14,7 @@ use axum::response::Response;
 use axum::routing::get;
 use raffle::fairness::hex;
 use records::audit::{Filter, Place};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -23,12 +28,17 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// Which page of which entries.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
+    /// Where the page before ended.
     cursor: Option<String>,
+    /// How many. Default 50.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
+    /// Only this action, for example `restock`.
     action: Option<String>,
+    /// Only this subject, for example `raffle/spring`.
     subject: Option<String>,
 }
 
@@ -62,22 +72,35 @@ fn cursor((stream, number): Place) -> String {
     format!("{stream}.{number}")
 }
 
-#[derive(Serialize)]
+/// Who did what.
+#[derive(Serialize, JsonSchema)]
 struct EntryView {
+    /// `changes`, or `access` for tokens given out and callers refused.
     stream: String,
+    /// Its number in the stream, from 1 and without gaps.
     seq: u64,
+    /// When, in milliseconds since the epoch.
     at_ms: i64,
+    /// The key's name, or a participant's pseudonym.
     actor: String,
+    /// The role of who did it.
     role: String,
+    /// What was done.
     action: String,
+    /// To what: `raffle/<id>`, `draw/<id>`, `participant/<pseudonym>`, or the route that was refused.
     subject: String,
+    /// The request's Idempotency-Key with its scope; empty where it takes none.
     request_key: String,
+    /// SHA-256 of the request's body; empty where it has none.
     body_hash: String,
+    /// In words.
     detail: String,
 }
 
-#[derive(Serialize)]
-struct ListView {
+/// A page of the audit log.
+#[derive(Serialize, JsonSchema)]
+struct EntriesView {
+    /// Oldest first.
     entries: Vec<EntryView>,
     /// Give it back as `cursor` for the next page, which may be there although this one is not full.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,24 +125,35 @@ async fn list(
         body_hash: hex(&entry.body_hash),
         detail: entry.detail,
     });
-    let view = ListView { entries: entries.collect(), next: next.map(cursor) };
+    let view = EntriesView { entries: entries.collect(), next: next.map(cursor) };
     Ok(answer(StatusCode::OK, &view, false))
 }
 
-#[derive(Serialize)]
+/// A seal over entries of the audit log.
+#[derive(Serialize, JsonSchema)]
 struct SealView {
+    /// The stream that it seals.
     stream: String,
+    /// Its number in the stream, from 1.
     batch: u64,
+    /// The first entry under it.
     first_seq: u64,
+    /// The last.
     last_seq: u64,
+    /// The hash of the seal before.
     previous: String,
+    /// Merkle root over the entries.
     root: String,
+    /// Its own hash.
     hash: String,
+    /// When, in milliseconds since the epoch.
     at_ms: i64,
 }
 
-#[derive(Serialize)]
+/// A page of seals.
+#[derive(Serialize, JsonSchema)]
 struct SealsView {
+    /// Oldest first.
     seals: Vec<SealView>,
     /// Give it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]

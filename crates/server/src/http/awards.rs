@@ -1,5 +1,9 @@
 //! `/awards`: what was won, and whether it is in the winner's hands.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,6 +15,7 @@ use campaign::award::Award;
 use campaign::error::Error;
 use kernel::id::{DrawId, Shard};
 use records::audit::Cause;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -26,7 +31,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/awards/{draw}/hand-over", post(hand_over))
 }
 
-#[derive(Serialize)]
+/// An award, by its draw.
+#[derive(Serialize, JsonSchema)]
 struct AwardView {
     /// The gate's sequence of the draw.
     seq: u64,
@@ -34,8 +40,10 @@ struct AwardView {
     award: Award,
 }
 
-#[derive(Serialize)]
-struct ListView {
+/// A page of awards.
+#[derive(Serialize, JsonSchema)]
+struct AwardsView {
+    /// In the order of the draws.
     awards: Vec<AwardView>,
     /// Give it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +61,7 @@ async fn list(
     let awards = app.awards.page(Shard::HOME, raffle.number, after, page.limit).await?;
     let next = page.next(&awards, |(seq, _)| seq.to_string());
     let awards = awards.into_iter().map(|(seq, award)| AwardView { seq, award }).collect();
-    Ok(answer(StatusCode::OK, &ListView { awards, next }, false))
+    Ok(answer(StatusCode::OK, &AwardsView { awards, next }, false))
 }
 
 fn draw_id(text: &str) -> Result<DrawId, Problem> {
@@ -69,10 +77,12 @@ async fn show(
     Ok(answer(StatusCode::OK, &award, false))
 }
 
-#[derive(Deserialize)]
+/// A hand-over.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HandOverBody {
     /// What the operator notes, for example a parcel number: at most 500 characters.
+    #[schemars(length(min = 1, max = 500))]
     note: String,
 }
 

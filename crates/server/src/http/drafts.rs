@@ -1,5 +1,9 @@
 //! `/raffles/{id}/drafts`: versions that are not published yet.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +18,7 @@ use raffle::finding::Finding;
 use raffle::publish::Publish;
 use raffle::review::{Event, Move, Review};
 use raffle::threshold::Reason;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -40,12 +45,16 @@ pub fn write_routes() -> Router<Arc<App>> {
     Router::new().route("/raffles/{id}/drafts", post(write)).layer(DefaultBodyLimit::max(BYTES_MAX))
 }
 
-/// A move, as callers see it.
-#[derive(Serialize)]
+/// A move of a draft or a proposal.
+#[derive(Serialize, JsonSchema)]
 pub(super) struct MoveView<'a> {
+    /// The state that it led to.
     state: &'a str,
+    /// The name of the key that made it.
     by: &'a str,
+    /// When, in milliseconds since the epoch.
     at_ms: i64,
+    /// Why; absent where nobody said.
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
 }
@@ -56,21 +65,30 @@ impl<'a> From<&'a Move> for MoveView<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// A draft.
+#[derive(Serialize, JsonSchema)]
 struct DraftView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// Its number in the raffle, from 1.
     draft: u32,
     /// The version that was live when it was written; 0 is none.
     base: u32,
     /// The version that it is compared with here.
     live: u32,
+    /// Whether another version is live than the one that it was written from: such a draft cannot be published.
     stale: bool,
     #[serde(flatten)]
     state: &'a Review,
+    /// Why one person may not publish it alone; empty where one may.
     needs_approval: &'a [Reason],
+    /// Who did what with it, in order; the first wrote it.
     moves: Vec<MoveView<'a>>,
+    /// What is wrong with its document. One with an error cannot be submitted.
     findings: &'a [Finding],
+    /// What differs from the version that is live.
     diff: &'a Diff,
+    /// The document, as it came; only where the draft is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<&'a str>,
 }
@@ -119,19 +137,26 @@ async fn write_again(
     written(&app, &raffle, draft.map_err(with_findings)?).await
 }
 
-#[derive(Serialize)]
-struct ListedView<'a> {
+/// A draft in a list.
+#[derive(Serialize, JsonSchema)]
+struct ListedDraftView<'a> {
+    /// Its number in the raffle, from 1.
     draft: u32,
+    /// The version that was live when it was written; 0 is none.
     base: u32,
     #[serde(flatten)]
     state: &'a Review,
+    /// The name of the key that wrote it.
     written_by: &'a str,
+    /// When, in milliseconds since the epoch.
     written_ms: i64,
 }
 
-#[derive(Serialize)]
-struct ListView<'a> {
-    drafts: Vec<ListedView<'a>>,
+/// A page of drafts.
+#[derive(Serialize, JsonSchema)]
+struct DraftsView<'a> {
+    /// By number.
+    drafts: Vec<ListedDraftView<'a>>,
     /// Give it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -145,19 +170,21 @@ async fn list(
 ) -> Result<Response, Problem> {
     let listed = app.raffles.drafts().list(&raffle, page.after()?, page.limit).await?;
     let next = page.next(&listed, |last| last.number.to_string());
-    let drafts = listed.iter().map(|draft| ListedView {
+    let drafts = listed.iter().map(|draft| ListedDraftView {
         draft: draft.number,
         base: draft.base,
         state: &draft.state,
         written_by: &draft.written.by,
         written_ms: draft.written.at_ms,
     });
-    Ok(answer(StatusCode::OK, &ListView { drafts: drafts.collect(), next }, false))
+    Ok(answer(StatusCode::OK, &DraftsView { drafts: drafts.collect(), next }, false))
 }
 
-#[derive(Deserialize)]
+/// How a draft is told.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ShowQuery {
+struct DraftQuery {
+    /// The draws of a day, to tell what they are expected to cost.
     draws_per_day: Option<u32>,
 }
 
@@ -165,7 +192,7 @@ async fn show(
     State(app): State<Arc<App>>,
     _: Allowed<Read>,
     Ids((raffle, number)): Ids<(String, u32)>,
-    Asked(ShowQuery { draws_per_day }): Asked<ShowQuery>,
+    Asked(DraftQuery { draws_per_day }): Asked<DraftQuery>,
 ) -> Result<Response, Problem> {
     let draft = app.raffles.drafts().get(&raffle, number, draws_per_day).await?;
     Ok(answer(StatusCode::OK, &view(&raffle, &draft, true), false))
@@ -174,24 +201,27 @@ async fn show(
 /// Whom and what a move is about.
 type Draftee = (String, u32);
 
+/// A draft that was moved.
+#[derive(Serialize, JsonSchema)]
+struct MovedDraftView<'a> {
+    /// The raffle's id.
+    raffle: &'a str,
+    /// The draft's number.
+    draft: u32,
+    #[serde(flatten)]
+    made: MoveView<'a>,
+}
+
 async fn happen(
     app: &App,
     (raffle, number): Draftee,
     (caller, word, event): (&Caller, &str, Event),
-    (sent, needs_reason): (&Sent, bool),
+    (sent, reason): (&Sent, String),
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct View<'a> {
-        raffle: &'a str,
-        draft: u32,
-        #[serde(flatten)]
-        made: MoveView<'a>,
-    }
-    let reason = sent.reason(needs_reason)?;
     let request = sent.scoped(caller, &format!("drafts/{number}/{word}"))?;
     let moved = app.raffles.drafts().happen(&raffle, number, event, reason, request).await;
     let (made, replayed) = moved.map_err(with_findings)?;
-    let view = View { raffle: &raffle, draft: number, made: MoveView::from(&made) };
+    let view = MovedDraftView { raffle: &raffle, draft: number, made: MoveView::from(&made) };
     Ok(answer(StatusCode::CREATED, &view, replayed))
 }
 
@@ -201,7 +231,7 @@ async fn submit(
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    happen(&app, draft, (&caller, "submit", Event::Submit), (&sent, false)).await
+    happen(&app, draft, (&caller, "submit", Event::Submit), (&sent, sent.remark()?)).await
 }
 
 async fn approve(
@@ -211,7 +241,7 @@ async fn approve(
     sent: Sent,
 ) -> Result<Response, Problem> {
     let event = Event::Approve { by: caller.actor().name.clone() };
-    happen(&app, draft, (&caller, "approve", event), (&sent, false)).await
+    happen(&app, draft, (&caller, "approve", event), (&sent, sent.remark()?)).await
 }
 
 async fn reject(
@@ -220,7 +250,7 @@ async fn reject(
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    happen(&app, draft, (&caller, "reject", Event::Reject), (&sent, true)).await
+    happen(&app, draft, (&caller, "reject", Event::Reject), (&sent, sent.reason()?)).await
 }
 
 async fn withdraw(
@@ -229,7 +259,7 @@ async fn withdraw(
     Ids(draft): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    happen(&app, draft, (&caller, "withdraw", Event::Withdraw), (&sent, true)).await
+    happen(&app, draft, (&caller, "withdraw", Event::Withdraw), (&sent, sent.reason()?)).await
 }
 
 async fn publish(
@@ -238,7 +268,7 @@ async fn publish(
     Ids((raffle, number)): Ids<Draftee>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let (reason, request) = (sent.reason(false)?, sent.request(&caller)?);
+    let (reason, request) = (sent.remark()?, sent.request(&caller)?);
     let published = app.raffles.drafts().publish(&raffle, number, reason, request).await;
     Ok(published_view(&published.map_err(with_findings)?))
 }

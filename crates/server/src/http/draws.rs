@@ -1,5 +1,9 @@
 //! `POST /raffles/{id}/draws` and `GET /draws/{id}`.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use raffle::fairness::hex;
 use raffle::raffles::{DrawRequest, Found};
 use raffle::rules::{Plan, Step, Steps};
 use raffle::standing::{Attested, POINTS_SPENT};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -33,14 +38,18 @@ pub fn noop_routes() -> Router<Arc<App>> {
     Router::new().route("/noop/{id}", post(noop))
 }
 
-#[derive(Deserialize)]
+/// Who draws, and what is told of them.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DrawBody {
     /// Who draws: 1 to 128 characters.
+    #[schemars(length(min = 1, max = 128))]
     pub(super) participant: String,
     /// The participant's own part of chance, 1 to 255 characters. The Idempotency-Key where it is left out.
+    #[schemars(length(min = 1, max = 255))]
     client_seed: Option<String>,
     /// Points spent, for raffles whose odds tiers count them.
+    #[schemars(range(max = i64::MAX))]
     points_spent: Option<u64>,
     /// Other numbers that the raffle's rules read, by name.
     #[serde(default)]
@@ -50,6 +59,7 @@ pub(super) struct DrawBody {
     attributes: BTreeMap<String, String>,
     /// How many draws, 1 to 100: all are made, or none. One where it is left out, answered as a draw; where it stands,
     /// the answer is a list.
+    #[schemars(range(min = 1, max = PARTS_MAX))]
     draws: Option<u32>,
 }
 
@@ -100,23 +110,35 @@ impl DrawBody {
     }
 }
 
-#[derive(Serialize)]
+/// A prize that was won.
+#[derive(Serialize, JsonSchema)]
 struct PrizeView<'a> {
+    /// Its id.
     id: &'a str,
+    /// What people call it.
     title: &'a str,
 }
 
 /// A draw as it is answered: a pure function of the draw's row and its version.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DrawView<'a> {
+    /// The draw's id.
     draw: String,
+    /// The raffle's id.
     raffle: &'a str,
+    /// The version that decided.
     version: u32,
+    /// The epoch whose seed decided.
     epoch: u32,
+    /// Who drew; null once their name is erased.
     participant: Option<&'a str>,
+    /// The participant's how-many-eth draw it was, from 1.
     number: u64,
+    /// When, in milliseconds since the epoch.
     at_ms: i64,
+    /// What was won; null where nothing was.
     prize: Option<PrizeView<'a>>,
+    /// The pool that was drawn from: `base`, or a tier by its threshold.
     pool: &'a str,
     /// The participant's chain head after this draw: keep it, and no draw of yours can be withheld or slipped in.
     chain: String,
@@ -144,10 +166,17 @@ impl<'a> DrawView<'a> {
     }
 }
 
-/// The draws of one request, in their order.
-#[derive(Serialize)]
-struct DrawsView<'a> {
-    draws: Vec<DrawView<'a>>,
+/// What drawing answers: a draw, or a list where the request said how many.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum DrawnView<'a> {
+    /// The draw.
+    One(DrawView<'a>),
+    /// The draws of one request, in their order.
+    Set {
+        /// All of them.
+        draws: Vec<DrawView<'a>>,
+    },
 }
 
 async fn draw(
@@ -172,11 +201,12 @@ async fn draw(
     let is_set = read.draws.is_some();
     let Drawn { draw, more, epoch, replayed } = app.raffles.draw(asked).await?;
     let view = |draw| DrawView::of(draw, &epoch.plan, Some(&participant));
-    if is_set {
-        let draws = std::iter::once(&draw).chain(&more).map(|draw| view(draw)).collect();
-        return Ok(answer(StatusCode::CREATED, &DrawsView { draws }, replayed));
-    }
-    Ok(answer(StatusCode::CREATED, &view(&draw), replayed))
+    let drawn = if is_set {
+        DrawnView::Set { draws: std::iter::once(&draw).chain(&more).map(|draw| view(draw)).collect() }
+    } else {
+        DrawnView::One(view(&draw))
+    };
+    Ok(answer(StatusCode::CREATED, &drawn, replayed))
 }
 
 async fn noop(
@@ -199,9 +229,11 @@ async fn noop(
 }
 
 /// One step of a way through a tree.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct StepView<'a> {
+    /// The node; null where the prize has no tree.
     node: Option<&'a str>,
+    /// What it said.
     said: &'static str,
 }
 
@@ -216,41 +248,61 @@ impl<'a> StepView<'a> {
     }
 }
 
-#[derive(Serialize)]
+/// How a draw was decided.
+#[derive(Serialize, JsonSchema)]
 struct TraceView<'a> {
+    /// The pool that was drawn from.
     pool: &'a str,
+    /// What chance gave: 0 to `total` - 1.
     integer: u64,
+    /// The sum of the weights.
     total: u64,
     /// Prizes that were left out before chance picked, because they could not be had.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     excluded: Vec<&'a str>,
+    /// The prize that chance picked; null for no win.
     candidate: Option<&'a str>,
+    /// The way through the rule tree.
     steps: Vec<StepView<'a>>,
+    /// What was won in the end.
     prize: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// What an outsider needs to check a draw.
+#[derive(Serialize, JsonSchema)]
 struct ProofView {
+    /// The epoch's name, which the integer depends on.
     epoch: String,
+    /// SHA-256 of the epoch's seed.
     seed_hash: String,
+    /// SHA-256 of the version's canonical rules.
     rules_hash: String,
+    /// The participant, as the public knows them.
     pseudonym: String,
+    /// The participant's how-many-eth draw it was.
     number: u64,
+    /// The participant's own part of chance.
     client_seed: String,
     /// What the caller told of the participant.
     attested: Attested,
+    /// The draw's place in the gate's log.
     seq: u64,
+    /// The local day, in days since 1970-01-01.
     day: i32,
+    /// The participant's chain head after the draw.
     chain: String,
     /// The seed, once the epoch is revealed.
     seed: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A draw with its trace and proof.
+#[derive(Serialize, JsonSchema)]
 struct FullView<'a> {
     #[serde(flatten)]
     draw: DrawView<'a>,
+    /// How it was decided.
     trace: Option<TraceView<'a>>,
+    /// What an outsider needs to check it.
     proof: ProofView,
 }
 

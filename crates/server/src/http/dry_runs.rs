@@ -1,5 +1,9 @@
 //! `POST /raffles/{id}/dry-runs`: what a draw would be, without making it.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,6 +15,7 @@ use kernel::fault::Classify;
 use raffle::dry_run::{Candidate, Chances, DryRun, DryRunRequest};
 use raffle::odds::{Fraction, Pool};
 use raffle::rules::{NO_WIN, Plan};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -24,36 +29,52 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/raffles/{id}/dry-runs", post(dry_run))
 }
 
-#[derive(Serialize)]
+/// Why a draw would be refused.
+#[derive(Serialize, JsonSchema)]
 struct RefusedView {
+    /// The code that the draw would be answered with.
     code: &'static str,
+    /// In a sentence.
     detail: String,
 }
 
-#[derive(Serialize)]
+/// One thing that chance could pick.
+#[derive(Serialize, JsonSchema)]
 struct CandidateView<'a> {
+    /// The prize, or `-` for no win.
     candidate: &'a str,
+    /// How likely chance picks it.
     odds: Fraction,
+    /// The way through the rule tree.
     steps: Vec<StepView<'a>>,
+    /// What would be won in the end.
     prize: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ChancesView<'a> {
+    /// The pool that would be drawn from.
     pool: &'a str,
     /// Prizes that are left out before chance picks, because they cannot be had.
     excluded: Vec<&'a str>,
     /// Of every prize of the raffle, and `-` for no win.
     odds: &'a Pool,
+    /// Everything that chance could pick.
     candidates: Vec<CandidateView<'a>>,
 }
 
-#[derive(Serialize)]
+/// A draw that was not made.
+#[derive(Serialize, JsonSchema)]
 struct DryRunView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// The version that would decide.
     version: u32,
+    /// The participant's how-many-eth draw it would be, from 1.
     number: u64,
+    /// Whether the draw would be taken.
     admitted: bool,
+    /// Why it would not.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<RefusedView>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,9 @@
 //! `DELETE /participants/{participant}`: forgets who somebody was.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::delete;
 use raffle::erasure::Erased;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -21,14 +26,16 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A body of a DELETE may be dropped on its way (RFC 9110, section 9.3.5), so the reason stands in the query.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReasonQuery {
     /// Why, in the operator's words: 1 to 500 characters, and no name.
+    #[schemars(length(min = 1, max = 500))]
     reason: String,
 }
 
-#[derive(Serialize)]
+/// What was forgotten.
+#[derive(Serialize, JsonSchema)]
 struct ErasedView {
     /// Raffles that the participant took part in. None of them knows the name any more.
     raffles: u64,

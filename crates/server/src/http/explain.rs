@@ -1,5 +1,9 @@
 //! `GET /draws/{id}/explain`: why a draw became what it is, in sentences.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,6 +17,7 @@ use raffle::error::Error;
 use raffle::explain::{Proof, Sentence, story};
 use raffle::fairness::epoch_name;
 use raffle::raffles::{Found, Raffles};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -26,15 +31,21 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A draw's story.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct StoryView {
+    /// The draw's id.
     draw: String,
+    /// The raffle's id.
     raffle: String,
+    /// The version that decided.
     version: u32,
+    /// Who drew; null once their name is erased.
     participant: Option<String>,
+    /// What was won; null where nothing was.
     prize: Option<String>,
     /// Whether everybody can replay the draw now.
     revealed: bool,
+    /// The story.
     sentences: Vec<Sentence>,
 }
 

@@ -1,5 +1,9 @@
 //! `/livez` says that the process runs, `/readyz` that it can answer.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -18,26 +23,33 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz))
 }
 
-#[derive(Serialize)]
-struct Live {
+/// The process runs.
+#[derive(Serialize, JsonSchema)]
+struct LiveView {
+    /// `live`.
     status: &'static str,
 }
 
 async fn livez() -> Response {
-    answer(StatusCode::OK, &Live { status: "live" }, false)
+    answer(StatusCode::OK, &LiveView { status: "live" }, false)
 }
 
-#[derive(Serialize)]
-struct Ready {
+/// The server can answer.
+#[derive(Serialize, JsonSchema)]
+struct ReadyView {
+    /// `ready`.
     status: &'static str,
+    /// Effects that were not delivered yet.
     effects_unsent: u64,
+    /// Those of them that failed and wait.
     effects_waiting: u64,
+    /// Those that failed too often.
     dead_letters: u64,
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     app.raffles.check_writing().await?;
     let (effects_unsent, effects_waiting, dead_letters) = app.raffles.backlog().await?;
-    let view = Ready { status: "ready", effects_unsent, effects_waiting, dead_letters };
+    let view = ReadyView { status: "ready", effects_unsent, effects_waiting, dead_letters };
     Ok(answer(StatusCode::OK, &view, false))
 }

@@ -1,6 +1,10 @@
 //! `/metrics`: what an operator's monitoring reads. It needs no key and names no participant; it names raffles and
 //! prizes, so a proxy in front should keep it inside.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -1,5 +1,9 @@
 //! `/participant-tokens`: what a shop hands to its participants' browsers.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -20,18 +25,24 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/participant-tokens", post(mint))
 }
 
-#[derive(Deserialize)]
+/// For whom, and for how long.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MintBody {
     /// Who will bear it: 1 to 128 characters.
+    #[schemars(length(min = 1, max = 128))]
     participant: String,
     /// How long it lives, in seconds: 1 to 86400.
+    #[schemars(range(min = 1, max = SECONDS_MAX))]
     seconds: u32,
 }
 
-#[derive(Serialize)]
+/// A participant's token.
+#[derive(Serialize, JsonSchema)]
 struct MintedView {
+    /// What the participant sends as `Authorization: Bearer`.
     token: String,
+    /// When its time is over, in milliseconds since the epoch.
     expires_ms: i64,
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kernel::fault::{Classify, Fault};
 use raffle::finding::Finding;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 /// What a caller is told when something is wrong.
@@ -19,16 +20,31 @@ pub struct Problem {
     headers: Vec<(HeaderName, String)>,
 }
 
-#[derive(Serialize)]
+/// A problem document (RFC 9457).
+#[derive(Serialize, JsonSchema)]
 struct Body<'a> {
+    /// `urn:fairground:error:` and the code.
     r#type: String,
+    /// The name of the status.
     title: &'a str,
+    /// The status.
     status: u16,
+    /// Stable: decide by this.
     code: &'a str,
+    /// What is wrong this time, in a sentence for people. Its wording may change.
     detail: &'a str,
+    /// The same as in the header `X-Request-Id`.
     request_id: &'a str,
+    /// Only where a document was wrong: everything about it.
     #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
     findings: &'a [Finding],
+}
+
+/// The schema of every problem's body.
+pub fn schema(answers: &mut SchemaGenerator) -> Schema {
+    let mut schema = Body::json_schema(answers);
+    schema.insert("title".to_owned(), "Problem".into());
+    schema
 }
 
 impl Problem {

@@ -1,5 +1,9 @@
 //! `/raffles/{id}/proposals`: orders that two people give together.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,6 +13,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use raffle::proposal::{Proposal, Proposed};
 use raffle::review::{Event, Move, Review};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -28,23 +33,30 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/raffles/{id}/proposals/{proposal}/withdraw", post(withdraw))
 }
 
-#[derive(Deserialize)]
+/// A proposal.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ProposeBody {
+    /// The order.
     proposed: Proposed,
+    /// Why, for whoever approves it, and for the log that everybody may read.
+    #[schemars(length(min = 1, max = 500))]
     reason: String,
 }
 
-#[derive(Serialize)]
-struct MovedView<'a> {
+/// A proposal that was moved.
+#[derive(Serialize, JsonSchema)]
+struct MovedProposalView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// The proposal's number.
     proposal: u32,
     #[serde(flatten)]
     made: MoveView<'a>,
 }
 
 fn moved(raffle: &str, (made, replayed): (Move, bool)) -> Response {
-    let view = MovedView { raffle, proposal: made.number, made: MoveView::from(&made) };
+    let view = MovedProposalView { raffle, proposal: made.number, made: MoveView::from(&made) };
     answer(StatusCode::CREATED, &view, replayed)
 }
 
@@ -65,13 +77,18 @@ async fn propose(
     Ok(moved(&raffle, app.raffles.proposals().propose(&raffle, proposed, reason, request).await?))
 }
 
-#[derive(Serialize)]
+/// A proposed order.
+#[derive(Serialize, JsonSchema)]
 struct ProposalView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// Its number in the raffle, from 1.
     proposal: u32,
+    /// The order.
     proposed: &'a Proposed,
     #[serde(flatten)]
     state: &'a Review,
+    /// Who did what with it, in order; the first proposed it and said why.
     moves: Vec<MoveView<'a>>,
 }
 
@@ -87,8 +104,10 @@ impl<'a> ProposalView<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct ListView<'a> {
+/// A page of proposals.
+#[derive(Serialize, JsonSchema)]
+struct ProposalsView<'a> {
+    /// By number.
     proposals: Vec<ProposalView<'a>>,
     /// Give it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +123,7 @@ async fn list(
     let listed = app.raffles.proposals().list(&raffle, page.after()?, page.limit).await?;
     let next = page.next(&listed, |last| last.number.to_string());
     let proposals = listed.iter().map(|proposal| ProposalView::of(&raffle, proposal)).collect();
-    Ok(answer(StatusCode::OK, &ListView { proposals, next }, false))
+    Ok(answer(StatusCode::OK, &ProposalsView { proposals, next }, false))
 }
 
 /// Whom and what a move is about.
@@ -125,7 +144,7 @@ async fn approve(
     Ids((raffle, number)): Ids<Subject>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let reason = sent.reason(false)?;
+    let reason = sent.remark()?;
     let request = sent.scoped(&caller, &format!("proposals/{number}/approve"))?;
     Ok(carried_view(&raffle, &app.raffles.proposals().approve(&raffle, number, reason, request).await?))
 }
@@ -136,7 +155,7 @@ async fn end(
     (caller, word, event): (&Caller, &str, Event),
     sent: &Sent,
 ) -> Result<Response, Problem> {
-    let reason = sent.reason(true)?;
+    let reason = sent.reason()?;
     let request = sent.scoped(caller, &format!("proposals/{number}/{word}"))?;
     Ok(moved(&raffle, app.raffles.proposals().end(&raffle, number, event, reason, request).await?))
 }

@@ -1,5 +1,11 @@
 //! `/raffles`: publishing, standing, odds, epochs, stock, evidence.
 
+mod operations;
+mod orders;
+
+pub use operations::operations;
+pub(super) use orders::{CarriedView, carried_view, units};
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,13 +25,13 @@ use raffle::odds::{Odds, odds};
 use raffle::publish::{Publish, Published};
 use raffle::raffles::Standing;
 use raffle::rules::BUDGET;
-use raffle::stock::{Carried, Order, UNITS_MAX};
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::App;
-use super::auth::{Allowed, Caller, Look, Operate, Read};
+use super::auth::{Allowed, Look, Operate, Read};
 use super::problem::Problem;
-use super::request::{Ids, PageOf, Sent, answer, text};
+use super::request::{Ids, PageOf, Sent, answer};
 
 /// Routes of raffles.
 pub fn routes() -> Router<Arc<App>> {
@@ -37,11 +43,11 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/raffles/{id}/odds", get(show_odds))
         .route("/raffles/{id}/epochs", get(epochs).post(turn))
         .route("/raffles/{id}/evidence", get(evidence))
-        .route("/raffles/{id}/freeze", post(freeze))
-        .route("/raffles/{id}/thaw", post(thaw))
-        .route("/raffles/{id}/prizes/{prize}/restock", post(restock))
-        .route("/raffles/{id}/budget/raise", post(raise_budget))
-        .route("/raffles/{id}/promises", post(promise))
+        .route("/raffles/{id}/freeze", post(orders::freeze))
+        .route("/raffles/{id}/thaw", post(orders::thaw))
+        .route("/raffles/{id}/prizes/{prize}/restock", post(orders::restock))
+        .route("/raffles/{id}/budget/raise", post(orders::raise_budget))
+        .route("/raffles/{id}/promises", post(orders::promise))
 }
 
 /// Publishing takes larger bodies.
@@ -54,8 +60,10 @@ async fn schema() -> Response {
         .into_response()
 }
 
-#[derive(Serialize)]
-struct ListView {
+/// A page of raffles.
+#[derive(Serialize, JsonSchema)]
+struct RafflesView {
+    /// Their ids.
     raffles: Vec<String>,
     /// Give it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,17 +73,25 @@ struct ListView {
 async fn list(State(app): State<Arc<App>>, _: Allowed<Read>, page: PageOf) -> Result<Response, Problem> {
     let raffles = app.raffles.ids_after(&page.cursor, page.limit).await?;
     let next = page.next(&raffles, String::clone);
-    Ok(answer(StatusCode::OK, &ListView { raffles, next }, false))
+    Ok(answer(StatusCode::OK, &RafflesView { raffles, next }, false))
 }
 
-#[derive(Serialize)]
-struct PublishedView<'a> {
+/// A version that was published.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct PublishedView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// The version, from 1.
     version: u32,
+    /// SHA-256 of its canonical rules.
     rules_hash: String,
+    /// The epoch that it opened.
     epoch: u32,
+    /// SHA-256 of that epoch's seed.
     seed_hash: String,
+    /// When, in milliseconds since the epoch.
     published_ms: i64,
+    /// What is probably not as the author thinks.
     warnings: &'a [Finding],
 }
 
@@ -120,34 +136,55 @@ pub(super) fn published_view(published: &Published) -> Response {
     answer(StatusCode::CREATED, &view, *replayed)
 }
 
-#[derive(Serialize)]
+/// A prize and its stock.
+#[derive(Serialize, JsonSchema)]
 struct StockView<'a> {
+    /// Units won; null where it never runs out.
     granted: Option<u64>,
+    /// Units left; null where it never runs out.
     free: Option<u64>,
+    /// Whether an operator froze it.
     frozen: bool,
+    /// Its id.
     id: &'a str,
+    /// What people call it.
     title: &'a str,
+    /// Whether it never runs out.
     unlimited: bool,
 }
 
-#[derive(Serialize)]
+/// How a raffle stands.
+#[derive(Serialize, JsonSchema)]
 struct RaffleView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// The latest version.
     version: u32,
+    /// The epoch that is open; null when the raffle is over.
     epoch: Option<u32>,
+    /// Whether an operator froze all of it.
     frozen: bool,
+    /// IANA name of the zone whose midnight begins a day.
     time_zone: &'a str,
+    /// First instant of the campaign, in milliseconds since the epoch.
     from_ms: Option<i64>,
+    /// First instant after it.
     until_ms: Option<i64>,
+    /// Entries in the gate's log: draws and events.
     entries: u64,
+    /// All prizes.
     prizes: Vec<StockView<'a>>,
+    /// Where the rules have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<BudgetView>,
 }
 
-#[derive(Serialize)]
+/// A money budget.
+#[derive(Serialize, JsonSchema)]
 struct BudgetView {
+    /// What the prizes won have cost, in minor units.
     spent: u64,
+    /// What is left, in minor units.
     free: u64,
 }
 
@@ -198,35 +235,46 @@ async fn version(
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], rules).into_response())
 }
 
+/// Exact odds, before and after the rule tree.
+#[derive(Serialize, JsonSchema)]
+struct OddsView {
+    /// The version that has them.
+    version: u32,
+    #[serde(flatten)]
+    odds: Odds,
+}
+
 async fn show_odds(
     State(app): State<Arc<App>>,
     _: Allowed<Look>,
     Ids(raffle): Ids<String>,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct View {
-        version: u32,
-        #[serde(flatten)]
-        odds: Odds,
-    }
     let version = app.raffles.standing(&raffle).await?.version;
     let (document, _) = app.raffles.version(&raffle, version).await?;
-    Ok(answer(StatusCode::OK, &View { version, odds: odds(&document) }, false))
+    Ok(answer(StatusCode::OK, &OddsView { version, odds: odds(&document) }, false))
 }
 
-#[derive(Serialize)]
+/// An epoch: one seed under one version.
+#[derive(Serialize, JsonSchema)]
 struct EpochView<'a> {
+    /// Its number in the raffle, from 1.
     epoch: u32,
+    /// The version that it serves.
     version: u32,
+    /// SHA-256 of its seed, published before its first draw.
     seed_hash: String,
+    /// SHA-256 of the version's canonical rules.
     rules_hash: String,
+    /// When it opened, in milliseconds since the epoch.
     opened_ms: i64,
     #[serde(flatten)]
     state: &'a Epoch,
 }
 
-#[derive(Serialize)]
+/// All epochs of a raffle.
+#[derive(Serialize, JsonSchema)]
 struct EpochsView<'a> {
+    /// In their order.
     epochs: Vec<EpochView<'a>>,
 }
 
@@ -247,9 +295,12 @@ async fn epochs(
     Ok(answer(StatusCode::OK, &EpochsView { epochs: epochs.collect() }, false))
 }
 
-#[derive(Serialize)]
+/// A turn.
+#[derive(Serialize, JsonSchema)]
 struct TurnView<'a> {
+    /// The raffle's id.
     raffle: &'a str,
+    /// The epoch that is open now.
     epoch: u32,
 }
 
@@ -262,158 +313,6 @@ async fn turn(
     let request = sent.scoped(&caller, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RestockBody {
-    units: u64,
-    reason: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FreezeBody {
-    prize: Option<String>,
-    reason: String,
-}
-
-#[derive(Serialize)]
-struct CarriedView<'a> {
-    raffle: &'a str,
-    event: &'a str,
-    seq: u64,
-    at_ms: i64,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    prize: &'a str,
-    #[serde(skip_serializing_if = "is_zero")]
-    units: u64,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pseudonym: String,
-    reason: &'a str,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(units: &u64) -> bool {
-    *units == 0
-}
-
-/// Refuses a number of units, of stock or of money, that is none.
-pub(super) fn units(name: &str, units: u64) -> Result<(), Problem> {
-    if (1..=UNITS_MAX).contains(&units) {
-        return Ok(());
-    }
-    let detail = format!("`{name}` must be from 1 to {UNITS_MAX}");
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_number", detail))
-}
-
-async fn carry_out(
-    app: &App,
-    raffle: &str,
-    order: Order,
-    reason: String,
-    request: raffle::entry::Request,
-) -> Result<Response, Problem> {
-    text("reason", &reason, 500)?;
-    Ok(carried_view(raffle, &app.raffles.carry_out(raffle, order, reason, request).await?))
-}
-
-/// An order that was carried out, as an answer.
-pub(super) fn carried_view(raffle: &str, Carried { event, replayed }: &Carried) -> Response {
-    let view = CarriedView {
-        raffle,
-        event: event.kind,
-        seq: event.seq,
-        at_ms: event.at_ms,
-        prize: &event.prize,
-        units: event.units,
-        pseudonym: hex(&event.pseudonym),
-        reason: &event.reason,
-    };
-    answer(StatusCode::CREATED, &view, *replayed)
-}
-
-async fn restock(
-    State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
-    Ids((raffle, prize)): Ids<(String, String)>,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    let read: RestockBody = sent.json()?;
-    units("units", read.units)?;
-    let request = sent.scoped(&caller, &format!("restock/{prize}"))?;
-    carry_out(&app, &raffle, Order::Restock { prize, units: read.units }, read.reason, request).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RaiseBody {
-    amount: u64,
-    reason: String,
-}
-
-async fn raise_budget(
-    State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
-    Ids(raffle): Ids<String>,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    let read: RaiseBody = sent.json()?;
-    units("amount", read.amount)?;
-    let request = sent.scoped(&caller, "budget")?;
-    carry_out(&app, &raffle, Order::RaiseBudget { amount: read.amount }, read.reason, request).await
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PromiseBody {
-    participant: String,
-    prize: String,
-    reason: String,
-}
-
-/// Promises a prize to a participant. The log shows it to everybody, under the participant's pseudonym.
-async fn promise(
-    State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
-    Ids(raffle): Ids<String>,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    let read: PromiseBody = sent.json()?;
-    text("participant", &read.participant, 128)?;
-    let request = sent.scoped(&caller, "promises")?;
-    let player = app.raffles.player_key(&raffle, &read.participant).await?;
-    carry_out(&app, &raffle, Order::Promise { player, prize: read.prize }, read.reason, request).await
-}
-
-async fn freeze(
-    State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
-    Ids(raffle): Ids<String>,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, (&sent, &caller), "freeze", |prize| Order::Freeze { prize }).await
-}
-
-async fn thaw(
-    State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
-    Ids(raffle): Ids<String>,
-    sent: Sent,
-) -> Result<Response, Problem> {
-    freeze_or_thaw(&app, &raffle, (&sent, &caller), "thaw", |prize| Order::Thaw { prize }).await
-}
-
-async fn freeze_or_thaw(
-    app: &App,
-    raffle: &str,
-    (sent, caller): (&Sent, &Caller),
-    route: &str,
-    order: impl FnOnce(Option<String>) -> Order,
-) -> Result<Response, Problem> {
-    let read: FreezeBody = sent.json()?;
-    let request = sent.scoped(caller, route)?;
-    carry_out(app, raffle, order(read.prize), read.reason, request).await
 }
 
 /// The evidence of all revealed epochs, streamed as JSON lines.

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use raffle::entry;
 use raffle::fairness::sha256;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -76,12 +77,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Asked<T
 }
 
 /// Which page of a list.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// How many, 1 to 200. Default 50.
+    #[schemars(range(min = 1, max = 200))]
     pub limit: Option<u32>,
 }
 
@@ -133,6 +135,24 @@ impl PageOf {
     }
 }
 
+/// A reason.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonBody {
+    /// Why.
+    #[schemars(required, length(min = 1, max = 500))]
+    reason: Option<String>,
+}
+
+/// A reason, where somebody gives one.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemarkBody {
+    /// Why.
+    #[schemars(length(min = 1, max = 500))]
+    reason: Option<String>,
+}
+
 /// What a mutation sends: its Idempotency-Key, its body within the route's limit, and what kind of body it says it is.
 pub struct Sent {
     key: Option<HeaderValue>,
@@ -180,22 +200,18 @@ impl Sent {
             .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
     }
 
-    /// The reason in a body `{"reason": ...}`. Where none is `needed`, the body may be left out.
-    pub fn reason(&self, needed: bool) -> Result<String, Problem> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Body {
-            reason: Option<String>,
-        }
-        let reason = if self.body.is_empty() && !needed { None } else { self.json::<Body>()?.reason };
-        match reason {
-            None if !needed => Ok(String::new()),
-            reason => {
-                let reason = reason.unwrap_or_default();
-                text("reason", &reason, 500)?;
-                Ok(reason)
-            }
-        }
+    /// The reason in a body [`ReasonBody`].
+    pub fn reason(&self) -> Result<String, Problem> {
+        let reason = self.json::<ReasonBody>()?.reason.unwrap_or_default();
+        text("reason", &reason, 500)?;
+        Ok(reason)
+    }
+
+    /// The reason in a body [`RemarkBody`], which may be left out.
+    pub fn remark(&self) -> Result<String, Problem> {
+        let remark = if self.body.is_empty() { None } else { self.json::<RemarkBody>()?.reason };
+        remark.as_deref().map_or(Ok(()), |remark| text("reason", remark, 500))?;
+        Ok(remark.unwrap_or_default())
     }
 
     /// The request, its key after the route that it is scoped to.

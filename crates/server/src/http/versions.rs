@@ -1,5 +1,9 @@
 //! `/raffles/{id}/versions`: what was published, what differs, and going back.
 
+mod operations;
+
+pub use operations::operations;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,6 +13,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use raffle::diff::Diff;
 use raffle::fairness::hex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -25,23 +30,34 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/raffles/{id}/versions/{version}/restore", post(restore))
 }
 
-#[derive(Serialize)]
+/// A version in a list.
+#[derive(Serialize, JsonSchema)]
 struct VersionView {
+    /// Its number, from 1.
     version: u32,
+    /// The epoch that it opened.
     epoch: u32,
+    /// SHA-256 of its canonical rules.
     rules_hash: String,
+    /// When, in milliseconds since the epoch.
     published_ms: i64,
+    /// The name of the key that published it; empty where that was not noted.
     by: String,
+    /// Why; absent where nobody said.
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
+    /// The draft that it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     draft: Option<u32>,
+    /// The earlier version whose document it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     restores: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct ListView {
+/// A page of versions.
+#[derive(Serialize, JsonSchema)]
+struct VersionsView {
+    /// By number.
     versions: Vec<VersionView>,
     /// Give it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,19 +82,25 @@ async fn list(
         draft: listed.draft,
         restores: listed.restores,
     });
-    Ok(answer(StatusCode::OK, &ListView { versions: versions.collect(), next }, false))
+    Ok(answer(StatusCode::OK, &VersionsView { versions: versions.collect(), next }, false))
 }
 
-#[derive(Deserialize)]
+/// What is compared.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DiffQuery {
+    /// The version to compare with.
     from: u32,
+    /// The draws of a day, to tell what they are expected to cost.
     draws_per_day: Option<u32>,
 }
 
-#[derive(Serialize)]
+/// What differs between two versions.
+#[derive(Serialize, JsonSchema)]
 struct DiffView<'a> {
+    /// The version compared with.
     from: u32,
+    /// The version compared.
     to: u32,
     #[serde(flatten)]
     diff: &'a Diff,
@@ -101,7 +123,7 @@ async fn restore(
     Ids((raffle, version)): Ids<(String, u32)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let (reason, request) = (sent.reason(true)?, sent.request(&caller)?);
+    let (reason, request) = (sent.reason()?, sent.request(&caller)?);
     let restored = app.raffles.versions().restore(&raffle, version, reason, request).await;
     Ok(published_view(&restored.map_err(with_findings)?))
 }

@@ -1,0 +1,22 @@
+//! The route of erasure, as the API's document tells it.
+
+use serde_json::json;
+
+use super::{ErasedView, ReasonQuery};
+use crate::http::auth::Operate;
+use crate::http::operation::Operation;
+
+/// Under `/api/v1`.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::delete("/participants/{participant}", "eraseParticipant", "Forget who somebody was")
+            .describe(
+                "In all raffles. Draws, chains and counters stay valid under the pseudonym. Takes no Idempotency-Key: \
+                 doing it again changes nothing.",
+            )
+            .needs::<Operate>()
+            .query::<ReasonQuery>()
+            .answers::<ErasedView>(200, "The name is forgotten.", json!({ "raffles": 2, "erased": 2 }))
+            .refuses(&["edge.bad_text"]),
+    ]
+}
