@@ -4,6 +4,9 @@
 
 pub mod simulation;
 pub mod ports;
+pub mod malformed;
+pub mod wire;
+pub mod routes;
 pub mod booth;
 
 use std::path::{Path, PathBuf};
