@@ -1,10 +1,10 @@
 # `make test` installs what is missing and runs everything, with small counts; `make test-full` with the counts that the
-# issues name. Both print the minutes of each part.
+# issues name, planted defects and fuzzing. Both print the minutes of each part.
 
 SHELL := /bin/bash
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: test test-full tools fmt clippy docs deny bench
+.PHONY: test test-full tools mutants fuzz fmt clippy docs deny bench
 
 test: tools
 	@tools/parts.sh tests 'cargo test --workspace --locked --quiet' \
@@ -12,6 +12,8 @@ test: tools
 
 test-full: tools
 	@FAIRGROUND_TRIALS_FULL=1 tools/parts.sh tests 'cargo test --workspace --locked --quiet' \
+	  mutants tools/mutants.sh \
+	  fuzz tools/fuzz.sh \
 	  build 'cargo build --release --locked' \
 	  bench 'target/release/fairground bench draws --seconds 3 --json'
 
@@ -19,6 +21,14 @@ test-full: tools
 tools:
 	@command -v cc >/dev/null && command -v python3 >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq gcc libc6-dev python3; }
+
+# Each planted defect must be found by exactly the tests that it names: see trials/mutants/.
+mutants: tools
+	tools/mutants.sh
+
+# Needs a nightly toolchain, and says so where there is none. `tools/fuzz.sh 3600 documents` runs one for longer.
+fuzz: tools
+	tools/fuzz.sh 30
 
 fmt:
 	cargo fmt --all --check

@@ -4,6 +4,10 @@
 
 pub mod simulation;
 pub mod ports;
+pub mod documents;
+pub mod malformed;
+pub mod wire;
+pub mod routes;
 pub mod booth;
 pub mod schema;
 

@@ -14,6 +14,7 @@ use records::audit::{Actor, Cause};
 use records::port::{Records, read, write};
 use trials::Trial;
 use trials::booth::{AUDITOR, Booth, OPERATOR, RAFFLE, ROLES, SERVICE, code, keys, publish, send};
+use trials::routes::{OPEN, TABLE};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
 
@@ -26,65 +27,6 @@ fn start(folder: &Path) -> Server {
     Server::start(Path::new(PROGRAM), &folder.join("data"), &folder.join("log"), &environment)
         .expect("a server")
 }
-
-const READERS: &[&str] = &ROLES;
-const TRIERS: &[&str] = &["admin", "operator", "service"];
-const OPERATORS: &[&str] = &["admin", "operator"];
-const APPROVERS: &[&str] = &["admin", "approver"];
-const DRAWERS: &[&str] = &["admin", "service"];
-const AUDITORS: &[&str] = &["admin", "auditor"];
-
-const PARTICIPANTS: bool = true;
-
-/// Every route under `/api/v1` that needs a key, the roles that may, and whether participants may.
-const TABLE: &[(&str, &str, &[&str], bool)] = &[
-    ("GET", "/raffles", READERS, false),
-    ("GET", "/raffles/{id}", READERS, PARTICIPANTS),
-    ("POST", "/raffles/{id}/versions", OPERATORS, false),
-    ("GET", "/raffles/{id}/versions", READERS, false),
-    ("GET", "/raffles/{id}/versions/{version}", READERS, PARTICIPANTS),
-    ("GET", "/raffles/{id}/versions/{version}/diff", READERS, false),
-    ("POST", "/raffles/{id}/versions/{version}/restore", OPERATORS, false),
-    ("POST", "/raffles/{id}/versions/{version}/draft", OPERATORS, false),
-    ("GET", "/raffles/{id}/drafts", READERS, false),
-    ("POST", "/raffles/{id}/drafts", OPERATORS, false),
-    ("GET", "/raffles/{id}/drafts/{draft}", READERS, false),
-    ("POST", "/raffles/{id}/drafts/{draft}/submit", OPERATORS, false),
-    ("POST", "/raffles/{id}/drafts/{draft}/approve", APPROVERS, false),
-    ("POST", "/raffles/{id}/drafts/{draft}/reject", APPROVERS, false),
-    ("POST", "/raffles/{id}/drafts/{draft}/withdraw", OPERATORS, false),
-    ("POST", "/raffles/{id}/drafts/{draft}/publish", OPERATORS, false),
-    ("GET", "/raffles/{id}/proposals", READERS, false),
-    ("POST", "/raffles/{id}/proposals", OPERATORS, false),
-    ("GET", "/raffles/{id}/proposals/{proposal}", READERS, false),
-    ("POST", "/raffles/{id}/proposals/{proposal}/approve", APPROVERS, false),
-    ("POST", "/raffles/{id}/proposals/{proposal}/reject", APPROVERS, false),
-    ("POST", "/raffles/{id}/proposals/{proposal}/withdraw", OPERATORS, false),
-    ("GET", "/raffles/{id}/odds", READERS, PARTICIPANTS),
-    ("GET", "/raffles/{id}/epochs", READERS, PARTICIPANTS),
-    ("POST", "/raffles/{id}/epochs", OPERATORS, false),
-    ("GET", "/raffles/{id}/evidence", READERS, PARTICIPANTS),
-    ("POST", "/raffles/{id}/freeze", OPERATORS, false),
-    ("POST", "/raffles/{id}/thaw", OPERATORS, false),
-    ("POST", "/raffles/{id}/prizes/{prize}/restock", OPERATORS, false),
-    ("POST", "/raffles/{id}/budget/raise", OPERATORS, false),
-    ("POST", "/raffles/{id}/promises", OPERATORS, false),
-    ("POST", "/raffles/{id}/draws", DRAWERS, PARTICIPANTS),
-    ("GET", "/draws/{id}", READERS, PARTICIPANTS),
-    ("GET", "/draws/{id}/explain", READERS, PARTICIPANTS),
-    ("POST", "/raffles/{id}/dry-runs", TRIERS, false),
-    ("DELETE", "/participants/{participant}", OPERATORS, false),
-    ("GET", "/raffles/{id}/awards", READERS, false),
-    ("GET", "/awards/{draw}", READERS, false),
-    ("POST", "/awards/{draw}/hand-over", OPERATORS, false),
-    ("POST", "/participant-tokens", DRAWERS, false),
-    ("GET", "/audit", AUDITORS, false),
-    ("GET", "/audit/seals", AUDITORS, false),
-];
-
-/// Routes that need no key, and the bench's.
-const OPEN: &[&str] =
-    &["/schemas/raffle", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/noop/{id}"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_opens_its_routes_and_no_others() {

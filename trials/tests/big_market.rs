@@ -1,9 +1,12 @@
 //! The big-market configurations: exact odds, and what is wrong with them.
 #![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
+use std::collections::BTreeMap;
+
 use raffle::finding::Severity;
 use raffle::lint;
 use raffle::odds::{Odds, odds};
+use raffle::rules::{Chosen, Plan, Publication, Rules};
 use trials::{NOON_MS, example};
 
 fn odds_of(name: &str) -> Odds {
@@ -79,6 +82,32 @@ fn late_100002_to_100005() {
     check(&odds_of("late-100003"), "base", "107 4/5, 108 99/500, 109 1/500");
     check(&odds_of("late-100004"), "base", "109 1");
     check(&odds_of("late-100005"), "base", "101 30/121, 102 30/121, 103 30/121, 104 30/121, 105 1/121");
+}
+
+/// Every integer of chance picks a prize, and each prize is picked by as many integers as its document gives it weight.
+#[test]
+fn integers_pick_prizes_exactly_as_often_as_they_weigh() {
+    for name in ["late-100001", "late-100006-repaired", "late-10007", "early-100001"] {
+        let document = raffle::document::read(&example(name)).expect("a document");
+        let publication =
+            Publication { tenant: "main", version: 1, pseudonym: &|_| "00".repeat(16), slot: &|_| 0 };
+        let plan = Plan::of(Rules::of(&document, &publication)).expect("a plan");
+        let tiers = document.odds_tiers.iter().flat_map(|tiers| &tiers.tiers);
+        let pools = std::iter::once(None).chain(tiers.map(|tier| Some(&tier.prizes)));
+        for (pool, listed) in pools.enumerate() {
+            let weighed = document.prizes.iter().filter(|prize| {
+                prize.weight > 0 && listed.is_none_or(|listed: &Vec<String>| listed.contains(&prize.id))
+            });
+            let stated: BTreeMap<_, _> =
+                weighed.map(|prize| (Some(prize.id.as_str()), prize.weight)).collect();
+            let mut picked: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+            for integer in 0..plan.total(pool, &[]) {
+                let candidate = plan.candidate(&Chosen { pool, integer, excluded: vec![] });
+                *picked.entry(candidate.map(|at| &*plan.prizes[at])).or_default() += 1;
+            }
+            assert_eq!(picked, stated, "{name}, pool {pool}");
+        }
+    }
 }
 
 /// Rates that do not sum to one need a policy, and only those.

@@ -133,6 +133,7 @@ async fn write_again(
     Ids((raffle, version)): Ids<(String, u32)>,
     sent: Sent,
 ) -> Result<Response, Problem> {
+    sent.expect_nothing()?;
     let draft = app.raffles.drafts().write_again(&raffle, version, sent.request(&caller)?).await;
     written(&app, &raffle, draft.map_err(with_findings)?).await
 }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{self, Allowed, Caller, Look};
 use super::problem::Problem;
-use super::request::{Ids, Sent, answer, text};
+use super::request::{Ids, Sent, answer, each_once, text};
 
 /// Routes of draws.
 pub fn routes() -> Router<Arc<App>> {
@@ -52,10 +52,10 @@ pub(super) struct DrawBody {
     #[schemars(range(max = i64::MAX))]
     points_spent: Option<u64>,
     /// Other numbers that the raffle's rules read, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     metrics: BTreeMap<String, u64>,
     /// Words that the raffle's rules read, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     attributes: BTreeMap<String, String>,
     /// How many draws, 1 to 100: all are made, or none. One where it is left out, answered as a draw; where it stands,
     /// the answer is a list.

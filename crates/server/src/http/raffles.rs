@@ -310,6 +310,7 @@ async fn turn(
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
+    sent.expect_nothing()?;
     let request = sent.scoped(&caller, "epochs")?;
     let (epoch, replayed) = app.raffles.turn(&raffle, request).await?;
     Ok(answer(StatusCode::CREATED, &TurnView { raffle: &raffle, epoch }, replayed))

@@ -1,5 +1,8 @@
 //! What requests carry: ids in paths, keys in headers, JSON in bodies, cursors in queries.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +16,7 @@ use raffle::entry;
 use raffle::fairness::sha256;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::auth::Caller;
 use super::problem::Problem;
@@ -156,6 +159,8 @@ pub struct RemarkBody {
 /// What a mutation sends: its Idempotency-Key, its body within the route's limit, and what kind of body it says it is.
 pub struct Sent {
     key: Option<HeaderValue>,
+    /// Whether there are more keys than one, so that nobody could say which counts.
+    has_more_keys: bool,
     media: Option<HeaderValue>,
     /// The raw body.
     pub body: Bytes,
@@ -166,8 +171,9 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let headers = request.headers();
-        let (key, media) =
-            (headers.get("idempotency-key").cloned(), headers.get(header::CONTENT_TYPE).cloned());
+        let mut keys = headers.get_all("idempotency-key").iter();
+        let (key, has_more_keys) = (keys.next().cloned(), keys.next().is_some());
+        let media = headers.get(header::CONTENT_TYPE).cloned();
         let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
         let body = body.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
@@ -177,7 +183,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
             ),
             _ => bad("edge.bad_body", "the body could not be read to its end"),
         })?;
-        Ok(Self { key, media, body })
+        Ok(Self { key, has_more_keys, media, body })
     }
 }
 
@@ -193,9 +199,13 @@ impl Sent {
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "edge.wrong_media", detail))
     }
 
-    /// Reads a JSON body.
+    /// Reads a JSON body, which is an object.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         self.expect_media(&["application/json"])?;
+        // serde would also read a list, field by field in the order of the source.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(bad("edge.bad_json", "the body is not what is expected: a JSON object"));
+        }
         serde_json::from_slice(&self.body)
             .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
     }
@@ -221,6 +231,14 @@ impl Sent {
         Ok(request)
     }
 
+    /// Refuses a body that says something, where there is nothing to say.
+    pub fn expect_nothing(&self) -> Result<(), Problem> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        if self.body.is_empty() { Ok(()) } else { self.json().map(|Nothing {}| ()) }
+    }
+
     /// SHA-256 of the raw body.
     pub fn body_hash(&self) -> [u8; 32] {
         sha256(&self.body)
@@ -233,13 +251,45 @@ impl Sent {
             bad("idempotency.missing", "send an Idempotency-Key: repeating a call with it is safe")
         })?;
         match key.to_str() {
-            Ok(text) if is_token(text.as_bytes(), 255) => {
+            Ok(text) if is_token(text.as_bytes(), 255) && !self.has_more_keys => {
                 let actor = Arc::clone(caller.actor());
                 Ok(entry::Request { key: text.to_owned(), body_hash: self.body_hash(), actor })
             }
-            _ => Err(bad("idempotency.bad_key", "an Idempotency-Key is 1 to 255 visible ASCII characters")),
+            _ => Err(bad(
+                "idempotency.bad_key",
+                "send one Idempotency-Key of 1 to 255 visible ASCII characters",
+            )),
         }
     }
+}
+
+/// Reads a map in which each key stands once: of two values for a key nobody could say which is meant.
+pub fn each_once<'de, V, D>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    V: serde::Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct EachOnce<V>(PhantomData<V>);
+
+    impl<'de, V: serde::Deserialize<'de>> Visitor<'de> for EachOnce<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = entries.next_entry::<String, V>()? {
+                if map.contains_key(&key) {
+                    return Err(Error::custom(format!("`{key}` stands twice")));
+                }
+                map.insert(key, value);
+            }
+            Ok(map)
+        }
+    }
+    deserializer.deserialize_map(EachOnce(PhantomData))
 }
 
 /// Text of 1 to `longest` characters without control characters.

@@ -1,0 +1,521 @@
+//! What is malformed, for each route.
+
+use crate::routes::TABLE;
+use crate::wire::Raw;
+
+/// A raffle in which every field of every body means something.
+pub const DOCUMENT: &str = "raffle: tried
+title: Tried
+denominator: 10
+attributes: [level]
+metrics: [steps]
+prizes:
+  - {id: car, title: Car, weight: 4, stock: 50, cost: 1}
+  - {id: pen, title: Pen, weight: 6, stock: unlimited}
+budget: {amount: 1000, when_spent: stop}
+guaranteed_winners: allowed
+";
+
+/// Documents that are none.
+const DOCUMENTS: &[(&str, &str)] = &[
+    (DOCUMENT, ""),
+    (DOCUMENT, "{"),
+    (DOCUMENT, "[]"),
+    (DOCUMENT, "null"),
+    (DOCUMENT, "- a\n- b\n"),
+    (DOCUMENT, "--- a\n--- b\n"),
+    (DOCUMENT, "\u{0}"),
+    ("raffle: tried", "raffle: 5"),
+    ("raffle: tried", "raffle: other"),
+    ("raffle: tried", "raffle: [tried"),
+    ("raffle: tried", "raffle: tried\nraffle: tried"),
+    ("raffle: tried", "raffle: tried\ncolour: red"),
+    ("raffle: tried", "raffle: &a [*a, *a]"),
+    ("raffle: tried", "raffle: *nobody"),
+    ("raffle: tried\n", ""),
+    ("denominator: 10", "denominator: 0"),
+    ("denominator: 10", "denominator: -10"),
+    ("denominator: 10", "denominator: 10.5"),
+    ("denominator: 10", "denominator: .nan"),
+    ("denominator: 10", "denominator: 1e400"),
+    ("denominator: 10", "denominator: 99999999999999999999999999999999999999999999"),
+    ("weight: 4", "weight: 18446744073709551615"),
+    ("weight: 4", "weight: \"4\""),
+    ("stock: 50", "stock: null"),
+    ("stock: 50", "stock: 51"),
+    ("prizes:\n", "prizes: {}\nlist:\n"),
+];
+
+/// A field of a JSON body.
+pub struct Field {
+    name: &'static str,
+    sound: &'static str,
+    is_needed: bool,
+    wrong: &'static [&'static str],
+}
+
+const TEXT: &[&str] = &[
+    "5",
+    "true",
+    "[]",
+    "{}",
+    "[\"x\"]",
+    "\"\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "\"\\x\"",
+    "\"a\nb\"",
+    "x",
+    "\"LONG\"",
+    "\"BROKEN\"",
+];
+const NUMBER: &[&str] = &[
+    "\"5\"",
+    "true",
+    "[]",
+    "{}",
+    "[5]",
+    "-1",
+    "1.5",
+    "1e2",
+    "1e400",
+    "18446744073709551616",
+    "18446744073709551615",
+    "-9223372036854775809",
+    "NaN",
+    "Infinity",
+    "0x10",
+    "05",
+    "\"\"",
+];
+const PROPOSED: &[&str] = &[
+    "5",
+    "[]",
+    "{}",
+    "\"restock\"",
+    "{\"order\":\"give\"}",
+    "{\"order\":5}",
+    "{\"order\":\"restock\",\"prize\":\"car\"}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":0}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":1000000000001}",
+    "{\"order\":\"restock\",\"prize\":\"boat\",\"units\":5}",
+    "{\"order\":\"restock\",\"prize\":\"pen\",\"units\":5}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5,\"colour\":1}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5,\"units\":6}",
+    "{\"order\":\"restock\",\"order\":\"restock\",\"prize\":\"car\",\"units\":5}",
+    "{\"order\":\"raise_budget\",\"amount\":-1}",
+    "{\"order\":\"raise_budget\",\"amount\":1.5}",
+    "{\"order\":\"promise\",\"participant\":\"\",\"prize\":\"car\"}",
+    "{\"order\":\"promise\",\"participant\":\"bob\",\"prize\":\"boat\"}",
+];
+const UNITS: &[&str] = &["0", "1000000000001"];
+const SECONDS: &[&str] = &["0", "86401", "4294967296"];
+const METRICS: &[&str] = &[
+    "5",
+    "\"steps\"",
+    "[]",
+    "[[\"steps\", 5]]",
+    "{\"steps\":-1}",
+    "{\"steps\":1.5}",
+    "{\"steps\":\"5\"}",
+    "{\"steps\":null}",
+    "{\"steps\":1e400}",
+    "{\"steps\":18446744073709551615}",
+    "{\"steps\":{}}",
+    "{\"strides\":5}",
+    "{\"points_spent\":5}",
+    "{\"steps\":5,\"steps\":6}",
+    "null",
+];
+const ATTRIBUTES: &[&str] = &[
+    "5",
+    "\"level\"",
+    "[]",
+    "{\"level\":5}",
+    "{\"level\":null}",
+    "{\"level\":\"\"}",
+    "{\"level\":[\"a\"]}",
+    "{\"level\":\"\\u0007\"}",
+    "{\"level\":\"LONG\"}",
+    "{\"colour\":\"a\"}",
+    "{\"level\":\"a\",\"level\":\"b\"}",
+    "null",
+];
+
+const fn needed(name: &'static str, sound: &'static str, wrong: &'static [&'static str]) -> Field {
+    Field { name, sound, is_needed: true, wrong }
+}
+
+const fn free(name: &'static str, sound: &'static str, wrong: &'static [&'static str]) -> Field {
+    Field { name, sound, is_needed: false, wrong }
+}
+
+/// The body of each route that takes JSON.
+const BODIES: &[(&str, &[Field])] = &[
+    ("/raffles/{id}/epochs", &[]),
+    ("/raffles/{id}/freeze", &[needed("reason", "\"lent\"", TEXT), free("prize", "\"car\"", TEXT)]),
+    ("/raffles/{id}/thaw", &[needed("reason", "\"back\"", TEXT), free("prize", "\"car\"", TEXT)]),
+    (
+        "/raffles/{id}/prizes/{prize}/restock",
+        &[needed("units", "5", NUMBER), needed("reason", "\"found\"", TEXT)],
+    ),
+    ("/raffles/{id}/budget/raise", &[needed("amount", "5", NUMBER), needed("reason", "\"rich\"", TEXT)]),
+    (
+        "/raffles/{id}/promises",
+        &[
+            needed("participant", "\"bob\"", TEXT),
+            needed("prize", "\"car\"", TEXT),
+            needed("reason", "\"a friend\"", TEXT),
+        ],
+    ),
+    ("/raffles/{id}/draws", DRAW),
+    ("/raffles/{id}/dry-runs", DRAW),
+    ("/awards/{draw}/hand-over", &[needed("note", "\"parcel 7\"", TEXT)]),
+    ("/raffles/{id}/versions/{version}/restore", &[needed("reason", "\"it was better\"", TEXT)]),
+    ("/raffles/{id}/versions/{version}/draft", &[]),
+    ("/raffles/{id}/drafts/{draft}/submit", REMARK),
+    ("/raffles/{id}/drafts/{draft}/approve", REMARK),
+    ("/raffles/{id}/drafts/{draft}/reject", REASON),
+    ("/raffles/{id}/drafts/{draft}/withdraw", REASON),
+    ("/raffles/{id}/drafts/{draft}/publish", REMARK),
+    (
+        "/raffles/{id}/proposals",
+        &[needed("proposed", RESTOCK, PROPOSED), needed("reason", "\"found\"", TEXT)],
+    ),
+    ("/raffles/{id}/proposals/{proposal}/approve", REMARK),
+    ("/raffles/{id}/proposals/{proposal}/reject", REASON),
+    ("/raffles/{id}/proposals/{proposal}/withdraw", REASON),
+    ("/participant-tokens", &[needed("participant", "\"ada\"", TEXT), needed("seconds", "60", NUMBER)]),
+];
+
+const REASON: &[Field] = &[needed("reason", "\"because\"", TEXT)];
+const REMARK: &[Field] = &[free("reason", "\"because\"", TEXT)];
+const RESTOCK: &str = "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5}";
+
+const DRAW: &[Field] = &[
+    needed("participant", "\"ada\"", TEXT),
+    free("client_seed", "\"mine\"", TEXT),
+    free("points_spent", "7", NUMBER),
+    free("metrics", "{\"steps\":5}", METRICS),
+    free("attributes", "{\"level\":\"gold\"}", ATTRIBUTES),
+    free("draws", "2", NUMBER),
+];
+
+/// The fields of the body of a route that takes JSON.
+pub fn body_of(path: &str) -> Option<&'static [Field]> {
+    BODIES.iter().find(|(known, _)| *known == path).map(|(_, fields)| *fields)
+}
+
+/// A JSON object of names and values, as text.
+fn object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let entries = entries.into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+fn sound_body(path: &str) -> String {
+    let fields = body_of(path).unwrap_or_default();
+    if fields.is_empty() {
+        String::new()
+    } else {
+        object(fields.iter().map(|field| (field.name, field.sound)))
+    }
+}
+
+/// Every malformed body of a route that takes JSON.
+fn wrong_bodies(path: &str, fields: &[Field]) -> Vec<Vec<u8>> {
+    let sound = object(fields.iter().map(|field| (field.name, field.sound)));
+    let (long, deep) = ("x".repeat(3_000), 20_000);
+    let mut bodies: Vec<Vec<u8>> = vec![];
+    let texts = [
+        "{",
+        "[]",
+        "null",
+        "5",
+        "\"x\"",
+        "true",
+        "NaN",
+        "{\"\":}",
+        "{,}",
+        "{'a':1}",
+        "{} {}",
+        "\u{feff}{}",
+        "//x\n{}",
+        "\0",
+    ];
+    bodies.extend(texts.map(|text| text.as_bytes().to_vec()));
+    bodies.push(format!("{sound}{sound}").into_bytes());
+    bodies.push(sound.as_bytes()[..sound.len() - 1].to_vec());
+    bodies.push([sound.as_bytes(), b"\xff"].concat());
+    bodies.push(sound.replace('{', "{\"\u{1}\":1,").into_bytes());
+    bodies.push(["[".repeat(deep), "]".repeat(deep)].concat().into_bytes());
+    bodies.push(["{\"a\":".repeat(deep), "1".into(), "}".repeat(deep)].concat().into_bytes());
+    bodies.push(format!("{sound}{}", " ".repeat(1024 * 1024 + 1 - sound.len())).into_bytes());
+    let entries = || fields.iter().map(|field| (field.name, field.sound));
+    bodies.push(object(entries().chain([("colour", "1")])).into_bytes());
+    // A body by position would be a body that nobody documented.
+    let values: Vec<_> = fields.iter().map(|field| field.sound).collect();
+    bodies.push(format!("[{}]", values.join(",")).into_bytes());
+    if fields.iter().any(|field| field.is_needed) {
+        bodies.push(vec![]);
+        bodies.push(b"{}".to_vec());
+    }
+    for field in fields {
+        bodies.push(object(entries().chain([(field.name, field.sound)])).into_bytes());
+        let with = |value: &str| {
+            let value = value.replace("LONG", &long);
+            let entry =
+                |(name, sound)| if name == field.name { (name, value.as_str()) } else { (name, sound) };
+            let body = object(entries().map(entry));
+            match body.split_once("BROKEN") {
+                Some((before, after)) => [before.as_bytes(), b"\xc3\x28", after.as_bytes()].concat(),
+                None => body.into_bytes(),
+            }
+        };
+        // A dry run tells of what the rules do not know, as it tells of every other refusal.
+        let is_told = |wrong: &str| {
+            path.ends_with("dry-runs") && (wrong.contains("strides") || wrong.contains("colour"))
+        };
+        bodies.extend(field.wrong.iter().filter(|wrong| !is_told(wrong)).map(|wrong| with(wrong)));
+        if field.is_needed {
+            bodies.push(with("null"));
+            bodies.push(object(entries().filter(|(name, _)| *name != field.name)).into_bytes());
+        }
+        let beyond = match field.name {
+            "units" | "amount" => UNITS,
+            "seconds" => SECONDS,
+            "draws" => &["0", "1000000"],
+            _ => &[],
+        };
+        bodies.extend(beyond.iter().map(|wrong| with(wrong)));
+    }
+    bodies
+}
+
+const PAGES: &[&str] = &[
+    "/raffles",
+    "/raffles/{id}/versions",
+    "/raffles/{id}/drafts",
+    "/raffles/{id}/proposals",
+    "/raffles/{id}/awards",
+    "/audit",
+    "/audit/seals",
+];
+
+/// Every malformed query of a route that takes one.
+fn wrong_queries(method: &str, path: &str) -> Vec<String> {
+    let is_list = method == "GET" && PAGES.contains(&path);
+    let long = format!("reason={}", "x".repeat(501));
+    let texts: &[&str] = if is_list {
+        &[
+            "limit=0",
+            "limit=-1",
+            "limit=201",
+            "limit=x",
+            "limit=1.5",
+            "limit=4294967296",
+            "limit=",
+            "limit",
+            "limit=1&limit=1",
+            "colour=red",
+            "cursor=a&cursor=b",
+            "LIMIT=1",
+            "limit=%00",
+            "limit[]=1",
+        ]
+    } else if path == "/participants/{participant}" {
+        &[
+            "",
+            "reason=",
+            "reason=%00",
+            "reason=a&reason=b",
+            "reason=a&colour=red",
+            "Reason=a",
+            "reason",
+            &long,
+        ]
+    } else if path.ends_with("/diff") {
+        &["", "from", "from=", "from=0", "from=-1", "from=x", "from=2", "from=1&from=1", "from=1&colour=red"]
+    } else if path == "/raffles/{id}/drafts/{draft}" {
+        &["draws_per_day=", "draws_per_day=-1", "draws_per_day=x", "draws_per_day=4294967296", "colour=red"]
+    } else {
+        &[]
+    };
+    let mut queries: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+    if is_list && path != "/raffles" {
+        queries.extend(
+            ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
+        );
+    }
+    queries
+}
+
+/// What stands in paths where nothing like it may.
+fn wrong_ids(name: &str) -> Vec<String> {
+    let mut ids: Vec<_> = ["%ff", "%c3%28", "", "%00", "a/b"].map(str::to_owned).into();
+    ids.push("x".repeat(2_000));
+    if ["{version}", "{draft}", "{proposal}"].contains(&name) {
+        ids.extend(
+            ["-1", "0", "1.5", "x", "4294967296", "+", "%2031", "99999999999999999999"].map(str::to_owned),
+        );
+    }
+    if name != "{participant}" {
+        // Any of these may be a participant's name.
+        ids.extend(
+            ["%2e%2e", "..", "%2e%2e%2f%2e%2e%2fdraw", "%27%3b--", "%25ff", "%c3%a9", "%0d%0a"]
+                .map(str::to_owned),
+        );
+        ids.extend(
+            ["drw_", "drw_zzzzzzzzzzzzzzzzzzzzzzzzzz", "drw_00000000000000000000000000"].map(str::to_owned),
+        );
+    }
+    ids
+}
+
+/// Bearers that open nothing.
+fn wrong_bearers() -> Vec<Option<Vec<u8>>> {
+    let texts = [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer a guess",
+        "Basic YTpi",
+        "bearer\tx",
+        "the key of admin",
+        "Bearer fgp1.",
+        "Bearer fgp1.e30.e30",
+        "Bearer fgp1.!.!",
+    ];
+    let mut bearers: Vec<_> = texts.iter().map(|text| Some(text.as_bytes().to_vec())).collect();
+    bearers.extend([
+        None,
+        Some(b"Bearer \xff\xfe".to_vec()),
+        Some(format!("Bearer {}", "x".repeat(20_000)).into_bytes()),
+    ]);
+    bearers
+}
+
+/// The documents and proposals that moves are about: each move has one of its own, in the state that it needs.
+const MOVED: &[(&str, &str, &str)] = &[
+    ("/drafts/{draft}/submit", "{draft}", "1"),
+    ("/drafts/{draft}/approve", "{draft}", "2"),
+    ("/drafts/{draft}/reject", "{draft}", "3"),
+    ("/drafts/{draft}/withdraw", "{draft}", "4"),
+    ("/drafts/{draft}/publish", "{draft}", "5"),
+    ("/proposals/{proposal}/approve", "{proposal}", "2"),
+    ("/proposals/{proposal}/reject", "{proposal}", "3"),
+    ("/proposals/{proposal}/withdraw", "{proposal}", "4"),
+];
+
+/// Whether a route's body is a document.
+pub fn takes_document(path: &str) -> bool {
+    path.ends_with("/versions") || path.ends_with("/drafts")
+}
+
+/// The sound request of a route.
+pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
+    let moved = MOVED.iter().find(|(end, ..)| path.ends_with(end));
+    let path_moved = moved.map(|(_, name, number)| path.replace(name, number));
+    let target = path_moved.as_deref().unwrap_or(path);
+    let target = target.replace("{draft}", "1").replace("{proposal}", "1");
+    let target = target.replace("{id}", if path.starts_with("/draws") { draw } else { "tried" });
+    let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
+    let target = target.replace("{participant}", "nobody");
+    let query = match method {
+        "DELETE" => "?reason=asked",
+        _ if path.ends_with("/diff") => "?from=1",
+        _ => "",
+    };
+    let is_document = takes_document(path);
+    let bearer = b"Bearer the key of admin".to_vec();
+    let mut headers = vec![("authorization", bearer)];
+    if method == "POST" {
+        let media = if is_document { "application/yaml" } else { "application/json" };
+        headers.push(("content-type", media.as_bytes().to_vec()));
+        headers.push(("idempotency-key", format!("sound-{}", path.len()).into_bytes()));
+    }
+    let body = if is_document { DOCUMENT.to_owned() } else { sound_body(path) };
+    Raw {
+        method: method.to_owned(),
+        target: format!("/api/v1{target}{query}"),
+        headers,
+        body: if method == "POST" { body.into_bytes() } else { vec![] },
+    }
+}
+
+/// Whether a route remembers its mutations by Idempotency-Key.
+fn takes_key(method: &str, path: &str) -> bool {
+    method == "POST"
+        && !["/participant-tokens", "/awards/{draw}/hand-over", "/raffles/{id}/dry-runs"].contains(&path)
+}
+
+/// Everything malformed for a route.
+pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
+    let sound = sound(method, path, draw);
+    let mut all = vec![];
+    if takes_document(path) && method == "POST" {
+        // A draft with other stock is refused when it is to be published, for stock moves by orders.
+        let is_wrong = |(_, to): &&(&str, &str)| path.ends_with("/versions") || *to != "stock: 51";
+        let changed =
+            DOCUMENTS.iter().filter(is_wrong).map(|(from, to)| DOCUMENT.replacen(from, to, 1).into_bytes());
+        all.extend(changed.map(|body| sound.clone().saying(body)));
+        let large = format!("{DOCUMENT}{}", "\n".repeat(1024 * 1024 + 1 - DOCUMENT.len()));
+        let laughs = (0..20).fold("a: &a0 [1]\n".to_owned(), |text, n| {
+            text + &format!("b{n}: &a{} [*a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}]\n", n + 1)
+        });
+        for body in [large, laughs, "[".repeat(100_000), "{\"a\":".repeat(100_000), "- ".repeat(100_000)] {
+            all.push(sound.clone().saying(body));
+        }
+        all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
+    }
+    if let Some(fields) = body_of(path).filter(|_| method == "POST") {
+        all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
+    }
+    if !sound.body.is_empty() {
+        for media in
+            [&b""[..], b"text/plain", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
+        {
+            all.push(sound.clone().with("content-type", Some(media)));
+        }
+        all.push(sound.clone().with("content-type", None));
+    }
+    if takes_key(method, path) {
+        let long = [b'k'; 256];
+        for key in [&b""[..], b" ", b"a b", b"a\tb", b"\xff", "\u{e9}".as_bytes(), &long] {
+            all.push(sound.clone().with("idempotency-key", Some(key)));
+        }
+        all.push(sound.clone().with("idempotency-key", None));
+        let mut twice = sound.clone();
+        twice.headers.push(("idempotency-key", b"another".to_vec()));
+        all.push(twice);
+    }
+    let address = sound.target.split('?').next().unwrap_or_default().to_owned();
+    all.extend(
+        wrong_queries(method, path).iter().map(|query| sound.clone().to(format!("{address}?{query}"))),
+    );
+    for (at, name) in path.split('/').enumerate().filter(|(_, part)| part.starts_with('{')) {
+        for id in wrong_ids(name) {
+            // Two parts stand before the route: nothing, and `api/v1`.
+            let mut parts: Vec<_> = sound.target.split('/').map(str::to_owned).collect();
+            let query = parts[at + 2].split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
+            parts[at + 2] = format!("{id}{query}");
+            all.push(sound.clone().to(parts.join("/")));
+        }
+    }
+    all.push(sound.clone().to(format!("{address}/")));
+    all.push(sound.clone().to(format!("/api/v1/{address}")));
+    all.extend(
+        wrong_bearers().into_iter().map(|bearer| sound.clone().with("authorization", bearer.as_deref())),
+    );
+    all
+}
+
+/// Methods that an address does not take.
+pub fn wrong_methods(path: &str, target: &Raw) -> Vec<Raw> {
+    let taken: Vec<_> =
+        TABLE.iter().filter(|(_, known, ..)| *known == path).map(|(method, ..)| *method).collect();
+    let is_open = taken.is_empty();
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "get"];
+    let wrong =
+        methods.into_iter().filter(|method| !(taken.contains(method) || (is_open && *method == "GET")));
+    wrong.map(|method| Raw { method: method.to_owned(), ..target.clone() }).collect()
+}
