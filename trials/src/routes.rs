@@ -3,6 +3,7 @@
 use crate::booth::ROLES;
 
 const READERS: &[&str] = &ROLES;
+const REVIEWERS: &[&str] = &["admin", "operator", "approver", "auditor"];
 const TRIERS: &[&str] = &["admin", "operator", "service"];
 const OPERATORS: &[&str] = &["admin", "operator"];
 const APPROVERS: &[&str] = &["admin", "approver"];
@@ -21,17 +22,17 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/raffles/{id}/versions/{version}/diff", READERS, false),
     ("POST", "/raffles/{id}/versions/{version}/restore", OPERATORS, false),
     ("POST", "/raffles/{id}/versions/{version}/draft", OPERATORS, false),
-    ("GET", "/raffles/{id}/drafts", READERS, false),
+    ("GET", "/raffles/{id}/drafts", REVIEWERS, false),
     ("POST", "/raffles/{id}/drafts", OPERATORS, false),
-    ("GET", "/raffles/{id}/drafts/{draft}", READERS, false),
+    ("GET", "/raffles/{id}/drafts/{draft}", REVIEWERS, false),
     ("POST", "/raffles/{id}/drafts/{draft}/submit", OPERATORS, false),
     ("POST", "/raffles/{id}/drafts/{draft}/approve", APPROVERS, false),
     ("POST", "/raffles/{id}/drafts/{draft}/reject", APPROVERS, false),
     ("POST", "/raffles/{id}/drafts/{draft}/withdraw", OPERATORS, false),
     ("POST", "/raffles/{id}/drafts/{draft}/publish", OPERATORS, false),
-    ("GET", "/raffles/{id}/proposals", READERS, false),
+    ("GET", "/raffles/{id}/proposals", REVIEWERS, false),
     ("POST", "/raffles/{id}/proposals", OPERATORS, false),
-    ("GET", "/raffles/{id}/proposals/{proposal}", READERS, false),
+    ("GET", "/raffles/{id}/proposals/{proposal}", REVIEWERS, false),
     ("POST", "/raffles/{id}/proposals/{proposal}/approve", APPROVERS, false),
     ("POST", "/raffles/{id}/proposals/{proposal}/reject", APPROVERS, false),
     ("POST", "/raffles/{id}/proposals/{proposal}/withdraw", OPERATORS, false),

@@ -1,9 +1,14 @@
 //! Forgetting who somebody was keeps every proof.
 
 use fairground::bench::process::{Server, ask};
+use raffle::entry::Request;
 use raffle::erasure::Erased;
+use raffle::error::Error;
 use raffle::fairness::{hex, sha256};
+use raffle::proposal::Proposed;
+use records::audit::Actor;
 use std::path::Path;
+use std::sync::Arc;
 use trials::{Trial, example, verify_in_python, verify_lines};
 
 const RAFFLE: &str = "late-100006-repaired";
@@ -64,6 +69,41 @@ async fn a_person_is_forgotten_and_their_draws_still_prove_and_count() {
         assert!(accepted, "{told}");
         assert_eq!(told["verified"], report.verified);
     }
+    trial.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_forgotten_where_somebody_proposed_a_promise_to_them() {
+    let trial = Trial::open().await;
+    let text = format!("{}guaranteed_winners: allowed\n", document("one"));
+    trial.publish(&text, "p").await.expect("publish");
+    let raffles = &trial.house.raffles;
+    let proposals = raffles.proposals();
+    let request = |by: &str, key: &str| Request {
+        key: key.to_owned(),
+        body_hash: [0; 32],
+        actor: Arc::new(Actor { name: by.to_owned(), role: "operator" }),
+    };
+    let propose = async |participant: &str| {
+        let promise = Proposed::Promise { participant: participant.to_owned(), prize: "a".to_owned() };
+        let request = request("olga", participant);
+        proposals.propose("one", promise, "a friend".to_owned(), request).await.expect("a proposal")
+    };
+    propose("ada").await;
+    propose("bob").await;
+    assert_eq!(raffles.erase("ada").await, Ok(Erased { raffles: 1, now: 1 }));
+    assert_eq!(raffles.erase("ada").await, Ok(Erased { raffles: 0, now: 0 }));
+    let listed = proposals.list("one", 0, 10).await.expect("proposals");
+    let names = listed.iter().map(|proposal| match &proposal.proposed {
+        Proposed::Promise { participant, .. } => participant.as_str(),
+        Proposed::Restock { .. } | Proposed::RaiseBudget { .. } => "another order",
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["", "bob"]);
+    let approve = async |number| {
+        proposals.approve("one", number, String::new(), request("anna", &format!("a{number}"))).await
+    };
+    assert_eq!(approve(1).await.err(), Some(Error::ErasedPerson(1)));
+    assert!(approve(2).await.is_ok());
     trial.house.close().await;
 }
 

@@ -185,16 +185,14 @@ impl Drafts {
                 let sql = "SELECT draft,base FROM raffle_draft
                     WHERE shard=0 AND tenant=? AND raffle=? AND draft>? ORDER BY draft LIMIT ?";
                 let page = [Value::Int(after.into()), Value::Int(limit.into())];
-                let mut listed = Vec::new();
-                for row in tx.fetch(sql, &[&raffle.values()[..], &page].concat()).await? {
-                    let number = row.small(0)?;
-                    let subject = Subject::Draft(number);
-                    let state = review::state(tx, &raffle, subject).await?;
-                    let written = review::moves(tx, &raffle, subject).await?.into_iter().next();
+                let rows = tx.fetch(sql, &[&raffle.values()[..], &page].concat()).await?;
+                let reviews = review::page(tx, &raffle, Subject::Draft(after), limit).await?;
+                let listed = rows.iter().zip(reviews).map(|(row, (number, state, moves))| {
+                    let written = moves.into_iter().next().filter(|_| row.small(0).ok() == Some(number));
                     let written = written.ok_or(Error::NoSuchDraft(number))?;
-                    listed.push(Listed { number, base: row.small(1)?, state, written });
-                }
-                Ok(listed)
+                    Ok(Listed { number, base: row.small(1)?, state, written })
+                });
+                listed.collect()
             })
         })
         .await

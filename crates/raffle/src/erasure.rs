@@ -1,12 +1,15 @@
 //! Forgetting who a participant was. Chains, counters, draws and the keys that answer repeats stay as they are: they name a
 //! pseudonym, and what is proven about it is proven for everybody else's draws too.
 
+use std::sync::Arc;
+
 use kernel::id::Shard;
 use records::gate::Gate;
 use records::port::{read, write};
 
 use crate::error::Error;
 use crate::player;
+use crate::proposal;
 use crate::raffles::Raffles;
 
 /// Raffles that are looked at in one go.
@@ -15,7 +18,7 @@ const PAGE: u32 = 200;
 /// What was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Erased {
-    /// Raffles that the participant took part in. None of them knows the name any more.
+    /// Raffles that the participant took part in, or was proposed a promise in. None of them knows the name any more.
     pub raffles: u64,
     /// Those that knew it until now.
     pub now: u64,
@@ -42,6 +45,14 @@ impl Raffles {
     /// Whether they took part in a raffle, and whether it knew the name.
     async fn erase_in(&self, raffle: &str, participant: &str) -> Result<(bool, bool), Error> {
         let raffle = self.catalog().raffle(raffle).await?;
+        let name = participant.to_owned();
+        let was_proposed = write(&*self.records(), Shard::HOME, {
+            let raffle = Arc::clone(&raffle);
+            move |tx| {
+                Box::pin(async move { Ok::<_, Error>(proposal::forget_name(tx, &raffle, &name).await? > 0) })
+            }
+        })
+        .await?;
         let (player_key, key) = (raffle.player(participant), raffle.gate(Shard::HOME));
         let known = read(&*self.records(), key.shard, move |tx| {
             Box::pin(async move {
@@ -50,9 +61,9 @@ impl Raffles {
             })
         })
         .await?;
-        let Some(player) = known else { return Ok((false, false)) };
+        let Some(player) = known else { return Ok((was_proposed, was_proposed)) };
         if player.participant.is_none() {
-            return Ok((true, false));
+            return Ok((true, was_proposed));
         }
         let knew_them = write(&*self.records(), key.shard, move |tx| {
             Box::pin(async move {
@@ -62,6 +73,6 @@ impl Raffles {
             })
         })
         .await?;
-        Ok((true, knew_them))
+        Ok((true, knew_them || was_proposed))
     }
 }

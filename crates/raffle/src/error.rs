@@ -64,6 +64,9 @@ pub enum Error {
     /// The raffle has no such proposal.
     #[error("the raffle has no proposal {0}")]
     NoSuchProposal(u32),
+    /// The person whom a proposal would promise something is erased.
+    #[error("the person whom proposal {0} would promise a prize is erased: reject it or withdraw it")]
+    ErasedPerson(u32),
     /// Another version was published since.
     #[error("it was drafted from version {base}, and version {live} is live: draft it again")]
     Stale {
@@ -148,7 +151,7 @@ impl Classify for Error {
             }
             Self::NoSuchDraft(_) | Self::NoSuchProposal(_) => Fault::Missing,
             Self::ReviewNeeded { .. } | Self::SamePerson => Fault::Refused,
-            Self::Stale { .. } | Self::ReviewState { .. } => Fault::Conflict,
+            Self::Stale { .. } | Self::ReviewState { .. } | Self::ErasedPerson(_) => Fault::Conflict,
             Self::Document(_) | Self::OtherRaffle { .. } | Self::StockIsNotEdited { .. } => Fault::Refused,
             Self::NotEligible(Refusal { retry_ms: Some(_), .. }) => Fault::TooOften,
             Self::NotEligible(_) | Self::UnknownAttribute(_) | Self::BudgetSpent => Fault::Refused,
@@ -183,6 +186,7 @@ impl Classify for Error {
             Self::PromisesForbidden => "raffle.promises_forbidden",
             Self::NoSuchDraft(_) => "draft.missing",
             Self::NoSuchProposal(_) => "proposal.missing",
+            Self::ErasedPerson(_) => "proposal.erased_person",
             Self::Stale { .. } => "draft.stale",
             Self::ReviewNeeded { .. } => "review.needed",
             Self::SamePerson => "review.same_person",

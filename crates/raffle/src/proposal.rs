@@ -35,7 +35,7 @@ pub enum Proposed {
     },
     /// A participant's next draw gives this prize, if it can be had.
     Promise {
-        /// Who, by name: whoever approves must know whom.
+        /// Who, by name: whoever approves must know whom. Empty once the person is erased.
         #[schemars(length(min = 1, max = 128))]
         participant: String,
         /// Which prize.
@@ -101,8 +101,7 @@ impl Proposals {
                 let sql = "SELECT COALESCE(MAX(proposal),0) FROM raffle_proposal WHERE shard=0 AND tenant=? AND raffle=?";
                 let last = tx.fetch(sql, &raffle.values()).await?;
                 let number = last.first().map_or(Ok(0), |row| row.small(0))? + 1;
-                let text =
-                    serde_json::to_string(&proposed).map_err(|error| Error::BrokenVersion(error.to_string()))?;
+                let text = write_order(&proposed)?;
                 let own = [Value::Int(number.into()), Value::Text(&text)];
                 tx.exec(
                     "INSERT INTO raffle_proposal (shard,tenant,raffle,proposal,proposed) VALUES (0,?,?,?,?)",
@@ -131,15 +130,15 @@ impl Proposals {
                 let sql = "SELECT proposal,proposed FROM raffle_proposal
                     WHERE shard=0 AND tenant=? AND raffle=? AND proposal>? ORDER BY proposal LIMIT ?";
                 let page = [Value::Int(after.into()), Value::Int(limit.into())];
-                let mut listed = Vec::new();
-                for row in tx.fetch(sql, &[&raffle.values()[..], &page].concat()).await? {
-                    let number = row.small(0)?;
-                    let subject = Subject::Proposal(number);
-                    let state = review::state(tx, &raffle, subject).await?;
-                    let moves = review::moves(tx, &raffle, subject).await?;
-                    listed.push(Proposal { number, proposed: read_order(row.text(1)?)?, state, moves });
-                }
-                Ok(listed)
+                let rows = tx.fetch(sql, &[&raffle.values()[..], &page].concat()).await?;
+                let reviews = review::page(tx, &raffle, Subject::Proposal(after), limit).await?;
+                let listed = rows.iter().zip(reviews).map(|(row, (number, state, moves))| {
+                    if row.small(0)? != number {
+                        return Err(Error::NoSuchProposal(number));
+                    }
+                    Ok(Proposal { number, proposed: read_order(row.text(1)?)?, state, moves })
+                });
+                listed.collect()
             })
         })
         .await
@@ -166,7 +165,11 @@ impl Proposals {
                 let approve = Event::Approve { by: request.actor.name.clone() };
                 let act = Act { request: request.clone(), at_ms, reason };
                 review::happen(tx, &raffle, subject, (approve, &act)).await?;
-                let order = proposed(tx, &raffle, number).await?.order(&raffle);
+                let proposed = proposed(tx, &raffle, number).await?;
+                if matches!(&proposed, Proposed::Promise { participant, .. } if participant.is_empty()) {
+                    return Err(Error::ErasedPerson(number));
+                }
+                let order = proposed.order(&raffle);
                 // The log tells everybody why; that is the reason of whoever asked for it.
                 let why = review::moves(tx, &raffle, subject).await?.into_iter().next();
                 let why = why.map(|first| first.reason).unwrap_or_default();
@@ -201,6 +204,29 @@ impl Proposals {
         })
         .await
     }
+}
+
+/// Removes a participant's name from a raffle's proposals. Answers from how many.
+pub(crate) async fn forget_name(tx: &mut dyn Tx, raffle: &Raffle, name: &str) -> Result<u64, Error> {
+    // Proposals are few: what operators wrote by hand, since the raffle began.
+    let sql = "SELECT proposal,proposed FROM raffle_proposal WHERE shard=0 AND tenant=? AND raffle=?";
+    let mut forgotten = 0;
+    for row in tx.fetch(sql, &raffle.values()).await? {
+        let Proposed::Promise { participant, prize } = read_order(row.text(1)?)? else { continue };
+        if participant != name {
+            continue;
+        }
+        let text = write_order(&Proposed::Promise { participant: String::new(), prize })?;
+        let update =
+            "UPDATE raffle_proposal SET proposed=? WHERE shard=0 AND tenant=? AND raffle=? AND proposal=?";
+        let [tenant, number] = raffle.values();
+        forgotten += tx.exec(update, &[Value::Text(&text), tenant, number, Value::Int(row.int(0)?)]).await?;
+    }
+    Ok(forgotten)
+}
+
+fn write_order(proposed: &Proposed) -> Result<String, Error> {
+    serde_json::to_string(proposed).map_err(|error| Error::BrokenVersion(error.to_string()))
 }
 
 fn read_order(text: &str) -> Result<Proposed, Error> {

@@ -186,6 +186,19 @@ impl Subject {
         [&raffle.to_be_bytes()[..], kind, &self.number().to_be_bytes()].concat()
     }
 
+    /// The last that there can be of its kind.
+    fn last(self) -> Self {
+        match self {
+            Self::Draft(_) => Self::Draft(u32::MAX),
+            Self::Proposal(_) => Self::Proposal(u32::MAX),
+        }
+    }
+
+    fn number_of(machine_id: &[u8]) -> Result<u32, Error> {
+        let number = machine_id.last_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        number.ok_or_else(|| records::error::Error::Corrupt("a review's id".to_owned()).into())
+    }
+
     fn missing(self) -> Error {
         match self {
             Self::Draft(number) => Error::NoSuchDraft(number),
@@ -266,6 +279,32 @@ pub(crate) async fn moves(tx: &mut dyn Tx, raffle: &Raffle, subject: Subject) ->
     let own = [Value::Text(subject.kind()), Value::Int(subject.number().into())];
     let rows = tx.fetch(sql, &[&[tenant, number][..], &own].concat()).await?;
     rows.iter().map(row_move).collect()
+}
+
+/// Something reviewed: its number, where it stands, and its moves in order.
+pub(crate) type Reviewed = (u32, Review, Vec<Move>);
+
+/// Up to `limit` reviews of the subject's kind after it, by number.
+pub(crate) async fn page(
+    tx: &mut dyn Tx,
+    raffle: &Raffle,
+    after: Subject,
+    limit: u32,
+) -> Result<Vec<Reviewed>, Error> {
+    let ids = (after.machine_id(raffle.number), after.last().machine_id(raffle.number));
+    let states = machine::page::<Review>(tx, Shard::HOME, (&ids.0, &ids.1), limit).await?;
+    let numbers = states.iter().map(|(id, _)| Subject::number_of(id)).collect::<Result<Vec<_>, _>>()?;
+    let Some(last) = numbers.last() else { return Ok(vec![]) };
+    let sql = "SELECT number,state,actor,at_ms,reason FROM review_move
+        WHERE shard=0 AND tenant=? AND raffle=? AND kind=? AND number>? AND number<=? ORDER BY number,place";
+    let [tenant, number] = raffle.values();
+    let own = [Value::Text(after.kind()), Value::Int(after.number().into()), Value::Int(i64::from(*last))];
+    let rows = tx.fetch(sql, &[&[tenant, number][..], &own].concat()).await?;
+    let mut moves = rows.iter().map(row_move).collect::<Result<Vec<_>, _>>()?.into_iter().peekable();
+    let with_moves = numbers.into_iter().zip(states).map(|(number, (_, state))| {
+        (number, state, std::iter::from_fn(|| moves.next_if(|made| made.number == number)).collect())
+    });
+    Ok(with_moves.collect())
 }
 
 async fn note(

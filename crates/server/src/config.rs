@@ -153,9 +153,9 @@ impl Default for Review {
 pub struct Limits {
     /// Most requests of one API key in any second; keys of the same name share it. Default none.
     pub requests_per_second: Option<NonZeroU32>,
-    /// Most draws of one participant in any second, over all raffles, repeats included. Default none.
+    /// Most draws of one participant in any second, over all raffles, each of a request, repeats included. Default none.
     pub draws_per_second_per_participant: Option<NonZeroU32>,
-    /// Most draws of one participant in any minute, over all raffles, repeats included. Default none.
+    /// Most draws of one participant in any minute, over all raffles, each of a request, repeats included. Default none.
     pub draws_per_minute_per_participant: Option<NonZeroU32>,
     /// Most API keys, and most participants, that are counted at once; one more takes the place of the one that called
     /// longest ago. Each takes from 0.5 to 2.2 KiB. Default 100000.

@@ -41,6 +41,13 @@ impl Permission for Read {
     const ROLES: &'static [Role] = EVERY_ROLE;
 }
 
+/// Reading what is drafted and proposed: it may name people, and is nobody's rules yet.
+pub struct Review;
+
+impl Permission for Review {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor];
+}
+
 /// Drawing: a key for any participant, a participant as themself.
 pub struct Draw;
 

@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Approve, Caller, Operate, Read};
+use super::auth::{self, Allowed, Approve, Caller, Operate};
 use super::problem::Problem;
 use super::raffles::{document_text, published_view, with_findings};
 use super::request::{Asked, Ids, PageOf, Sent, answer};
@@ -165,7 +165,7 @@ struct DraftsView<'a> {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<auth::Review>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -191,7 +191,7 @@ struct DraftQuery {
 
 async fn show(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<auth::Review>,
     Ids((raffle, number)): Ids<(String, u32)>,
     Asked(DraftQuery { draws_per_day }): Asked<DraftQuery>,
 ) -> Result<Response, Problem> {

@@ -5,6 +5,7 @@ mod operations;
 pub use operations::operations;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Router;
@@ -85,6 +86,10 @@ impl DrawBody {
             text("attributes", value, 64)?;
         }
         Ok(read)
+    }
+
+    fn parts(&self) -> NonZeroU32 {
+        self.draws.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
     }
 
     pub(super) fn attested(&self) -> Attested {
@@ -188,14 +193,14 @@ async fn draw(
     let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
     read.expect_by(&caller)?;
-    app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
+    app.rates.admit_draws(&read.participant, read.parts(), app.clock.now_ms())?;
     let participant = read.participant.clone();
     let asked = DrawRequest {
         raffle,
         participant: participant.clone(),
         client_seed: read.client_seed.clone(),
         attested: read.attested(),
-        parts: read.draws.unwrap_or(1),
+        parts: read.parts().get(),
         request,
     };
     let is_set = read.draws.is_some();
@@ -223,7 +228,7 @@ async fn noop(
     }
     let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
-    app.rates.admit_draw(&read.participant, app.clock.now_ms())?;
+    app.rates.admit_draws(&read.participant, read.parts(), app.clock.now_ms())?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
     Ok(answer(StatusCode::CREATED, &view, false))
 }

@@ -52,13 +52,13 @@ impl Rates {
     /// Counts a request of an API key, by its name: keys of the same name share a limit, so that changing a key over
     /// time grants nothing extra. An unknown key is never counted; it could spend what belongs to another.
     pub fn admit_request(&self, key: &str, now_ms: i64) -> Result<(), Problem> {
-        self.requests.as_ref().map_or(Ok(()), |rate| rate.admit(key, now_ms))
+        self.requests.as_ref().map_or(Ok(()), |rate| rate.admit(key, NonZeroU32::MIN, now_ms))
     }
 
-    /// Counts a participant's draw, of whatever raffle. A repeat with the same Idempotency-Key counts too: only the
-    /// records know that it is one, and this keeps calls away from them.
-    pub fn admit_draw(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
-        self.draws.as_ref().map_or(Ok(()), |rate| rate.admit(participant, now_ms))
+    /// Counts the draws of one request of a participant, of whatever raffle: all of them, or none. A repeat with the same
+    /// Idempotency-Key counts too: only the records know that it is one, and this keeps calls away from them.
+    pub fn admit_draws(&self, participant: &str, draws: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
+        self.draws.as_ref().map_or(Ok(()), |rate| rate.admit(participant, draws, now_ms))
     }
 }
 
@@ -101,13 +101,18 @@ impl Rate {
         })
     }
 
-    fn admit(&self, name: &str, now_ms: i64) -> Result<(), Problem> {
-        let Ruling { tier, verdict } = self.windows.admit(sha256(name.as_bytes()), now_ms, NonZeroU32::MIN);
+    fn admit(&self, name: &str, units: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
+        let Ruling { tier, verdict } = self.windows.admit(sha256(name.as_bytes()), now_ms, units);
         match verdict {
             Verdict::Allowed { .. } => Ok(()),
-            // A single call fits into every limit, so there is always a time to wait for.
-            Verdict::Refused { retry_after_ms } => {
-                Err(self.refusal(tier, retry_after_ms.unwrap_or_default()))
+            Verdict::Refused { retry_after_ms: Some(wait_ms) } => Err(self.refusal(tier, wait_ms)),
+            // No wait would help.
+            Verdict::Refused { retry_after_ms: None } => {
+                let limit = self.names.get(tier).copied().unwrap_or_default();
+                let detail =
+                    format!("{units} at once are more than `{limit}` ever lets through; ask for fewer");
+                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.beyond_limit", detail)
+                    .with_header(RATELIMIT_POLICY.clone(), self.policy.clone()))
             }
         }
     }
@@ -150,7 +155,10 @@ mod tests {
     fn a_limit_that_is_not_configured_refuses_nobody() {
         let rates = rates(0, 0, 0);
         for _ in 0..1000 {
-            assert!(rates.admit_request("shop", 0).is_ok() && rates.admit_draw("ada", 0).is_ok());
+            assert!(
+                rates.admit_request("shop", 0).is_ok()
+                    && rates.admit_draws("ada", NonZeroU32::MIN, 0).is_ok()
+            );
         }
     }
 
@@ -164,16 +172,36 @@ mod tests {
         };
         let rates = rates(0, 2, 3);
         for now_ms in [0, 1] {
-            assert!(rates.admit_draw("ada", now_ms).is_ok());
+            assert!(rates.admit_draws("ada", NonZeroU32::MIN, now_ms).is_ok());
         }
-        assert_eq!(told(rates.admit_draw("ada", 2)), second);
-        assert_eq!(told(rates.admit_draw("ada", 999)), second, "a millisecond is told as a second");
-        assert!(rates.admit_draw("ada", 1000).is_ok());
-        assert_eq!(told(rates.admit_draw("ada", 1000)), minute("59"));
-        assert_eq!(told(rates.admit_draw("ada", 1001)), minute("59"));
-        assert_eq!(told(rates.admit_draw("ada", 59_999)), minute("1"));
-        assert!(rates.admit_draw("ada", 60_000).is_ok());
-        assert!(rates.admit_draw("bob", 1000).is_ok(), "one participant's draws are not another's");
+        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 2)), second);
+        assert_eq!(
+            told(rates.admit_draws("ada", NonZeroU32::MIN, 999)),
+            second,
+            "a millisecond is told as a second"
+        );
+        assert!(rates.admit_draws("ada", NonZeroU32::MIN, 1000).is_ok());
+        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 1000)), minute("59"));
+        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 1001)), minute("59"));
+        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 59_999)), minute("1"));
+        assert!(rates.admit_draws("ada", NonZeroU32::MIN, 60_000).is_ok());
+        assert!(
+            rates.admit_draws("bob", NonZeroU32::MIN, 1000).is_ok(),
+            "one participant's draws are not another's"
+        );
+    }
+
+    #[test]
+    fn draws_of_one_request_count_each_and_too_many_never_fit() {
+        let rates = rates(0, 5, 0);
+        let ask = |draws, now_ms| rates.admit_draws("ada", NonZeroU32::new(draws).expect("a number"), now_ms);
+        assert!(ask(3, 0).is_ok());
+        assert_eq!(told(ask(3, 1))[0], "1", "three more are one too many");
+        assert!(ask(2, 1).is_ok(), "what was refused was not counted");
+        assert_eq!(told(ask(1, 2))[0], "1");
+        let never = ask(6, 5_000).expect_err("a refusal");
+        assert_eq!((never.status().as_u16(), never.code()), (422, "edge.beyond_limit"));
+        assert!(ask(5, 5_000).is_ok());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Approve, Caller, Operate, Read};
+use super::auth::{self, Allowed, Approve, Caller, Operate};
 use super::drafts::MoveView;
 use super::problem::Problem;
 use super::raffles::{carried_view, units};
@@ -116,7 +116,7 @@ struct ProposalsView<'a> {
 
 async fn list(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<auth::Review>,
     Ids(raffle): Ids<String>,
     page: PageOf,
 ) -> Result<Response, Problem> {
@@ -131,7 +131,7 @@ type Subject = (String, u32);
 
 async fn show(
     State(app): State<Arc<App>>,
-    _: Allowed<Read>,
+    _: Allowed<auth::Review>,
     Ids((raffle, number)): Ids<Subject>,
 ) -> Result<Response, Problem> {
     let proposal = app.raffles.proposals().get(&raffle, number).await?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DraftQuery, DraftView, DraftsView, MovedDraftView};
-use crate::http::auth::{Approve, Operate, Permission, Read};
+use crate::http::auth::{self, Approve, Operate, Permission};
 use crate::http::operation::Operation;
 use crate::http::raffles::PublishedView;
 use crate::http::request::{PageQuery, ReasonBody, RemarkBody};
@@ -22,7 +22,7 @@ fn reading() -> Vec<Operation> {
     vec![
         Operation::get("/raffles/{id}/drafts", "listDrafts", "All drafts of a raffle")
             .describe("By number.")
-            .needs::<Read>()
+            .needs::<auth::Review>()
             .query::<PageQuery>()
             .answers::<DraftsView<'static>>(
                 200,
@@ -36,7 +36,7 @@ fn reading() -> Vec<Operation> {
             .refuses(&["draft.missing"]),
         Operation::get("/raffles/{id}/drafts/{draft}", "getDraft", "A draft as it stands")
             .describe("Held against the version that is live now.")
-            .needs::<Read>()
+            .needs::<auth::Review>()
             .query::<DraftQuery>()
             .answers::<DraftView<'static>>(200, "The draft.", read)
             .refuses(RAFFLE)

@@ -37,7 +37,7 @@ pub fn operations() -> Vec<Operation> {
             .answers::<DrawnView<'static>>(201, "The draw, or the draws where `draws` stood in the body.", drawn)
             .refuses(&["campaign.ended", "campaign.not_begun"])
             .refuses(&["campaign.tickets_used", "campaign.tickets_used_today"])
-            .refuses(&["edge.bad_number", "edge.bad_text", "edge.other_participant"])
+            .refuses(&["edge.bad_number", "edge.beyond_limit", "edge.bad_text", "edge.other_participant"])
             .refuses(&["raffle.broken_version", "raffle.budget_spent", "raffle.entropy", "raffle.frozen"])
             .refuses(&["raffle.missing", "raffle.not_eligible", "raffle.over", "raffle.too_often"])
             .refuses(&["raffle.unknown_attribute", "raffle.wrong_seed_key"]),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{MovedProposalView, ProposalView, ProposalsView, ProposeBody};
-use crate::http::auth::{Approve, Operate, Read};
+use crate::http::auth::{self, Approve, Operate};
 use crate::http::operation::Operation;
 use crate::http::raffles::CarriedView;
 use crate::http::request::{PageQuery, ReasonBody, RemarkBody};
@@ -27,7 +27,7 @@ fn reading() -> Vec<Operation> {
     vec![
         Operation::get("/raffles/{id}/proposals", "listProposals", "All proposals of a raffle")
             .describe("By number.")
-            .needs::<Read>()
+            .needs::<auth::Review>()
             .query::<PageQuery>()
             .answers::<ProposalsView<'static>>(
                 200,
@@ -37,7 +37,7 @@ fn reading() -> Vec<Operation> {
             .refuses(RAFFLE)
             .refuses(&["proposal.missing", "raffle.broken_version"]),
         Operation::get("/raffles/{id}/proposals/{proposal}", "getProposal", "A proposal as it stands")
-            .needs::<Read>()
+            .needs::<auth::Review>()
             .answers::<ProposalView<'static>>(200, "The proposal.", proposal)
             .refuses(RAFFLE)
             .refuses(&["proposal.missing", "raffle.broken_version"]),
@@ -78,7 +78,7 @@ fn changing() -> Vec<Operation> {
                 }),
             )
             .refuses(RAFFLE)
-            .refuses(&["edge.bad_text", "proposal.missing", "raffle.no_such_prize"])
+            .refuses(&["edge.bad_text", "proposal.erased_person", "proposal.missing", "raffle.no_such_prize"])
             .refuses(&["raffle.promises_forbidden"])
             .refuses(&["raffle.broken_version", "review.same_person", "review.state"]),
         Operation::post("/raffles/{id}/proposals/{proposal}/reject", "rejectProposal", "Reject a proposal")

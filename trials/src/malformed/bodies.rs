@@ -1,0 +1,246 @@
+//! The JSON body of each route, and what is malformed in it.
+
+/// A field of a JSON body.
+pub struct Field {
+    name: &'static str,
+    sound: &'static str,
+    is_needed: bool,
+    wrong: &'static [&'static str],
+}
+
+const TEXT: &[&str] = &[
+    "5",
+    "true",
+    "[]",
+    "{}",
+    "[\"x\"]",
+    "\"\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "\"\\x\"",
+    "\"a\nb\"",
+    "x",
+    "\"LONG\"",
+    "\"BROKEN\"",
+];
+const NUMBER: &[&str] = &[
+    "\"5\"",
+    "true",
+    "[]",
+    "{}",
+    "[5]",
+    "-1",
+    "1.5",
+    "1e2",
+    "1e400",
+    "18446744073709551616",
+    "18446744073709551615",
+    "-9223372036854775809",
+    "NaN",
+    "Infinity",
+    "0x10",
+    "05",
+    "\"\"",
+];
+const PROPOSED: &[&str] = &[
+    "5",
+    "[]",
+    "{}",
+    "\"restock\"",
+    "{\"order\":\"give\"}",
+    "{\"order\":5}",
+    "{\"order\":\"restock\",\"prize\":\"car\"}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":0}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":1000000000001}",
+    "{\"order\":\"restock\",\"prize\":\"boat\",\"units\":5}",
+    "{\"order\":\"restock\",\"prize\":\"pen\",\"units\":5}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5,\"colour\":1}",
+    "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5,\"units\":6}",
+    "{\"order\":\"restock\",\"order\":\"restock\",\"prize\":\"car\",\"units\":5}",
+    "{\"order\":\"raise_budget\",\"amount\":-1}",
+    "{\"order\":\"raise_budget\",\"amount\":1.5}",
+    "{\"order\":\"promise\",\"participant\":\"\",\"prize\":\"car\"}",
+    "{\"order\":\"promise\",\"participant\":\"bob\",\"prize\":\"boat\"}",
+];
+const UNITS: &[&str] = &["0", "1000000000001"];
+const SECONDS: &[&str] = &["0", "86401", "4294967296"];
+const METRICS: &[&str] = &[
+    "5",
+    "\"steps\"",
+    "[]",
+    "[[\"steps\", 5]]",
+    "{\"steps\":-1}",
+    "{\"steps\":1.5}",
+    "{\"steps\":\"5\"}",
+    "{\"steps\":null}",
+    "{\"steps\":1e400}",
+    "{\"steps\":18446744073709551615}",
+    "{\"steps\":{}}",
+    "{\"strides\":5}",
+    "{\"points_spent\":5}",
+    "{\"steps\":5,\"steps\":6}",
+    "null",
+];
+const ATTRIBUTES: &[&str] = &[
+    "5",
+    "\"level\"",
+    "[]",
+    "{\"level\":5}",
+    "{\"level\":null}",
+    "{\"level\":\"\"}",
+    "{\"level\":[\"a\"]}",
+    "{\"level\":\"\\u0007\"}",
+    "{\"level\":\"LONG\"}",
+    "{\"colour\":\"a\"}",
+    "{\"level\":\"a\",\"level\":\"b\"}",
+    "null",
+];
+
+const fn needed(name: &'static str, sound: &'static str, wrong: &'static [&'static str]) -> Field {
+    Field { name, sound, is_needed: true, wrong }
+}
+
+const fn free(name: &'static str, sound: &'static str, wrong: &'static [&'static str]) -> Field {
+    Field { name, sound, is_needed: false, wrong }
+}
+
+/// The body of each route that takes JSON.
+const BODIES: &[(&str, &[Field])] = &[
+    ("/raffles/{id}/epochs", &[]),
+    ("/raffles/{id}/freeze", &[needed("reason", "\"lent\"", TEXT), free("prize", "\"car\"", TEXT)]),
+    ("/raffles/{id}/thaw", &[needed("reason", "\"back\"", TEXT), free("prize", "\"car\"", TEXT)]),
+    (
+        "/raffles/{id}/prizes/{prize}/restock",
+        &[needed("units", "5", NUMBER), needed("reason", "\"found\"", TEXT)],
+    ),
+    ("/raffles/{id}/budget/raise", &[needed("amount", "5", NUMBER), needed("reason", "\"rich\"", TEXT)]),
+    (
+        "/raffles/{id}/promises",
+        &[
+            needed("participant", "\"bob\"", TEXT),
+            needed("prize", "\"car\"", TEXT),
+            needed("reason", "\"a friend\"", TEXT),
+        ],
+    ),
+    ("/raffles/{id}/draws", DRAW),
+    ("/raffles/{id}/dry-runs", DRAW),
+    ("/awards/{draw}/hand-over", &[needed("note", "\"parcel 7\"", TEXT)]),
+    ("/raffles/{id}/versions/{version}/restore", &[needed("reason", "\"it was better\"", TEXT)]),
+    ("/raffles/{id}/versions/{version}/draft", &[]),
+    ("/raffles/{id}/drafts/{draft}/submit", REMARK),
+    ("/raffles/{id}/drafts/{draft}/approve", REMARK),
+    ("/raffles/{id}/drafts/{draft}/reject", REASON),
+    ("/raffles/{id}/drafts/{draft}/withdraw", REASON),
+    ("/raffles/{id}/drafts/{draft}/publish", REMARK),
+    (
+        "/raffles/{id}/proposals",
+        &[needed("proposed", RESTOCK, PROPOSED), needed("reason", "\"found\"", TEXT)],
+    ),
+    ("/raffles/{id}/proposals/{proposal}/approve", REMARK),
+    ("/raffles/{id}/proposals/{proposal}/reject", REASON),
+    ("/raffles/{id}/proposals/{proposal}/withdraw", REASON),
+    ("/participant-tokens", &[needed("participant", "\"ada\"", TEXT), needed("seconds", "60", NUMBER)]),
+];
+
+const REASON: &[Field] = &[needed("reason", "\"because\"", TEXT)];
+const REMARK: &[Field] = &[free("reason", "\"because\"", TEXT)];
+const RESTOCK: &str = "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5}";
+
+const DRAW: &[Field] = &[
+    needed("participant", "\"ada\"", TEXT),
+    free("client_seed", "\"mine\"", TEXT),
+    free("points_spent", "7", NUMBER),
+    free("metrics", "{\"steps\":5}", METRICS),
+    free("attributes", "{\"level\":\"gold\"}", ATTRIBUTES),
+    free("draws", "2", NUMBER),
+];
+
+/// The fields of the body of a route that takes JSON.
+pub fn body_of(path: &str) -> Option<&'static [Field]> {
+    BODIES.iter().find(|(known, _)| *known == path).map(|(_, fields)| *fields)
+}
+
+/// A JSON object of names and values, as text.
+fn object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let entries = entries.into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+pub(super) fn sound_body(path: &str) -> String {
+    let fields = body_of(path).unwrap_or_default();
+    if fields.is_empty() {
+        String::new()
+    } else {
+        object(fields.iter().map(|field| (field.name, field.sound)))
+    }
+}
+
+/// Every malformed body of a route that takes JSON.
+pub(super) fn wrong_bodies(path: &str, fields: &[Field]) -> Vec<Vec<u8>> {
+    let sound = object(fields.iter().map(|field| (field.name, field.sound)));
+    let (long, deep) = ("x".repeat(3_000), 20_000);
+    let mut bodies: Vec<Vec<u8>> = vec![];
+    let texts = [
+        "{",
+        "[]",
+        "null",
+        "5",
+        "\"x\"",
+        "true",
+        "NaN",
+        "{\"\":}",
+        "{,}",
+        "{'a':1}",
+        "{} {}",
+        "\u{feff}{}",
+        "//x\n{}",
+        "\0",
+    ];
+    bodies.extend(texts.map(|text| text.as_bytes().to_vec()));
+    bodies.push(format!("{sound}{sound}").into_bytes());
+    bodies.push(sound.as_bytes()[..sound.len() - 1].to_vec());
+    bodies.push([sound.as_bytes(), b"\xff"].concat());
+    bodies.push(sound.replace('{', "{\"\u{1}\":1,").into_bytes());
+    bodies.push(["[".repeat(deep), "]".repeat(deep)].concat().into_bytes());
+    bodies.push(["{\"a\":".repeat(deep), "1".into(), "}".repeat(deep)].concat().into_bytes());
+    bodies.push(format!("{sound}{}", " ".repeat(1024 * 1024 + 1 - sound.len())).into_bytes());
+    let entries = || fields.iter().map(|field| (field.name, field.sound));
+    bodies.push(object(entries().chain([("colour", "1")])).into_bytes());
+    // A body by position would be a body that nobody documented.
+    let values: Vec<_> = fields.iter().map(|field| field.sound).collect();
+    bodies.push(format!("[{}]", values.join(",")).into_bytes());
+    if fields.iter().any(|field| field.is_needed) {
+        bodies.push(vec![]);
+        bodies.push(b"{}".to_vec());
+    }
+    for field in fields {
+        bodies.push(object(entries().chain([(field.name, field.sound)])).into_bytes());
+        let with = |value: &str| {
+            let value = value.replace("LONG", &long);
+            let entry =
+                |(name, sound)| if name == field.name { (name, value.as_str()) } else { (name, sound) };
+            let body = object(entries().map(entry));
+            match body.split_once("BROKEN") {
+                Some((before, after)) => [before.as_bytes(), b"\xc3\x28", after.as_bytes()].concat(),
+                None => body.into_bytes(),
+            }
+        };
+        // A dry run tells of what the rules do not know, as it tells of every other refusal.
+        let is_told = |wrong: &str| {
+            path.ends_with("dry-runs") && (wrong.contains("strides") || wrong.contains("colour"))
+        };
+        bodies.extend(field.wrong.iter().filter(|wrong| !is_told(wrong)).map(|wrong| with(wrong)));
+        if field.is_needed {
+            bodies.push(with("null"));
+            bodies.push(object(entries().filter(|(name, _)| *name != field.name)).into_bytes());
+        }
+        let beyond = match field.name {
+            "units" | "amount" => UNITS,
+            "seconds" => SECONDS,
+            "draws" => &["0", "1000000"],
+            _ => &[],
+        };
+        bodies.extend(beyond.iter().map(|wrong| with(wrong)));
+    }
+    bodies
+}
