@@ -180,7 +180,7 @@ const fn number(value: u32) -> NonZeroU32 {
 }
 
 #[expect(clippy::expect_used, reason = "evaluated when the product is built")]
-const fn size(value: usize) -> NonZeroUsize {
+pub(crate) const fn size(value: usize) -> NonZeroUsize {
     NonZeroUsize::new(value).expect("not zero")
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use raffle::entry::Request;
 use raffle::raffles::DrawRequest;
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::audit::audit;
 use super::load::{Report as LoadReport, Target};
 use super::process::{Load, Server, this_program};
-use crate::config::Config;
+use crate::config::{Config, size};
 use crate::demo::{DOCUMENT, RAFFLE};
 use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::wiring::{House, Ports};
@@ -72,9 +72,13 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
     let environment = [("FAIRGROUND_SERVER__NOOP", "true".to_owned())];
     if args.rows > 0 {
         eprintln!("making {} earlier draws", args.rows);
+        let began = Instant::now();
         prefill(&data, args.rows).await?;
+        eprintln!("made {} earlier draws in {:.0} s", args.rows, began.elapsed().as_secs_f64());
     }
+    let began = Instant::now();
     let server = Server::start(&program, &data, &log, &environment)?;
+    eprintln!("the server listened after {:.2} s", began.elapsed().as_secs_f64());
     server.publish(RAFFLE, DOCUMENT).await?;
     let mut asked = 0;
     let mut load = |target, prefix: String, seconds, rate| {
@@ -177,6 +181,8 @@ async fn settle(server: &Server) -> Result<(), String> {
 async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     let mut config = Config::default();
     config.store.data = data.to_owned();
+    // The largest batches: nobody waits for an answer here.
+    config.batch.draws_max = const { size(4096) };
     let house = House::open(&config, Ports::default()).await.map_err(|error| error.to_string())?;
     let publish = raffle::publish::Publish {
         raffle: RAFFLE.to_owned(),
@@ -190,7 +196,7 @@ async fn prefill(data: &Path, rows: u64) -> Result<(), String> {
     house.raffles.publish(publish).await.map_err(|error| error.to_string())?;
     let raffles = Arc::new(house.raffles.clone());
     let mut workers = JoinSet::new();
-    const WORKERS: u64 = 1024;
+    const WORKERS: u64 = 8192;
     for worker in 0..WORKERS {
         let (raffles, actor) = (Arc::clone(&raffles), Actor::house());
         workers.spawn(async move {
