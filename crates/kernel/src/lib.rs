@@ -1,11 +1,13 @@
 //! Values and promises shared by every domain. Knows no database, no HTTP, no clock of its own.
 //!
 //! Read downwards: [`ports`] are the promises that adapters keep, [`conformance`] is how each promise is
-//! checked, [`id`] is how a participant finds a bucket and a draw finds its row, [`fault`] says what kind
-//! of failure an error is.
+//! checked, [`id`] is how a participant finds a bucket and a draw finds its row, [`amount`] is what is counted,
+//! [`varint`] writes numbers in few bytes, [`fault`] says what kind of failure an error is.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod ports;
 pub mod id;
+pub mod amount;
+pub mod varint;
 pub mod fault;

@@ -15,7 +15,7 @@ use records::statement::{ByKeys, Insert};
 use crate::error::Error;
 use crate::fairness::{hash_fields, link};
 use crate::rules::{Chosen, Outcome, Step, Steps};
-use crate::varint::{put, take};
+use kernel::varint::{put, take};
 
 /// A draw, as it is written and never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,4 +43,3 @@ pub mod node;
 pub mod standing;
 pub mod fairness;
 pub mod finding;
-pub mod varint;

@@ -11,7 +11,7 @@ use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
 use crate::standing::{Completed, History, Pace, Wins};
-use crate::varint::{put, take};
+use kernel::varint::{put, take};
 
 /// A participant's pseudonym, after their bucket.
 pub type PlayerKey = (u16, [u8; 16]);

@@ -8,8 +8,6 @@ mod seal;
 mod verify;
 
 pub(crate) use seal::SEAL_TABLE;
-#[cfg(feature = "conformance")]
-pub(crate) use seal::merkle_root;
 pub use seal::{ENTRIES_MAX, Seal, seal, seals_after};
 pub use verify::{Failure, Report, verify, verify_all};
 
@@ -18,9 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use kernel::id::Shard;
-use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::merkle::hash_fields;
 use crate::port::{Row, Tx, Value};
 
 pub(crate) const HEAD_TABLE: &str = "CREATE TABLE audit_head (
@@ -252,17 +250,6 @@ impl Entry {
         let digest = entry.digest(stream);
         if digest == written { Ok(digest) } else { Err("it is not what was written") }
     }
-}
-
-/// SHA-256 over a prefix and length-prefixed fields.
-fn hash_fields(prefix: u8, fields: &[&[u8]]) -> [u8; 32] {
-    let mut sha = Sha256::new();
-    sha.update([prefix]);
-    for field in fields {
-        sha.update(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-        sha.update(field);
-    }
-    sha.finalize().into()
 }
 
 fn clip(text: &str, characters: usize) -> String {

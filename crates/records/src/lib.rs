@@ -1,7 +1,7 @@
 //! The truth: rows in SQL, written in transactions, in batches, by the same few means in every domain.
 //!
 //! Read downwards. [`batch`] turns many callers into one transaction; [`gate`] holds the row that numbers and
-//! judges, with its segments of stock; [`audit`] notes who changed what; [`machine`] is the one persisted state machine; [`relay`] carries the
+//! judges, with its segments of stock; [`audit`] notes who changed what, under hashes of [`merkle`]; [`machine`] is the one persisted state machine; [`relay`] carries the
 //! effects of [`outbox`] away and [`inbox`] hears each once; [`pulse`] tells
 //! whether writes are kept; [`migration`] brings all their tables; [`statement`] and
 //! [`dialect`] keep SQL in one place; [`port`] is what an adapter provides.
@@ -17,6 +17,7 @@ pub mod pulse;
 pub mod gate;
 pub mod audit;
 pub mod batch;
+pub mod merkle;
 pub mod statement;
 pub mod port;
 pub mod dialect;

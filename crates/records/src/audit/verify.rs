@@ -3,9 +3,10 @@
 use kernel::id::Shard;
 use serde::Serialize;
 
-use super::seal::{SEAL_COLUMNS, entry_rows, merkle_root};
+use super::seal::{SEAL_COLUMNS, entry_rows};
 use super::{ENTRIES_MAX, Entry, Head, Seal, Stream};
 use crate::error::Error;
+use crate::merkle;
 use crate::port::{Records, Row, Tx, Value, read};
 
 /// What a verification found.
@@ -173,7 +174,7 @@ impl Walk<'_> {
             return Err(self.wrong_seal(batch, "it seals other entries than those that follow"));
         }
         let leaves = self.entries(tx, (seal.first_seq, seal.last_seq)).await?;
-        if merkle_root(&leaves) != seal.root {
+        if merkle::root(&leaves) != seal.root {
             return Err(self.wrong_seal(batch, "its entries are not those that it sealed"));
         }
         self.report.sealed += leaves.len() as u64;

@@ -242,7 +242,7 @@ pub async fn forged_digests_meet_their_seal_and_forged_seals_the_next(records: A
             let leaves: Vec<_> = entries.iter().map(|(_, entry)| entry.digest(&stream())).collect();
             let seals = audit::seals_after(tx, home, &(String::new(), 0), 1).await?;
             let (_, mut seal) = seals.into_iter().next().expect("a seal");
-            seal.root = audit::merkle_root(&leaves);
+            seal.root = crate::merkle::root(&leaves);
             seal.hash = seal.computed(&stream());
             let values = [Value::Bytes(&seal.root), Value::Bytes(&seal.hash)];
             tx.exec("UPDATE audit_seal SET root=?, seal_hash=? WHERE batch=1", &values).await?;

@@ -1,0 +1,171 @@
+//! Whose something is, and how much of it may be owed.
+
+use std::fmt;
+
+use kernel::amount::Unit;
+use kernel::id::{BUCKETS, Bucket, Shard, Tenant};
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+
+/// The wallet of whoever has one.
+pub const MAIN: &str = "main";
+
+/// Whose an account is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// A participant's, by name.
+    Participant(String),
+    /// The house's own: where points come from, a pot, what has expired. Each database has its part of it.
+    House(String),
+}
+
+/// An account by its name: whose, which wallet, what is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// Whose.
+    pub owner: Owner,
+    /// Which of the owner's wallets.
+    pub wallet: String,
+    /// What is counted.
+    pub unit: Unit,
+}
+
+impl Account {
+    /// A participant's main wallet.
+    pub fn of(participant: &str, unit: &Unit) -> Self {
+        Self { owner: Owner::Participant(participant.to_owned()), wallet: MAIN.to_owned(), unit: unit.clone() }
+    }
+
+    /// An account of the house.
+    pub fn house(name: &str, unit: &Unit) -> Self {
+        Self { owner: Owner::House(name.to_owned()), wallet: MAIN.to_owned(), unit: unit.clone() }
+    }
+
+    /// Its key in a database: the bucket of whose it is, and the first 16 bytes of SHA-256 over its name.
+    pub fn id(&self, tenant: Tenant, shard: Shard) -> AccountId {
+        let (kind, owner, bucket) = match &self.owner {
+            Owner::Participant(name) => (b'p', name, Bucket::of(tenant.name, name).number()),
+            Owner::House(name) => (b'h', name, BUCKETS + shard.0),
+        };
+        let mut sha = Sha256::new();
+        sha.update([kind]);
+        for part in [owner.as_str(), &self.wallet, self.unit.name()] {
+            sha.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            sha.update(part);
+        }
+        let digest: [u8; 32] = sha.finalize().into();
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        AccountId { bucket, hash }
+    }
+
+    /// Refuses names that are too long, empty, or have control characters.
+    pub fn check(&self) -> Result<(), Error> {
+        let (what, owner) = match &self.owner {
+            Owner::Participant(name) => ("participant", name),
+            Owner::House(name) => ("house", name),
+        };
+        check_text(what, owner, 128)?;
+        check_text("wallet", &self.wallet, 32)
+    }
+}
+
+/// Refuses a text that is empty, too long, or has control characters.
+pub(crate) fn check_text(what: &'static str, text: &str, characters: usize) -> Result<(), Error> {
+    let is_fine = !text.is_empty()
+        && text.chars().count() <= characters
+        && !text.chars().any(char::is_control);
+    if is_fine { Ok(()) } else { Err(Error::BadText { what, characters }) }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, owner) = match &self.owner {
+            Owner::Participant(name) => ("participant", name),
+            Owner::House(name) => ("house", name),
+        };
+        write!(f, "{kind}:{owner}/{}/{}", self.wallet, self.unit)
+    }
+}
+
+/// An account's key in a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId {
+    /// A participant's bucket; from [`BUCKETS`] on, the part of the house in a database.
+    pub bucket: u16,
+    /// What its name hashes to.
+    pub hash: [u8; 16],
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.bucket)?;
+        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// How far below zero an account may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overdraft {
+    /// Not at all.
+    Forbidden,
+    /// So far.
+    UpTo(i64),
+    /// As far as it must: where things come from.
+    Unlimited,
+}
+
+/// Far below any balance that can be, and far above where arithmetic ends.
+const NO_FLOOR: i64 = i64::MIN / 4;
+
+impl Overdraft {
+    /// The lowest balance.
+    pub(crate) fn floor(self) -> i64 {
+        match self {
+            Self::Forbidden => 0,
+            Self::UpTo(amount) => -amount,
+            Self::Unlimited => NO_FLOOR,
+        }
+    }
+
+    /// The policy with this lowest balance.
+    pub fn from_floor(floor: i64) -> Self {
+        match floor {
+            0 => Self::Forbidden,
+            NO_FLOOR => Self::Unlimited,
+            floor => Self::UpTo(-floor),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_name_makes_another_account() {
+        let (point, coin): (Unit, Unit) = ("point".parse().expect("a unit"), "coin".parse().expect("a unit"));
+        let vault = Account { wallet: "vault".to_owned(), ..Account::of("ada", &point) };
+        let names = [
+            Account::of("ada", &point),
+            Account::of("ada", &coin),
+            Account::of("ad", &point),
+            Account::house("ada", &point),
+            vault,
+        ];
+        let ids: std::collections::HashSet<_> =
+            names.iter().map(|name| name.id(Tenant::MAIN, Shard::HOME)).collect();
+        assert_eq!(ids.len(), names.len());
+        assert_eq!(names[0].id(Tenant::MAIN, Shard::HOME).bucket, 745);
+        assert_eq!(names[3].id(Tenant::MAIN, Shard(3)).bucket, BUCKETS + 3);
+        assert_eq!(names[4].to_string(), "participant:ada/vault/point");
+    }
+
+    #[test]
+    fn a_floor_says_its_policy() {
+        for policy in [Overdraft::Forbidden, Overdraft::UpTo(7), Overdraft::Unlimited] {
+            assert_eq!(Overdraft::from_floor(policy.floor()), policy);
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The accounts that a batch is about, in memory, and what each order does to them. Knows no SQL and no clock: what it
+//! decides follows from what it was given.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kernel::amount::{AMOUNT_MAX, Unit};
+use kernel::id::{Shard, Tenant};
+
+use crate::account::{Account, AccountId, Overdraft};
+use crate::entry::{Entry, Kind};
+use crate::hold::{Hold, State};
+use crate::lot::{Lot, Lots, Use};
+use crate::order::{
+    After, HOLD_MAX_MS, Leg, Line, Order, OrderId, Outcome, Receipt, Refusal, Terms, What, has_terms,
+};
+
+/// The largest balance, of either sign: a thousand of the largest movements.
+pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
+
+/// The house's account that what expires goes to.
+pub const EXPIRED: &str = "expired";
+
+/// What a batch knows and has done.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) tenant: Option<Tenant>,
+    pub(crate) shard: Shard,
+    pub(crate) now_ms: i64,
+    /// The number of the last entry.
+    pub(crate) seq: u64,
+    /// Entries by their orders: earlier ones that this batch may meet, and its own.
+    pub(crate) entries: HashMap<OrderId, Arc<Entry>>,
+    /// How accounts stand. One that is missing does not exist.
+    pub(crate) accounts: HashMap<AccountId, After>,
+    /// The units of accounts with lots.
+    pub(crate) units: HashMap<AccountId, Unit>,
+    /// Holds that are open or asked for.
+    pub(crate) holds: HashMap<OrderId, Hold>,
+    /// Lots of accounts that have any.
+    pub(crate) lots: HashMap<AccountId, Lots>,
+    /// What entries that may be undone took from lots.
+    pub(crate) uses: Vec<Use>,
+    /// Entries that are undone already.
+    pub(crate) undone: HashSet<u64>,
+    /// What is new and must be written.
+    pub(crate) fresh: Fresh,
+}
+
+/// What a batch has done.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) accounts: Vec<(AccountId, Account)>,
+    pub(crate) holds: HashSet<OrderId>,
+    pub(crate) uses: Vec<Use>,
+    /// The entry that is undone, and the one that undoes it.
+    pub(crate) undone: Vec<(u64, u64)>,
+}
+
+/// A change of one account that is about to be made.
+struct Change {
+    account: AccountId,
+    amount: i64,
+    held: i64,
+    pending: i64,
+    floor: Option<i64>,
+    /// Whether the account gets its first lot.
+    lots: bool,
+}
+
+impl Change {
+    fn of(account: AccountId, amount: i64) -> Self {
+        Self { account, amount, held: 0, pending: 0, floor: None, lots: false }
+    }
+}
+
+impl Book {
+    fn id(&self, account: &Account) -> AccountId {
+        account.id(self.tenant.unwrap_or(Tenant::MAIN), self.shard)
+    }
+
+    /// Decides an order as if all before it were written.
+    pub(crate) fn decide(&mut self, order: &Order) -> Outcome {
+        if let What::Settle { account, .. } = &order.what {
+            let before = self.fresh.entries.len();
+            self.settle(*account);
+            return self.fresh.entries[before..].last().map_or(Outcome::Nothing, |entry| Outcome::Created(entry.receipt()));
+        }
+        let asked = self.asked(order);
+        if let Some(known) = self.entries.get(&order.id) {
+            return match (known.differs_from(&asked), known.refused) {
+                (Some(field), _) => Outcome::ExistsWithDifferent(field),
+                (None, Some(why)) => Outcome::Refused { why, replayed: true },
+                (None, None) => Outcome::Exists(known.receipt()),
+            };
+        }
+        for account in asked.lines.iter().map(|line| line.account).collect::<Vec<_>>() {
+            self.settle(account);
+        }
+        match self.carry_out(order, &asked) {
+            Ok(receipt) => Outcome::Created(receipt),
+            Err(why) => {
+                self.note(Entry { refused: Some(why), ..asked });
+                Outcome::Refused { why, replayed: false }
+            }
+        }
+    }
+
+    /// The entry that an order would be, with what it asks in place of what it does.
+    fn asked(&self, order: &Order) -> Entry {
+        let mut entry = Entry {
+            seq: 0,
+            id: order.id,
+            at_ms: self.now_ms,
+            kind: Kind::Transfer,
+            refused: None,
+            code: order.code.clone(),
+            reference: order.reference.clone(),
+            subject: None,
+            to: None,
+            asked: None,
+            available_ms: None,
+            expires_ms: None,
+            lines: vec![],
+        };
+        let line = |account, amount, held| Line { account, amount, held, pending: 0, after: After::default() };
+        match &order.what {
+            What::Open { account, overdraft } => {
+                entry.kind = Kind::Open;
+                entry.asked = Some(overdraft.floor());
+                entry.lines = vec![line(self.id(account), 0, 0)];
+            }
+            What::Transfer { legs, terms: Terms { available_ms, expires_ms } } => {
+                (entry.available_ms, entry.expires_ms) = (*available_ms, *expires_ms);
+                entry.lines = legs.iter().map(|leg| line(self.id(&leg.account), leg.amount, 0)).collect();
+            }
+            What::Hold { from, to, amount, expires_ms } => {
+                entry.kind = Kind::Hold;
+                entry.to = Some(self.id(to));
+                entry.expires_ms = Some(*expires_ms);
+                entry.lines = vec![line(self.id(from), 0, *amount)];
+            }
+            What::Capture { hold, amount } => {
+                entry.kind = Kind::Capture;
+                (entry.subject, entry.asked) = (Some(*hold), *amount);
+            }
+            What::Release { hold } => (entry.kind, entry.subject) = (Kind::Release, Some(*hold)),
+            What::Reverse { of } => (entry.kind, entry.subject) = (Kind::Reverse, Some(*of)),
+            What::Settle { .. } => {}
+        }
+        entry
+    }
+
+    fn carry_out(&mut self, order: &Order, asked: &Entry) -> Result<Receipt, Refusal> {
+        match &order.what {
+            What::Open { account, overdraft } => self.open(account, *overdraft, asked),
+            What::Transfer { legs, terms } => self.transfer(legs, *terms, asked),
+            What::Hold { expires_ms, .. } => self.hold(*expires_ms, asked),
+            What::Capture { hold, amount } => self.capture(*hold, *amount, asked),
+            What::Release { hold } => self.close(*hold, State::Released, asked.clone()),
+            What::Reverse { of } => self.reverse(*of, asked),
+            What::Settle { .. } => Err(Refusal::NoSuchTransfer),
+        }
+    }
+
+    /// Puts an entry into the journal.
+    fn note(&mut self, entry: Entry) -> Receipt {
+        self.seq += 1;
+        let entry = Arc::new(Entry { seq: self.seq, ..entry });
+        let receipt = entry.receipt();
+        self.entries.insert(entry.id, Arc::clone(&entry));
+        self.fresh.entries.push(entry);
+        receipt
+    }
+
+    /// What changes make of their accounts; refused where one cannot be. Each account is named once.
+    fn judge(&self, changes: &[Change]) -> Result<Vec<Line>, Refusal> {
+        let line = |change: &Change| {
+            let before = self.accounts.get(&change.account).copied();
+            let before = before.or(change.floor.map(|_| After::default())).ok_or(Refusal::NoSuchAccount)?;
+            let after = After {
+                seq: before.seq + 1,
+                balance: before.balance + change.amount,
+                held: before.held + change.held,
+                pending: before.pending + change.pending,
+                floor: change.floor.unwrap_or(before.floor),
+                lots: before.lots || change.lots,
+            };
+            if after.balance.abs() > BALANCE_MAX {
+                return Err(Refusal::BalanceTooLarge);
+            }
+            if after.balance - after.held - after.pending < after.floor {
+                return Err(Refusal::InsufficientFunds);
+            }
+            let Change { account, amount, held, pending, floor: _, lots: _ } = *change;
+            Ok(Line { account, amount, held, pending, after })
+        };
+        changes.iter().map(line).collect()
+    }
+
+    fn apply(&mut self, lines: &[Line]) {
+        for line in lines {
+            self.accounts.insert(line.account, line.after);
+        }
+    }
+
+    fn open(&mut self, account: &Account, overdraft: Overdraft, asked: &Entry) -> Result<Receipt, Refusal> {
+        let id = self.id(account);
+        let change = Change { floor: Some(overdraft.floor()), ..Change::of(id, 0) };
+        let lines = self.judge(&[change])?;
+        self.learn(id, account);
+        self.apply(&lines);
+        Ok(self.note(Entry { lines, ..asked.clone() }))
+    }
+
+    /// Notes the name of an account that does not exist yet.
+    fn learn(&mut self, id: AccountId, account: &Account) {
+        if !self.accounts.contains_key(&id) {
+            self.fresh.accounts.push((id, account.clone()));
+        }
+        self.units.entry(id).or_insert_with(|| account.unit.clone());
+    }
+
+    fn transfer(&mut self, legs: &[Leg], terms: Terms, asked: &Entry) -> Result<Receipt, Refusal> {
+        if terms.expires_ms.is_some_and(|expires_ms| expires_ms <= self.now_ms) {
+            return Err(Refusal::BadTime);
+        }
+        let is_timed = terms != Terms::default();
+        let waits = terms.available_ms.is_some_and(|available_ms| available_ms > self.now_ms);
+        let changes = legs.iter().zip(&asked.lines).map(|(leg, line)| {
+            let opens = has_terms(&leg.account) && !self.accounts.contains_key(&line.account);
+            let lots = is_timed && leg.amount > 0 && has_terms(&leg.account);
+            let pending = if waits && lots { leg.amount } else { 0 };
+            Change { pending, lots, floor: opens.then_some(0), ..Change::of(line.account, leg.amount) }
+        });
+        let lines = self.judge(&changes.collect::<Vec<_>>())?;
+        for (leg, line) in legs.iter().zip(&lines) {
+            self.learn(line.account, &leg.account);
+            self.move_lots(line, terms, None);
+        }
+        self.apply(&lines);
+        Ok(self.note(Entry { lines, ..asked.clone() }))
+    }
+
+    /// Adds a lot for what arrives, or takes from lots what leaves, where the account has lots. Called before the account
+    /// changes.
+    fn move_lots(&mut self, line: &Line, terms: Terms, first: Option<u64>) {
+        if !line.after.lots {
+            return;
+        }
+        let before = self.accounts.get(&line.account).copied().unwrap_or_default();
+        let entry = self.seq + 1;
+        let lots = self.lots.entry(line.account).or_default();
+        let plain = |lot, amount| Lot { lot, amount, free: amount, pending: false, available_ms: None, expires_ms: None };
+        if !before.lots && before.balance > 0 {
+            lots.add(plain(0, before.balance));
+        }
+        if line.amount > 0 {
+            let Terms { available_ms, expires_ms } = terms;
+            let lot = plain(line.after.seq, line.amount);
+            lots.add(Lot { pending: line.pending > 0, available_ms, expires_ms, ..lot });
+        } else {
+            for (lot, amount) in lots.take(-line.amount, first) {
+                self.fresh.uses.push(Use { account: line.account, entry, lot, amount });
+            }
+        }
+    }
+
+    fn hold(&mut self, expires_ms: i64, asked: &Entry) -> Result<Receipt, Refusal> {
+        if expires_ms <= self.now_ms || expires_ms - self.now_ms > HOLD_MAX_MS {
+            return Err(Refusal::BadTime);
+        }
+        let (Some(line), Some(to)) = (asked.lines.first(), asked.to) else { return Err(Refusal::NoSuchAccount) };
+        let change = Change { held: line.held, ..Change::of(line.account, 0) };
+        let lines = self.judge(&[change])?;
+        self.apply(&lines);
+        let hold =
+            Hold { id: asked.id, account: line.account, amount: line.held, to, expires_ms, state: State::Open };
+        self.holds.insert(asked.id, hold);
+        self.fresh.holds.insert(asked.id);
+        Ok(self.note(Entry { lines, ..asked.clone() }))
+    }
+
+    /// A hold that is open.
+    fn open_hold(&mut self, id: OrderId) -> Result<Hold, Refusal> {
+        // What is over is over, whether or not somebody has looked.
+        if let Some(account) = self.holds.get(&id).map(|hold| hold.account) {
+            self.settle(account);
+        }
+        let hold = self.holds.get(&id).copied().ok_or(Refusal::NoSuchHold)?;
+        match hold.state {
+            State::Open => Ok(hold),
+            State::Captured => Err(Refusal::HoldCaptured),
+            State::Released => Err(Refusal::HoldReleased),
+            State::Expired => Err(Refusal::HoldExpired),
+        }
+    }
+
+    fn end(&mut self, id: OrderId, state: State) {
+        if let Some(hold) = self.holds.get_mut(&id) {
+            hold.state = state;
+            self.fresh.holds.insert(id);
+        }
+    }
+
+    fn capture(&mut self, id: OrderId, amount: Option<i64>, asked: &Entry) -> Result<Receipt, Refusal> {
+        let hold = self.open_hold(id)?;
+        let amount = amount.unwrap_or(hold.amount);
+        if amount > hold.amount {
+            return Err(Refusal::BeyondHold);
+        }
+        // The amount leaves what is held: how the account stands otherwise is not asked.
+        let leaves = Change { held: -hold.amount, ..Change::of(hold.account, -amount) };
+        let lines = self.judge(&[leaves, Change::of(hold.to, amount)])?;
+        for line in &lines {
+            self.move_lots(line, Terms::default(), None);
+        }
+        self.apply(&lines);
+        self.end(id, State::Captured);
+        Ok(self.note(Entry { lines, ..asked.clone() }))
+    }
+
+    /// Gives back what is held.
+    fn close(&mut self, id: OrderId, state: State, entry: Entry) -> Result<Receipt, Refusal> {
+        let hold = match state {
+            State::Expired => self.holds.get(&id).copied().ok_or(Refusal::NoSuchHold)?,
+            State::Open | State::Captured | State::Released => self.open_hold(id)?,
+        };
+        let lines = self.judge(&[Change { held: -hold.amount, ..Change::of(hold.account, 0) }])?;
+        self.apply(&lines);
+        self.end(id, state);
+        Ok(self.note(Entry { lines, ..entry }))
+    }
+
+    fn reverse(&mut self, of: OrderId, asked: &Entry) -> Result<Receipt, Refusal> {
+        let undone = self.entries.get(&of).cloned().filter(|entry| entry.refused.is_none());
+        let undone = undone.ok_or(Refusal::NoSuchTransfer)?;
+        if !matches!(undone.kind, Kind::Transfer | Kind::Capture) || self.undone.contains(&undone.seq) {
+            return Err(Refusal::NotReversible);
+        }
+        for line in &undone.lines {
+            self.settle(line.account);
+        }
+        let changes = undone.lines.iter().map(|line| {
+            // What is taken back may not be available yet.
+            let lots = self.lots.get(&line.account);
+            let waits = lots.and_then(|lots| lots.iter().find(|lot| lot.lot == line.after.seq && lot.pending));
+            let pending = waits.map_or(0, |lot| -lot.free.min(line.amount.max(0)));
+            Change { pending, ..Change::of(line.account, -line.amount) }
+        });
+        let lines = self.judge(&changes.collect::<Vec<_>>())?;
+        for (line, done) in lines.iter().zip(&undone.lines) {
+            if line.amount > 0 && self.give_back(line, undone.seq) {
+                continue;
+            }
+            self.move_lots(line, Terms::default(), Some(done.after.seq));
+        }
+        self.apply(&lines);
+        self.undone.insert(undone.seq);
+        let receipt = self.note(Entry { lines, ..asked.clone() });
+        self.fresh.undone.push((undone.seq, receipt.seq));
+        Ok(receipt)
+    }
+
+    /// Gives what an entry took from lots back to them. Answers whether they were as many as it took.
+    fn give_back(&mut self, line: &Line, entry: u64) -> bool {
+        let Some(lots) = self.lots.get_mut(&line.account) else { return false };
+        let known = self.uses.iter().chain(&self.fresh.uses);
+        let uses: Vec<_> = known.filter(|used| used.account == line.account && used.entry == entry).collect();
+        uses.iter().map(|used| used.amount).sum::<i64>() == line.amount
+            && uses.iter().all(|used| lots.give_back(used.lot, used.amount))
+    }
+
+    /// Does what is due of an account by now.
+    fn settle(&mut self, account: AccountId) {
+        let over = |hold: &&Hold| {
+            hold.account == account && hold.state == State::Open && hold.expires_ms <= self.now_ms
+        };
+        let mut over: Vec<_> = if self.accounts.get(&account).is_some_and(|after| after.held > 0) {
+            self.holds.values().filter(over).map(|hold| (hold.expires_ms, hold.id)).collect()
+        } else {
+            vec![]
+        };
+        over.sort_unstable();
+        for (_, id) in over {
+            let entry = self.own_entry(Kind::Expire, OrderId::of(&[b"expire", &id.0]), Some(id));
+            // Releasing what is held cannot be refused.
+            drop(self.close(id, State::Expired, entry));
+        }
+        let now_ms = self.now_ms;
+        let due = |lot: &&Lot| lot.due_ms().is_some_and(|due_ms| due_ms <= now_ms);
+        let lots: Vec<Lot> =
+            self.lots.get(&account).map(|lots| lots.iter().filter(due).copied().collect()).unwrap_or_default();
+        for lot in lots {
+            if lot.pending {
+                self.mature(account, &lot);
+            }
+            if lot.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+                self.lapse(account, &lot);
+            }
+        }
+    }
+
+    fn own_entry(&self, kind: Kind, id: OrderId, subject: Option<OrderId>) -> Entry {
+        Entry {
+            seq: 0,
+            id,
+            at_ms: self.now_ms,
+            kind,
+            refused: None,
+            code: kind.word().to_owned(),
+            reference: String::new(),
+            subject,
+            to: None,
+            asked: None,
+            available_ms: None,
+            expires_ms: None,
+            lines: vec![],
+        }
+    }
+
+    fn mature(&mut self, account: AccountId, lot: &Lot) {
+        let changes = [Change { pending: -lot.free, ..Change::of(account, 0) }];
+        let Ok(lines) = self.judge(&changes) else { return };
+        if let Some(lots) = self.lots.get_mut(&account) {
+            lots.mature(lot.lot);
+        }
+        self.apply(&lines);
+        let id = OrderId::of(&[b"mature", &account.bucket.to_be_bytes(), &account.hash, &lot.lot.to_be_bytes()]);
+        let entry = self.own_entry(Kind::Mature, id, None);
+        self.note(Entry { lines, ..entry });
+    }
+
+    /// Takes what is left of a lot, but for what is held: that waits until the hold is over.
+    fn lapse(&mut self, account: AccountId, lot: &Lot) {
+        let Some(after) = self.accounts.get(&account).copied() else { return };
+        let part = lot.free.min(after.balance - after.held - after.pending);
+        let Some(unit) = self.units.get(&account).cloned().filter(|_| part > 0) else { return };
+        let to = Account::house(EXPIRED, &unit);
+        let to_id = self.id(&to);
+        let opens = (!self.accounts.contains_key(&to_id)).then_some(0);
+        let changes = [Change::of(account, -part), Change { floor: opens, ..Change::of(to_id, part) }];
+        let Ok(lines) = self.judge(&changes) else { return };
+        self.learn(to_id, &to);
+        if let Some(line) = lines.first() {
+            self.move_lots(line, Terms::default(), Some(lot.lot));
+        }
+        self.apply(&lines);
+        // The same lot may lapse again: what was held, or came back.
+        let times = lines.first().map_or(0, |line| line.after.seq);
+        let facts = [&account.hash[..], &lot.lot.to_be_bytes(), &times.to_be_bytes()].concat();
+        let id = OrderId::of(&[b"lapse", &account.bucket.to_be_bytes(), &facts]);
+        let entry = self.own_entry(Kind::Lapse, id, None);
+        self.note(Entry { lines, ..entry });
+    }
+}

@@ -1,0 +1,245 @@
+//! A batch of orders in one transaction: lock the journal, load what the orders are about, decide each in memory, write what
+//! came of it.
+
+use std::collections::BTreeSet;
+
+use kernel::id::Shard;
+use kernel::id::Tenant;
+use records::error::Error as RecordsError;
+use records::port::{Row, Tx, Value};
+use records::statement::{ByKeys, Insert};
+use std::sync::Arc;
+
+use crate::account::{Account, AccountId};
+use crate::book::{Book, EXPIRED};
+use crate::entry::{Entry, Kind};
+use crate::hold;
+use crate::journal::{self, Head, JournalKey};
+use crate::lot;
+use crate::order::{Order, OrderId, Outcome, What};
+use crate::posting;
+
+static REVERSED: ByKeys =
+    ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
+static INSERT_REVERSED: Insert = Insert::new("ledger_reversal", &["shard", "tenant", "undone", "seq"]);
+static INSERT_DUE: Insert =
+    Insert::or_replace("ledger_due", &["shard", "due_ms", "tenant", "bucket", "account", "noted_ms"], 5);
+static DELETE_DUE: ByKeys =
+    ByKeys::new("DELETE FROM ledger_due WHERE shard=?", &["due_ms", "tenant", "bucket", "account"], "");
+
+/// Where and when a batch is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Desk {
+    /// Whose books.
+    pub tenant: Tenant,
+    /// The database.
+    pub shard: Shard,
+    /// Now, in milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+impl Desk {
+    fn key(self) -> JournalKey {
+        JournalKey { shard: self.shard, tenant: self.tenant.number }
+    }
+
+    /// Decides orders in their order, as if all before each were written, and writes what came of them. Nothing leaves
+    /// before the transaction is kept. The orders have been checked.
+    pub async fn post(self, tx: &mut dyn Tx, orders: &[&Order]) -> Result<Vec<Outcome>, RecordsError> {
+        let head = Head::lock(tx, self.key()).await?;
+        let mut book = self.load(tx, head, orders).await?;
+        let outcomes = orders.iter().map(|order| book.decide(order)).collect();
+        self.save(tx, head, &book, orders).await?;
+        Ok(outcomes)
+    }
+
+    async fn load(self, tx: &mut dyn Tx, head: Head, orders: &[&Order]) -> Result<Book, RecordsError> {
+        let tenant = self.tenant.number;
+        let mut book = Book {
+            tenant: Some(self.tenant),
+            shard: self.shard,
+            now_ms: self.now_ms,
+            seq: head.seq,
+            ..Book::default()
+        };
+        let subjects = orders.iter().filter_map(|order| match &order.what {
+            What::Capture { hold, .. } | What::Release { hold } => Some(*hold),
+            What::Reverse { of } => Some(*of),
+            What::Open { .. } | What::Transfer { .. } | What::Hold { .. } | What::Settle { .. } => None,
+        });
+        let ids: BTreeSet<OrderId> = orders.iter().map(|order| order.id).chain(subjects).collect();
+        let known = journal::by_orders(tx, self.key(), &ids.into_iter().collect::<Vec<_>>()).await?;
+        let mut accounts: BTreeSet<AccountId> = orders.iter().flat_map(|order| self.accounts(order)).collect();
+        accounts.extend(known.iter().flat_map(|entry| entry.lines.iter().map(|line| line.account)));
+        accounts.extend(known.iter().filter_map(|entry| entry.to));
+        let accounts: Vec<_> = accounts.into_iter().collect();
+        book.accounts = posting::last(tx, tenant, &accounts).await?;
+        self.load_holds(tx, &mut book, &known).await?;
+        self.load_lots(tx, &mut book, &known).await?;
+        book.entries = known.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect();
+        Ok(book)
+    }
+
+    /// The accounts that an order names.
+    fn accounts(self, order: &Order) -> Vec<AccountId> {
+        let id = |account: &Account| account.id(self.tenant, self.shard);
+        match &order.what {
+            What::Open { account, .. } => vec![id(account)],
+            What::Transfer { legs, .. } => legs.iter().map(|leg| id(&leg.account)).collect(),
+            What::Hold { from, to, .. } => vec![id(from), id(to)],
+            What::Settle { account, .. } => vec![*account],
+            What::Capture { .. } | What::Release { .. } | What::Reverse { .. } => vec![],
+        }
+    }
+
+    async fn load_holds(self, tx: &mut dyn Tx, book: &mut Book, known: &[Entry]) -> Result<(), RecordsError> {
+        let tenant = self.tenant.number;
+        let held = book.accounts.iter().filter(|(_, after)| after.held > 0).map(|(account, _)| *account);
+        let mut held: Vec<_> = held.collect();
+        held.sort_unstable();
+        let asked = known.iter().filter(|entry| entry.kind == Kind::Hold && entry.refused.is_none());
+        let asked: Vec<_> = asked
+            .filter_map(|entry| Some((entry.lines.first()?.account, entry.id)))
+            .collect();
+        let mut holds = hold::open(tx, tenant, &held).await?;
+        holds.extend(hold::by_id(tx, tenant, &asked).await?);
+        book.holds = holds.into_iter().map(|hold| (hold.id, hold)).collect();
+        Ok(())
+    }
+
+    /// What may be undone, and lots of the accounts that have them.
+    async fn load_lots(self, tx: &mut dyn Tx, book: &mut Book, known: &[Entry]) -> Result<(), RecordsError> {
+        let tenant = self.tenant.number;
+        let undone: Vec<_> = known
+            .iter()
+            .filter(|entry| matches!(entry.kind, Kind::Transfer | Kind::Capture) && entry.refused.is_none())
+            .collect();
+        let seqs: Vec<_> = undone.iter().map(|entry| Value::count(entry.seq)).collect();
+        let rows = REVERSED.fetch(tx, &self.key().values(), &seqs).await?;
+        book.undone = rows.iter().map(|row| row.count(0)).collect::<Result<_, _>>()?;
+        let with_lots = book.accounts.iter().filter(|(_, after)| after.lots).map(|(account, _)| *account);
+        let mut with_lots: Vec<_> = with_lots.collect();
+        if with_lots.is_empty() {
+            return Ok(());
+        }
+        with_lots.sort_unstable();
+        lot::gather(&mut book.lots, lot::open(tx, tenant, &with_lots).await?);
+        let lines = undone.iter().flat_map(|entry| entry.lines.iter().map(|line| (line, entry.seq)));
+        let lines: Vec<_> = lines.filter(|(line, _)| with_lots.binary_search(&line.account).is_ok()).collect();
+        let asked: Vec<_> = lines.iter().map(|(line, entry)| (line.account, *entry)).collect();
+        book.uses = lot::uses(tx, tenant, &asked).await?;
+        let used = book.uses.iter().map(|used| (used.account, used.lot));
+        let brought = lines.iter().map(|(line, _)| (line.account, line.after.seq));
+        let wanted: BTreeSet<_> = used.chain(brought).collect();
+        let found = lot::by_number(tx, tenant, &wanted.into_iter().collect::<Vec<_>>()).await?;
+        lot::gather(&mut book.lots, found);
+        // What expires goes to an account of the house.
+        let names = posting::names(tx, tenant, &with_lots).await?;
+        let expired = names.iter().map(|(_, name)| Account::house(EXPIRED, &name.unit).id(self.tenant, self.shard));
+        let expired: BTreeSet<_> = expired.collect();
+        book.accounts.extend(posting::last(tx, tenant, &expired.into_iter().collect::<Vec<_>>()).await?);
+        book.units = names.into_iter().map(|(account, name)| (account, name.unit)).collect();
+        Ok(())
+    }
+
+    async fn save(
+        self,
+        tx: &mut dyn Tx,
+        head: Head,
+        book: &Book,
+        orders: &[&Order],
+    ) -> Result<(), RecordsError> {
+        let (fresh, tenant) = (&book.fresh, self.tenant.number);
+        self.clear_due(tx, orders).await?;
+        if fresh.entries.is_empty() {
+            return Ok(());
+        }
+        journal::append(tx, self.key(), head, &fresh.entries).await?;
+        posting::save(tx, tenant, fresh.entries.iter().map(|entry| &**entry)).await?;
+        posting::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
+        let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(id)).copied().collect();
+        holds.sort_unstable_by_key(|hold| (hold.account, hold.id));
+        let new: std::collections::HashSet<_> = fresh
+            .entries
+            .iter()
+            .filter(|entry| entry.kind == Kind::Hold && entry.refused.is_none())
+            .map(|entry| entry.id)
+            .collect();
+        hold::save(tx, tenant, &holds, |id| !new.contains(&id)).await?;
+        let mut lots: Vec<_> = book.lots.iter().collect();
+        lots.sort_unstable_by_key(|(account, _)| **account);
+        lot::save(tx, tenant, lots.iter().copied(), &fresh.uses).await?;
+        let [shard, tenant] = self.key().values();
+        let undone: Vec<_> = fresh
+            .undone
+            .iter()
+            .flat_map(|(undone, seq)| [shard, tenant, Value::count(*undone), Value::count(*seq)])
+            .collect();
+        INSERT_REVERSED.rows(tx, &undone).await?;
+        self.note_due(tx, book).await
+    }
+
+    async fn clear_due(self, tx: &mut dyn Tx, orders: &[&Order]) -> Result<(), RecordsError> {
+        let [shard, tenant] = self.key().values();
+        let settled: BTreeSet<_> = orders
+            .iter()
+            .filter_map(|order| match &order.what {
+                What::Settle { account, due_ms } => Some((*due_ms, *account)),
+                What::Open { .. }
+                | What::Transfer { .. }
+                | What::Hold { .. }
+                | What::Capture { .. }
+                | What::Release { .. }
+                | What::Reverse { .. } => None,
+            })
+            .collect();
+        let keys: Vec<_> = settled
+            .iter()
+            .flat_map(|(due_ms, account)| {
+                [Value::Int(*due_ms), tenant, Value::Int(account.bucket.into()), Value::Bytes(&account.hash)]
+            })
+            .collect();
+        DELETE_DUE.exec(tx, &[shard], &keys).await.map(|_| ())
+    }
+
+    /// Notes when something of an account is due next.
+    async fn note_due(self, tx: &mut dyn Tx, book: &Book) -> Result<(), RecordsError> {
+        let [shard, tenant] = self.key().values();
+        let holds = book.fresh.holds.iter().filter_map(|id| book.holds.get(id));
+        let open = holds.filter(|hold| hold.state == hold::State::Open);
+        let mut due: BTreeSet<_> = open.map(|hold| (hold.expires_ms, hold.account)).collect();
+        for (account, lots) in &book.lots {
+            due.extend(lots.changed_due().map(|due_ms| (due_ms, *account)));
+        }
+        // What is overdue waits for a hold, whose end is noted.
+        let due: Vec<_> = due.into_iter().filter(|(due_ms, _)| *due_ms > self.now_ms).collect();
+        let values: Vec<_> = due
+            .iter()
+            .flat_map(|(due_ms, account)| {
+                [
+                    shard,
+                    Value::Int(*due_ms),
+                    tenant,
+                    Value::Int(account.bucket.into()),
+                    Value::Bytes(&account.hash),
+                    Value::Int(self.now_ms),
+                ]
+            })
+            .collect();
+        INSERT_DUE.rows(tx, &values).await
+    }
+}
+
+/// Accounts of which something is due, most overdue first: when, whose, which.
+pub(crate) async fn due(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (now_ms, limit): (i64, u32),
+) -> Result<Vec<(i64, u32, AccountId)>, RecordsError> {
+    let sql = "SELECT bucket,account,due_ms,tenant FROM ledger_due WHERE shard=? AND due_ms<=?
+        ORDER BY due_ms,tenant,bucket,account LIMIT ?";
+    let values = [Value::Int(shard.0.into()), Value::Int(now_ms), Value::Int(limit.into())];
+    let rows = tx.fetch(sql, &values).await?;
+    let read = |row: &Row| Ok((row.int(2)?, row.small(3)?, lot::account_of(row)?));
+    rows.iter().map(read).collect()
+}

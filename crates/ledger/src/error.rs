@@ -1,0 +1,87 @@
+//! Why the ledger did not take an order. A transfer that is refused is no error: it is an entry of the journal.
+
+use kernel::fault::{Classify, Fault};
+
+/// What is wrong with an order, or with the records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A name, a code or a reference is no text that can be kept.
+    #[error("`{what}` must be 1 to {characters} characters without control characters")]
+    BadText {
+        /// Which.
+        what: &'static str,
+        /// How long it may be.
+        characters: usize,
+    },
+    /// An amount is none.
+    #[error("an amount must be from 1 to {max}", max = kernel::amount::AMOUNT_MAX)]
+    BadAmount,
+    /// A transfer has too few or too many legs.
+    #[error("a transfer has 2 to {max} legs", max = crate::order::LEGS_MAX)]
+    BadLegs,
+    /// What leaves is not what arrives.
+    #[error("the legs in `{unit}` do not add up to zero: {sum}")]
+    Unbalanced {
+        /// In which unit.
+        unit: String,
+        /// What they add up to.
+        sum: i128,
+    },
+    /// Times that cannot be.
+    #[error("{0}")]
+    BadTime(&'static str),
+    /// A rate that is none.
+    #[error("a rate is a fraction of two numbers from 1 to {max}", max = kernel::amount::AMOUNT_MAX)]
+    BadRate,
+    /// An exchange gives nothing, or more than can be.
+    #[error("{amount} at this rate would give {got}")]
+    BadExchange {
+        /// What was to be exchanged.
+        amount: i64,
+        /// What would come.
+        got: i128,
+    },
+    /// There is no such account.
+    #[error("there is no account {0}")]
+    NoSuchAccount(String),
+    /// The records failed.
+    #[error(transparent)]
+    Records(#[from] records::error::Error),
+}
+
+impl Classify for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::BadText { .. }
+            | Self::BadAmount
+            | Self::BadLegs
+            | Self::Unbalanced { .. }
+            | Self::BadTime(_)
+            | Self::BadRate
+            | Self::BadExchange { .. } => Fault::Refused,
+            Self::NoSuchAccount(_) => Fault::Missing,
+            Self::Records(error) => error.fault(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::BadText { .. } => "ledger.bad_text",
+            Self::BadAmount => "ledger.bad_amount",
+            Self::BadLegs => "ledger.bad_legs",
+            Self::Unbalanced { .. } => "ledger.unbalanced",
+            Self::BadTime(_) => "ledger.bad_time",
+            Self::BadRate => "ledger.bad_rate",
+            Self::BadExchange { .. } => "ledger.bad_exchange",
+            Self::NoSuchAccount(_) => "ledger.no_such_account",
+            Self::Records(error) => error.code(),
+        }
+    }
+
+    fn retry_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Records(error) => error.retry_seconds(),
+            _ => None,
+        }
+    }
+}

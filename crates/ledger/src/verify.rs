@@ -1,0 +1,414 @@
+//! Recomputes a journal, and names every row that it does not prove: entries against their seals, accounts against the
+//! entries, postings, orders, holds and lots against the accounts.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use kernel::amount::Unit;
+use kernel::id::Tenant;
+use records::error::Error as RecordsError;
+use records::merkle;
+use records::port::{Records, Row, Tx, Value, read};
+use records::statement::ByKeys;
+use serde::Serialize;
+
+use crate::account::{Account, AccountId, Owner};
+use crate::entry::{Entry, Kind};
+use crate::journal::{self, Head, JournalKey, Seal};
+use crate::lot::account_of;
+use crate::order::After;
+use crate::posting;
+
+/// Most wrong rows that are named.
+pub const FAILURES_MAX: usize = 100;
+/// Rows that are read at once.
+const PAGE: i64 = 4096;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Entries that were read.
+    pub entries: u64,
+    /// Accounts that they are about.
+    pub accounts: u64,
+    /// What is wrong; no more than a hundred are named.
+    pub failed: Vec<Failure>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Failure {
+    /// `entry/<seq>`, `seal/<batch>`, `head`, `posting/<account>/<seq>`, `order/<id>`, `account/<account>`, `holds/<account>`,
+    /// `lots/<account>` or `reversal/<seq>`.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Recomputes a journal as of one moment.
+pub async fn verify(records: &dyn Records, key: JournalKey, tenant: Tenant) -> Result<Report, RecordsError> {
+    read(records, key.shard, move |tx| {
+        Box::pin(async move {
+            let mut walk = Walk {
+                key,
+                tenant,
+                report: Report::default(),
+                units: HashMap::new(),
+                books: HashMap::new(),
+                reversals: BTreeSet::new(),
+            };
+            walk.names(tx).await?;
+            walk.journal(tx).await?;
+            walk.postings(tx).await?;
+            walk.holds_and_lots(tx).await?;
+            walk.report.accounts = walk.books.len() as u64;
+            Ok::<_, RecordsError>(walk.report)
+        })
+    })
+    .await
+}
+
+/// An account as its entries make it.
+#[derive(Default, Clone, Copy)]
+struct Made {
+    after: After,
+    /// Over its postings, in order.
+    hash: u64,
+}
+
+struct Walk {
+    key: JournalKey,
+    tenant: Tenant,
+    report: Report,
+    units: HashMap<AccountId, Unit>,
+    books: HashMap<AccountId, Made>,
+    reversals: BTreeSet<u64>,
+}
+
+fn chained(hash: u64, entry: u64, amount: i64, after: After) -> u64 {
+    let After { seq, balance, held, pending, floor, lots } = after;
+    let mut bytes = Vec::with_capacity(64);
+    for number in [hash, entry, seq, lots.into()] {
+        bytes.extend(number.to_be_bytes());
+    }
+    for number in [amount, balance, held, pending, floor] {
+        bytes.extend(number.to_be_bytes());
+    }
+    kernel::id::fingerprint(&bytes)
+}
+
+static ORDERS: ByKeys = ByKeys::new("SELECT id,seq FROM ledger_order WHERE shard=? AND tenant=?", &["id"], "");
+
+impl Walk {
+    fn wrong(&mut self, id: impl std::fmt::Display, reason: &str) {
+        let failure = Failure { id: id.to_string(), reason: reason.to_owned() };
+        if self.report.failed.len() < FAILURES_MAX && !self.report.failed.contains(&failure) {
+            self.report.failed.push(failure);
+        }
+    }
+
+    /// The unit of each account, from its name; the name must be the one behind the key, unless a person was erased.
+    async fn names(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        let sql = "SELECT bucket,account,kind,owner,wallet,unit FROM ledger_account
+            WHERE tenant=? AND (bucket>? OR (bucket=? AND account>?)) ORDER BY bucket,account LIMIT ?";
+        let mut last = (-1, vec![]);
+        loop {
+            let tenant = Value::Int(self.key.tenant.into());
+            let bucket = Value::Int(last.0);
+            let rows = tx
+                .fetch(sql, &[tenant, bucket, bucket, Value::Bytes(&last.1), Value::Int(PAGE)])
+                .await?;
+            for row in &rows {
+                let id = account_of(row)?;
+                last = (row.int(0)?, row.bytes(1)?.to_vec());
+                match posting::named(row, 2) {
+                    Ok(name) => {
+                        let is_erased = name.owner == Owner::Participant(String::new());
+                        if !is_erased && Account::id(&name, self.tenant, self.key.shard) != id {
+                            self.wrong(format_args!("account/{id}"), "its name is not the one behind its key");
+                        }
+                        self.units.insert(id, name.unit);
+                    }
+                    Err(_) => self.wrong(format_args!("account/{id}"), "its name cannot be read"),
+                }
+            }
+            if rows.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn journal(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        let head = Head::fetch(tx, self.key, "").await?.unwrap_or(Head::EMPTY);
+        let sql = "SELECT batch,first_seq,last_seq,previous,root,seal_hash FROM ledger_seal
+            WHERE shard=? AND tenant=? AND batch>? ORDER BY batch LIMIT 256";
+        let (mut last, mut after) = (Head::EMPTY, i64::MIN);
+        loop {
+            let rows = tx.fetch(sql, &[&self.key.values()[..], &[Value::Int(after)]].concat()).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                after = row.int(0)?;
+                let Ok(seal) = Seal::from_row(row) else {
+                    self.wrong(format_args!("seal/{after}"), "it cannot be read");
+                    continue;
+                };
+                last = self.seal(tx, &seal, last).await?;
+            }
+        }
+        if head != last {
+            self.wrong("head", "it does not name the last seal");
+        }
+        let counts = [
+            ("entry", "SELECT COUNT(*) FROM ledger_entry WHERE shard=? AND tenant=?", last.seq),
+            ("order", "SELECT COUNT(*) FROM ledger_order WHERE shard=? AND tenant=?", last.seq),
+            (
+                "reversal",
+                "SELECT COUNT(*) FROM ledger_reversal WHERE shard=? AND tenant=?",
+                self.reversals.len() as u64,
+            ),
+        ];
+        for (what, sql, expected) in counts {
+            let rows = tx.fetch(sql, &self.key.values()).await?;
+            if rows.first().map(|row| row.count(0)).transpose()? != Some(expected) {
+                self.wrong(what, "there are rows that no seal covers, or some are missing");
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds a seal and the entries under it against each other. Answers where the journal ends with it.
+    async fn seal(&mut self, tx: &mut dyn Tx, seal: &Seal, before: Head) -> Result<Head, RecordsError> {
+        let name = format!("seal/{}", seal.batch);
+        if seal.computed(self.key) != seal.hash {
+            self.wrong(&name, "it is not what was written");
+        } else if seal.batch != before.batch + 1
+            || seal.first_seq != before.seq + 1
+            || seal.last_seq < seal.first_seq
+            || seal.previous != before.seal_hash
+        {
+            self.wrong(&name, "it does not follow the seal before it");
+        }
+        let sql = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
+            WHERE shard=? AND tenant=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?";
+        let (mut after, mut digests) = (seal.first_seq.saturating_sub(1), vec![]);
+        loop {
+            let range = [Value::count(after), Value::count(seal.last_seq), Value::Int(PAGE)];
+            let rows = tx.fetch(sql, &[&self.key.values()[..], &range].concat()).await?;
+            let Some(last) = rows.last() else { break };
+            let mut entries = vec![];
+            for row in &rows {
+                let seq = row.count(0)?;
+                for missing in after + 1..seq {
+                    self.wrong(format_args!("entry/{missing}"), "it is missing");
+                }
+                after = seq;
+                let Ok((entry, written)) = journal::entry(row) else {
+                    self.wrong(format_args!("entry/{seq}"), "it cannot be read");
+                    continue;
+                };
+                let digest = Entry::digest((seq, entry.id, entry.at_ms), row.bytes(3)?);
+                if digest != written {
+                    self.wrong(format_args!("entry/{seq}"), "it is not what was written");
+                }
+                digests.push(digest);
+                self.entry(&entry);
+                entries.push(entry);
+            }
+            self.orders(tx, &entries).await?;
+            after = last.count(0)?;
+        }
+        for missing in (after + 1..=seal.last_seq).take(FAILURES_MAX) {
+            self.wrong(format_args!("entry/{missing}"), "it is missing");
+        }
+        if merkle::root(&digests) != seal.root {
+            self.wrong(&name, "its entries are not those that it sealed");
+        }
+        Ok(Head { seq: seal.last_seq, batch: seal.batch, seal_hash: seal.hash })
+    }
+
+    /// Adds up what an entry did.
+    fn entry(&mut self, entry: &Entry) {
+        self.report.entries += 1;
+        if entry.refused.is_some() {
+            return;
+        }
+        if entry.kind == Kind::Reverse {
+            self.reversals.insert(entry.seq);
+        }
+        let name = format!("entry/{}", entry.seq);
+        let mut sums: BTreeMap<Option<Unit>, i128> = BTreeMap::new();
+        for line in &entry.lines {
+            let made = self.books.entry(line.account).or_default();
+            let (before, after) = (made.after, line.after);
+            let follows = after.seq == before.seq + 1
+                && i128::from(after.balance) == i128::from(before.balance) + i128::from(line.amount)
+                && i128::from(after.held) == i128::from(before.held) + i128::from(line.held)
+                && i128::from(after.pending) == i128::from(before.pending) + i128::from(line.pending)
+                && (before.seq == 0 || entry.kind == Kind::Open || after.floor == before.floor)
+                && after.held >= 0
+                && after.pending >= 0
+                && after.balance - after.held - after.pending >= after.floor;
+            *made = Made { after, hash: chained(made.hash, entry.seq, line.amount, after) };
+            if !follows {
+                self.wrong(&name, &format!("account {} does not follow from the entries before", line.account));
+            }
+            *sums.entry(self.units.get(&line.account).cloned()).or_default() += i128::from(line.amount);
+        }
+        if sums.contains_key(&None) {
+            self.wrong(&name, "it is about an account without a name");
+        } else if sums.values().any(|sum| *sum != 0) {
+            self.wrong(&name, "what leaves is not what arrives");
+        }
+    }
+
+    async fn orders(&mut self, tx: &mut dyn Tx, entries: &[Entry]) -> Result<(), RecordsError> {
+        let mut ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
+        ids.sort_unstable();
+        let values: Vec<_> = ids.iter().map(|id| Value::Bytes(&id.0)).collect();
+        let rows = ORDERS.fetch(tx, &self.key.values(), &values).await?;
+        let found: HashMap<[u8; 16], u64> =
+            rows.iter().map(|row| Ok((row.array(0)?, row.count(1)?))).collect::<Result<_, RecordsError>>()?;
+        for entry in entries {
+            if found.get(&entry.id.0) != Some(&entry.seq) {
+                self.wrong(format_args!("order/{}", entry.id), "it does not lead to its entry");
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds postings against the accounts that the journal makes.
+    async fn postings(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        let mut posted: HashMap<AccountId, Made> = HashMap::new();
+        let mut last: Option<Row> = None;
+        loop {
+            let rows = postings_after(tx, self.key.tenant, last.as_ref()).await?;
+            for row in &rows {
+                let (account, entry, amount, after) = posted_of(row)?;
+                let made = posted.entry(account).or_default();
+                *made = Made { after, hash: chained(made.hash, entry, amount, after) };
+            }
+            match rows.into_iter().next_back() {
+                Some(row) => last = Some(row),
+                None => break,
+            }
+        }
+        let differ = |account: &&AccountId| {
+            posted.get(account).map(|made| made.hash) != self.books.get(account).map(|made| made.hash)
+        };
+        let all: BTreeSet<AccountId> = posted.keys().chain(self.books.keys()).copied().collect();
+        let wrong: BTreeSet<AccountId> = all.iter().filter(differ).copied().collect();
+        if wrong.is_empty() { Ok(()) } else { self.name_postings(tx, &wrong).await }
+    }
+
+    /// Names the postings of accounts that are not as the journal makes them.
+    async fn name_postings(
+        &mut self,
+        tx: &mut dyn Tx,
+        accounts: &BTreeSet<AccountId>,
+    ) -> Result<(), RecordsError> {
+        let mut made: BTreeMap<(AccountId, u64), (u64, i64, After)> = BTreeMap::new();
+        let sql = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
+            WHERE shard=? AND tenant=? AND seq>? ORDER BY seq LIMIT ?";
+        let mut after = 0;
+        loop {
+            let range = [Value::count(after), Value::Int(PAGE)];
+            let rows = tx.fetch(sql, &[&self.key.values()[..], &range].concat()).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.count(0)?;
+            let entries = rows.iter().filter_map(|row| journal::entry(row).ok());
+            for (entry, _) in entries.filter(|(entry, _)| entry.refused.is_none()) {
+                for line in entry.lines.iter().filter(|line| accounts.contains(&line.account)) {
+                    made.insert((line.account, line.after.seq), (entry.seq, line.amount, line.after));
+                }
+            }
+        }
+        let mut last: Option<Row> = None;
+        loop {
+            let rows = postings_after(tx, self.key.tenant, last.as_ref()).await?;
+            for row in &rows {
+                let (account, entry, amount, after) = posted_of(row)?;
+                let place = (account, after.seq);
+                if accounts.contains(&account) && made.remove(&place) != Some((entry, amount, after)) {
+                    let name = format!("posting/{account}/{}", after.seq);
+                    self.wrong(name, "it is not what the journal says");
+                }
+            }
+            match rows.into_iter().next_back() {
+                Some(row) => last = Some(row),
+                None => break,
+            }
+        }
+        for (account, seq) in made.into_keys() {
+            self.wrong(format_args!("posting/{account}/{seq}"), "it is missing");
+        }
+        Ok(())
+    }
+
+    /// Holds what is held against open holds, and balances against lots.
+    async fn holds_and_lots(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        let tenant = [Value::Int(self.key.tenant.into())];
+        let sql = "SELECT bucket,account,SUM(amount) FROM ledger_hold WHERE tenant=? AND state=0 GROUP BY bucket,account";
+        let mut held: HashMap<AccountId, i64> = HashMap::new();
+        for row in tx.fetch(sql, &tenant).await? {
+            held.insert(account_of(&row)?, row.int(2)?);
+        }
+        let sql = "SELECT bucket,account,SUM(free),SUM(free*pending) FROM ledger_lot WHERE tenant=? GROUP BY bucket,account";
+        let mut lots: HashMap<AccountId, (i64, i64)> = HashMap::new();
+        for row in tx.fetch(sql, &tenant).await? {
+            lots.insert(account_of(&row)?, (row.int(2)?, row.int(3)?));
+        }
+        let books: BTreeMap<AccountId, After> =
+            self.books.iter().map(|(account, made)| (*account, made.after)).collect();
+        for (account, after) in &books {
+            if held.remove(account).unwrap_or(0) != after.held {
+                self.wrong(format_args!("holds/{account}"), "its open holds are not what is held");
+            }
+            let (free, pending) = lots.remove(account).unwrap_or((0, 0));
+            // What is owed stands in no lot.
+            let is_owed = after.floor < 0 && free >= after.balance;
+            if after.lots && (pending != after.pending || (free != after.balance && !is_owed)) {
+                self.wrong(format_args!("lots/{account}"), "its lots are not its balance");
+            }
+        }
+        for account in held.into_keys() {
+            self.wrong(format_args!("holds/{account}"), "there is no such account");
+        }
+        for account in lots.into_keys() {
+            self.wrong(format_args!("lots/{account}"), "there is no such account");
+        }
+        Ok(())
+    }
+}
+
+async fn postings_after(tx: &mut dyn Tx, tenant: u32, last: Option<&Row>) -> Result<Vec<Row>, RecordsError> {
+    let sql = "SELECT bucket,account,seq,entry,amount,balance,held,pending,floor,lots FROM ledger_posting
+        WHERE tenant=? AND (bucket>? OR (bucket=? AND (account>? OR (account=? AND seq>?))))
+        ORDER BY bucket,account,seq LIMIT ?";
+    let (bucket, account, seq) = match last {
+        Some(row) => (row.int(0)?, row.bytes(1)?, row.int(2)?),
+        None => (-1, &[][..], 0),
+    };
+    let values = [
+        Value::Int(tenant.into()),
+        Value::Int(bucket),
+        Value::Int(bucket),
+        Value::Bytes(account),
+        Value::Bytes(account),
+        Value::Int(seq),
+        Value::Int(PAGE),
+    ];
+    tx.fetch(sql, &values).await
+}
+
+fn posted_of(row: &Row) -> Result<(AccountId, u64, i64, After), RecordsError> {
+    let after = After {
+        seq: row.count(2)?,
+        balance: row.int(5)?,
+        held: row.int(6)?,
+        pending: row.int(7)?,
+        floor: row.int(8)?,
+        lots: row.int(9)? != 0,
+    };
+    Ok((account_of(row)?, row.count(3)?, row.int(4)?, after))
+}

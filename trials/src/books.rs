@@ -1,0 +1,159 @@
+//! A ledger on a temporary folder, with a clock that can be set.
+
+use std::sync::Arc;
+
+use embedded::clock::ManualClock;
+use embedded::sqlite::{Caches, SqliteRecords};
+use kernel::amount::Unit;
+use kernel::id::{Shard, Tenant};
+use kernel::ports::clock::Clock;
+use ledger::account::{Account, Overdraft};
+use ledger::ledger::Ledger;
+use ledger::order::{After, Order, OrderId, Outcome, Receipt, Refusal, Terms, What};
+use ledger::verify::{Report, verify};
+use records::batch::Limits;
+use records::migration::{self, RECORDS, Room};
+use records::port::{Records, Value, write};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::NOON_MS;
+
+const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM];
+
+/// A unit, by its name.
+pub fn unit(name: &str) -> Unit {
+    name.parse().expect("a unit")
+}
+
+/// A participant's points.
+pub fn points(participant: &str) -> Account {
+    Account::of(participant, &unit("point"))
+}
+
+/// Where points come from.
+pub fn mint() -> Account {
+    Account::house("mint", &unit("point"))
+}
+
+/// The id of an order, by a word.
+pub fn id(word: &str) -> OrderId {
+    OrderId::of(&[word.as_bytes()])
+}
+
+/// A ledger, and where points come from.
+pub struct Books {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Its records.
+    pub records: Arc<SqliteRecords>,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    /// Its folder.
+    pub folder: TempDir,
+    driver: JoinHandle<()>,
+}
+
+impl Books {
+    /// Opens one at noon, with a mint of points.
+    pub async fn open() -> Self {
+        let books = Self::open_in(tempfile::tempdir().expect("a folder")).await;
+        books.house("mint", Overdraft::Unlimited).await;
+        books
+    }
+
+    /// Opens one on a folder, at noon.
+    pub async fn open_in(folder: TempDir) -> Self {
+        let records = Arc::new(SqliteRecords::open(folder.path(), Caches::default()).expect("records"));
+        let clock = Arc::new(ManualClock::at(NOON_MS));
+        migration::run(&*records, ROOMS, NOON_MS).await.expect("tables");
+        let (ledger, driver) = Ledger::open(
+            Arc::clone(&records) as Arc<dyn Records>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Limits::default(),
+        );
+        Self { ledger, records, clock, folder, driver: tokio::spawn(driver) }
+    }
+
+    /// Ends it, and keeps its folder.
+    pub async fn close(self) -> TempDir {
+        self.ledger.close();
+        self.driver.await.expect("a driver");
+        self.records.close();
+        self.folder
+    }
+
+    /// Moves the clock on.
+    pub fn pass(&self, milliseconds: i64) {
+        self.clock.set(self.clock.now_ms() + milliseconds);
+    }
+
+    /// Opens an account of the house that counts points.
+    pub async fn house(&self, name: &str, overdraft: Overdraft) -> Account {
+        let account = Account::house(name, &unit("point"));
+        self.overdraft(&format!("open {name}"), &account, overdraft).await;
+        account
+    }
+
+    /// Gives an account an overdraft.
+    pub async fn overdraft(&self, word: &str, account: &Account, overdraft: Overdraft) -> Outcome {
+        self.order(word, What::Open { account: account.clone(), overdraft }).await
+    }
+
+    /// Orders something under the id of a word.
+    pub async fn order(&self, word: &str, what: What) -> Outcome {
+        let order = Order { id: id(word), code: "trial".to_owned(), reference: String::new(), what };
+        self.ledger.submit(order).await.expect("an outcome")
+    }
+
+    /// Moves an amount.
+    pub async fn send(&self, word: &str, from: &Account, to: &Account, amount: i64) -> Outcome {
+        self.ledger.submit(Order::transfer(id(word), (from, to), amount)).await.expect("an outcome")
+    }
+
+    /// Gives points to a participant, with terms.
+    pub async fn grant(&self, word: &str, participant: &str, amount: i64, terms: Terms) -> Outcome {
+        let order = Order::transfer(id(word), (&mint(), &points(participant)), amount);
+        let What::Transfer { legs, .. } = order.what else { panic!("a transfer") };
+        self.order(word, What::Transfer { legs, terms }).await
+    }
+
+    /// How an account stands.
+    pub async fn stands(&self, account: &Account) -> After {
+        self.ledger.balance(account).await.expect("a balance")
+    }
+
+    /// What an account has, of that what is held, and what is pending.
+    pub async fn has(&self, account: &Account) -> (i64, i64, i64) {
+        let after = self.stands(account).await;
+        (after.balance, after.held, after.pending)
+    }
+
+    /// What a verification finds.
+    pub async fn verified(&self) -> Report {
+        verify(&*self.records, self.ledger.journal(), Tenant::MAIN).await.expect("a report")
+    }
+
+    /// Changes rows behind the ledger's back. Answers how many.
+    pub async fn tamper(&self, sql: &str) -> u64 {
+        let sql = sql.to_owned();
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move { tx.exec(&sql, &[] as &[Value<'_>]).await })
+        })
+        .await
+        .expect("a change")
+    }
+}
+
+/// What an order that was done now says.
+pub fn created(outcome: Outcome) -> Receipt {
+    match outcome {
+        Outcome::Created(receipt) => receipt,
+        other => panic!("created, not {other:?}"),
+    }
+}
+
+/// A refusal for the first time.
+pub fn refused(why: Refusal) -> Outcome {
+    Outcome::Refused { why, replayed: false }
+}
