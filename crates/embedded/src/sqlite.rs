@@ -11,8 +11,10 @@ mod writer;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kernel::id::{Bucket, Shard};
@@ -61,6 +63,9 @@ impl Default for Caches {
 }
 
 const READERS: usize = 2;
+
+/// How long a statement waits for a lock that another connection of this process holds.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 /// Bytes of a page. A draw changes a page at random (its participant's) and every changed page goes to the WAL whole, so
 /// small pages halve what is written; below this the saving is lost to the deeper tree.
@@ -117,9 +122,12 @@ impl SqliteRecords {
         let (read, reads) = std::sync::mpsc::channel();
         let reads = Arc::new(Mutex::new(reads));
         let (grown, growth) = std::sync::mpsc::channel();
+        let is_too_long = Arc::new(AtomicBool::new(false));
+        let tells = Arc::clone(&is_too_long);
         let mut threads = vec![
-            spawn("records-write", move || writer::run(writing, &writes, &grown)).map_err(in_folder)?,
-            spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth))
+            spawn("records-write", move || writer::run(writing, &writes, &grown, &is_too_long))
+                .map_err(in_folder)?,
+            spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth, &tells))
                 .map_err(in_folder)?,
         ];
         for connection in reading {
@@ -182,7 +190,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 
 fn connect(path: &Path, cache_kib: u32) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

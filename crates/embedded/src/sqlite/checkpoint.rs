@@ -1,22 +1,38 @@
 //! The thread that moves committed pages from the WAL into the database file.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 /// Pages in the WAL (of 2 KiB) from which it is begun anew: 64 MiB. Under load the writer always adds a page before a
-/// passive checkpoint has moved the last, so the WAL would grow for ever; this makes the writer wait once, for a few pages.
+/// passive checkpoint has moved the last, so the WAL would grow for ever.
 const WAL_PAGES_MAX: i64 = 32_768;
 
-pub(super) fn run(connection: &Connection, growth: &Receiver<()>) {
+/// How long the writer waits for readers, and for a checkpoint that goes on, before it leaves the WAL as it is for now.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
+
+/// Moves pages whenever the WAL has grown; asks for a restart where it is too long.
+pub(super) fn run(connection: &Connection, growth: &Receiver<()>, is_too_long: &AtomicBool) {
     while growth.recv().is_ok() {
         while growth.try_recv().is_ok() {}
         match checkpoint(connection, "PASSIVE") {
-            Ok(pages) if pages > WAL_PAGES_MAX => log_failure(checkpoint(connection, "RESTART")),
-            outcome => log_failure(outcome),
+            Ok(pages) => is_too_long.store(pages > WAL_PAGES_MAX, Ordering::Relaxed),
+            outcome @ Err(_) => log_failure(outcome),
         }
     }
     log_failure(checkpoint(connection, "TRUNCATE"));
+}
+
+/// Begins the WAL anew, where that was asked for. Only between two of its transactions can the writer do so: whoever else
+/// wants to has to find a moment at which it does not write, and under load there is none.
+pub(super) fn restart(writing: &Connection, is_too_long: &AtomicBool) {
+    if is_too_long.swap(false, Ordering::Relaxed) {
+        let waits = writing.busy_timeout(RESTART_WAIT).and_then(|()| checkpoint(writing, "RESTART"));
+        log_failure(waits);
+        log_failure(writing.busy_timeout(super::BUSY_WAIT).map(|()| 0));
+    }
 }
 
 /// Runs a checkpoint; answers the pages in the WAL.
