@@ -29,7 +29,11 @@ impl FromStr for Unit {
     fn from_str(text: &str) -> Result<Self, NotAUnit> {
         let begins = text.starts_with(|letter: char| letter.is_ascii_lowercase());
         let is_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-        if begins && text.len() <= 16 && text.chars().all(is_name) { Ok(Self(text.into())) } else { Err(NotAUnit) }
+        if begins && text.len() <= 16 && text.chars().all(is_name) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotAUnit)
+        }
     }
 }
 

@@ -63,7 +63,10 @@ mod tests {
         put_bytes(&mut bytes, b"ada");
         let mut rest = bytes.as_slice();
         for number in numbers {
-            assert_eq!((take_signed(&mut rest), take(&mut rest)), (Some(number), Some(number.unsigned_abs())));
+            assert_eq!(
+                (take_signed(&mut rest), take(&mut rest)),
+                (Some(number), Some(number.unsigned_abs()))
+            );
         }
         assert_eq!((take_bytes(&mut rest), rest), (Some(&b"ada"[..]), &[][..]));
         assert_eq!((take(&mut rest), take_signed(&mut rest), take_bytes(&mut rest)), (None, None, None));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::amount::Unit;
+use kernel::amount::{AMOUNT_MAX, Unit};
 use kernel::id::{BUCKETS, Bucket, Shard, Tenant};
 use sha2::{Digest, Sha256};
 
@@ -10,6 +10,12 @@ use crate::error::Error;
 
 /// The wallet of whoever has one.
 pub const MAIN: &str = "main";
+
+/// The largest balance, of either sign: a thousand of the largest movements.
+pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
+
+/// The house's account that what expires goes to.
+pub const EXPIRED: &str = "expired";
 
 /// Whose an account is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,7 +40,11 @@ pub struct Account {
 impl Account {
     /// A participant's main wallet.
     pub fn of(participant: &str, unit: &Unit) -> Self {
-        Self { owner: Owner::Participant(participant.to_owned()), wallet: MAIN.to_owned(), unit: unit.clone() }
+        Self {
+            owner: Owner::Participant(participant.to_owned()),
+            wallet: MAIN.to_owned(),
+            unit: unit.clone(),
+        }
     }
 
     /// An account of the house.
@@ -73,9 +83,8 @@ impl Account {
 
 /// Refuses a text that is empty, too long, or has control characters.
 pub(crate) fn check_text(what: &'static str, text: &str, characters: usize) -> Result<(), Error> {
-    let is_fine = !text.is_empty()
-        && text.chars().count() <= characters
-        && !text.chars().any(char::is_control);
+    let is_fine =
+        !text.is_empty() && text.chars().count() <= characters && !text.chars().any(char::is_control);
     if is_fine { Ok(()) } else { Err(Error::BadText { what, characters }) }
 }
 

@@ -4,22 +4,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use kernel::amount::{AMOUNT_MAX, Unit};
+use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
 
-use crate::account::{Account, AccountId, Overdraft};
+use crate::account::{Account, AccountId, BALANCE_MAX, EXPIRED, Overdraft};
 use crate::entry::{Entry, Kind};
 use crate::hold::{Hold, State};
 use crate::lot::{Lot, Lots, Use};
 use crate::order::{
     After, HOLD_MAX_MS, Leg, Line, Order, OrderId, Outcome, Receipt, Refusal, Terms, What, has_terms,
 };
-
-/// The largest balance, of either sign: a thousand of the largest movements.
-pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
-
-/// The house's account that what expires goes to.
-pub const EXPIRED: &str = "expired";
 
 /// What a batch knows and has done.
 #[derive(Default)]
@@ -85,7 +79,9 @@ impl Book {
         if let What::Settle { account, .. } = &order.what {
             let before = self.fresh.entries.len();
             self.settle(*account);
-            return self.fresh.entries[before..].last().map_or(Outcome::Nothing, |entry| Outcome::Created(entry.receipt()));
+            return self.fresh.entries[before..]
+                .last()
+                .map_or(Outcome::Nothing, |entry| Outcome::Created(entry.receipt()));
         }
         let asked = self.asked(order);
         if let Some(known) = self.entries.get(&order.id) {
@@ -124,7 +120,14 @@ impl Book {
             expires_ms: None,
             lines: vec![],
         };
-        let line = |account, amount, held| Line { account, amount, held, pending: 0, after: After::default() };
+        let line = |account, amount, held| Line {
+            account,
+            before: 0,
+            amount,
+            held,
+            pending: 0,
+            after: After::default(),
+        };
         match &order.what {
             What::Open { account, overdraft } => {
                 entry.kind = Kind::Open;
@@ -181,6 +184,7 @@ impl Book {
             let before = before.or(change.floor.map(|_| After::default())).ok_or(Refusal::NoSuchAccount)?;
             let after = After {
                 seq: before.seq + 1,
+                entry: self.seq + 1,
                 balance: before.balance + change.amount,
                 held: before.held + change.held,
                 pending: before.pending + change.pending,
@@ -194,7 +198,7 @@ impl Book {
                 return Err(Refusal::InsufficientFunds);
             }
             let Change { account, amount, held, pending, floor: _, lots: _ } = *change;
-            Ok(Line { account, amount, held, pending, after })
+            Ok(Line { account, before: before.entry, amount, held, pending, after })
         };
         changes.iter().map(line).collect()
     }
@@ -252,7 +256,14 @@ impl Book {
         let before = self.accounts.get(&line.account).copied().unwrap_or_default();
         let entry = self.seq + 1;
         let lots = self.lots.entry(line.account).or_default();
-        let plain = |lot, amount| Lot { lot, amount, free: amount, pending: false, available_ms: None, expires_ms: None };
+        let plain = |lot, amount| Lot {
+            lot,
+            amount,
+            free: amount,
+            pending: false,
+            available_ms: None,
+            expires_ms: None,
+        };
         if !before.lots && before.balance > 0 {
             lots.add(plain(0, before.balance));
         }
@@ -271,12 +282,20 @@ impl Book {
         if expires_ms <= self.now_ms || expires_ms - self.now_ms > HOLD_MAX_MS {
             return Err(Refusal::BadTime);
         }
-        let (Some(line), Some(to)) = (asked.lines.first(), asked.to) else { return Err(Refusal::NoSuchAccount) };
+        let (Some(line), Some(to)) = (asked.lines.first(), asked.to) else {
+            return Err(Refusal::NoSuchAccount);
+        };
         let change = Change { held: line.held, ..Change::of(line.account, 0) };
         let lines = self.judge(&[change])?;
         self.apply(&lines);
-        let hold =
-            Hold { id: asked.id, account: line.account, amount: line.held, to, expires_ms, state: State::Open };
+        let hold = Hold {
+            id: asked.id,
+            account: line.account,
+            amount: line.held,
+            to,
+            expires_ms,
+            state: State::Open,
+        };
         self.holds.insert(asked.id, hold);
         self.fresh.holds.insert(asked.id);
         Ok(self.note(Entry { lines, ..asked.clone() }))
@@ -345,7 +364,8 @@ impl Book {
         let changes = undone.lines.iter().map(|line| {
             // What is taken back may not be available yet.
             let lots = self.lots.get(&line.account);
-            let waits = lots.and_then(|lots| lots.iter().find(|lot| lot.lot == line.after.seq && lot.pending));
+            let waits =
+                lots.and_then(|lots| lots.iter().find(|lot| lot.lot == line.after.seq && lot.pending));
             let pending = waits.map_or(0, |lot| -lot.free.min(line.amount.max(0)));
             Change { pending, ..Change::of(line.account, -line.amount) }
         });
@@ -390,8 +410,11 @@ impl Book {
         }
         let now_ms = self.now_ms;
         let due = |lot: &&Lot| lot.due_ms().is_some_and(|due_ms| due_ms <= now_ms);
-        let lots: Vec<Lot> =
-            self.lots.get(&account).map(|lots| lots.iter().filter(due).copied().collect()).unwrap_or_default();
+        let lots: Vec<Lot> = self
+            .lots
+            .get(&account)
+            .map(|lots| lots.iter().filter(due).copied().collect())
+            .unwrap_or_default();
         for lot in lots {
             if lot.pending {
                 self.mature(account, &lot);
@@ -427,7 +450,8 @@ impl Book {
             lots.mature(lot.lot);
         }
         self.apply(&lines);
-        let id = OrderId::of(&[b"mature", &account.bucket.to_be_bytes(), &account.hash, &lot.lot.to_be_bytes()]);
+        let id =
+            OrderId::of(&[b"mature", &account.bucket.to_be_bytes(), &account.hash, &lot.lot.to_be_bytes()]);
         let entry = self.own_entry(Kind::Mature, id, None);
         self.note(Entry { lines, ..entry });
     }

@@ -10,14 +10,14 @@ use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 use std::sync::Arc;
 
-use crate::account::{Account, AccountId};
-use crate::book::{Book, EXPIRED};
+use crate::account::{Account, AccountId, EXPIRED};
+use crate::balance;
+use crate::book::Book;
 use crate::entry::{Entry, Kind};
 use crate::hold;
 use crate::journal::{self, Head, JournalKey};
 use crate::lot;
 use crate::order::{Order, OrderId, Outcome, What};
-use crate::posting;
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
@@ -69,11 +69,12 @@ impl Desk {
         });
         let ids: BTreeSet<OrderId> = orders.iter().map(|order| order.id).chain(subjects).collect();
         let known = journal::by_orders(tx, self.key(), &ids.into_iter().collect::<Vec<_>>()).await?;
-        let mut accounts: BTreeSet<AccountId> = orders.iter().flat_map(|order| self.accounts(order)).collect();
+        let mut accounts: BTreeSet<AccountId> =
+            orders.iter().flat_map(|order| self.accounts(order)).collect();
         accounts.extend(known.iter().flat_map(|entry| entry.lines.iter().map(|line| line.account)));
         accounts.extend(known.iter().filter_map(|entry| entry.to));
         let accounts: Vec<_> = accounts.into_iter().collect();
-        book.accounts = posting::last(tx, tenant, &accounts).await?;
+        book.accounts = balance::last(tx, tenant, &accounts).await?;
         self.load_holds(tx, &mut book, &known).await?;
         self.load_lots(tx, &mut book, &known).await?;
         book.entries = known.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect();
@@ -98,9 +99,8 @@ impl Desk {
         let mut held: Vec<_> = held.collect();
         held.sort_unstable();
         let asked = known.iter().filter(|entry| entry.kind == Kind::Hold && entry.refused.is_none());
-        let asked: Vec<_> = asked
-            .filter_map(|entry| Some((entry.lines.first()?.account, entry.id)))
-            .collect();
+        let asked: Vec<_> =
+            asked.filter_map(|entry| Some((entry.lines.first()?.account, entry.id))).collect();
         let mut holds = hold::open(tx, tenant, &held).await?;
         holds.extend(hold::by_id(tx, tenant, &asked).await?);
         book.holds = holds.into_iter().map(|hold| (hold.id, hold)).collect();
@@ -125,7 +125,8 @@ impl Desk {
         with_lots.sort_unstable();
         lot::gather(&mut book.lots, lot::open(tx, tenant, &with_lots).await?);
         let lines = undone.iter().flat_map(|entry| entry.lines.iter().map(|line| (line, entry.seq)));
-        let lines: Vec<_> = lines.filter(|(line, _)| with_lots.binary_search(&line.account).is_ok()).collect();
+        let lines: Vec<_> =
+            lines.filter(|(line, _)| with_lots.binary_search(&line.account).is_ok()).collect();
         let asked: Vec<_> = lines.iter().map(|(line, entry)| (line.account, *entry)).collect();
         book.uses = lot::uses(tx, tenant, &asked).await?;
         let used = book.uses.iter().map(|used| (used.account, used.lot));
@@ -134,10 +135,11 @@ impl Desk {
         let found = lot::by_number(tx, tenant, &wanted.into_iter().collect::<Vec<_>>()).await?;
         lot::gather(&mut book.lots, found);
         // What expires goes to an account of the house.
-        let names = posting::names(tx, tenant, &with_lots).await?;
-        let expired = names.iter().map(|(_, name)| Account::house(EXPIRED, &name.unit).id(self.tenant, self.shard));
+        let names = balance::names(tx, tenant, &with_lots).await?;
+        let expired =
+            names.iter().map(|(_, name)| Account::house(EXPIRED, &name.unit).id(self.tenant, self.shard));
         let expired: BTreeSet<_> = expired.collect();
-        book.accounts.extend(posting::last(tx, tenant, &expired.into_iter().collect::<Vec<_>>()).await?);
+        book.accounts.extend(balance::last(tx, tenant, &expired.into_iter().collect::<Vec<_>>()).await?);
         book.units = names.into_iter().map(|(account, name)| (account, name.unit)).collect();
         Ok(())
     }
@@ -155,8 +157,8 @@ impl Desk {
             return Ok(());
         }
         journal::append(tx, self.key(), head, &fresh.entries).await?;
-        posting::save(tx, tenant, fresh.entries.iter().map(|entry| &**entry)).await?;
-        posting::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
+        balance::save(tx, tenant, fresh.entries.iter().map(|entry| &**entry)).await?;
+        balance::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
         let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(id)).copied().collect();
         holds.sort_unstable_by_key(|hold| (hold.account, hold.id));
         let new: std::collections::HashSet<_> = fresh

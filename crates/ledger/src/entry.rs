@@ -159,7 +159,8 @@ impl Entry {
         for line in &self.lines {
             put_account(&mut bytes, line.account);
             put(&mut bytes, line.after.seq);
-            let After { balance, held, pending, floor, lots, seq: _ } = line.after;
+            put(&mut bytes, line.before);
+            let After { balance, held, pending, floor, lots, seq: _, entry: _ } = line.after;
             bytes.push(lots.into());
             for number in [line.amount, line.held, line.pending, balance, held, pending, floor] {
                 put_signed(&mut bytes, number);
@@ -187,14 +188,17 @@ impl Entry {
         let count = usize::try_from(take(bytes)?).ok()?;
         let mut lines = vec![];
         for _ in 0..count {
-            let (account, after_seq, lots) = (take_account(bytes)?, take(bytes)?, take_flag(bytes)?);
+            let (account, after_seq, before) = (take_account(bytes)?, take(bytes)?, take(bytes)?);
+            let lots = take_flag(bytes)?;
             let mut numbers = [0; 7];
             for number in &mut numbers {
                 *number = take_signed(bytes)?;
             }
             let [amount, more_held, more_pending, balance, held, pending, floor] = numbers;
-            let after = After { seq: after_seq, balance, held, pending, floor, lots };
-            lines.push(Line { account, amount, held: more_held, pending: more_pending, after });
+            // A refused order has changed nothing, so its lines say how no account stands.
+            let entry = if refused.is_none() { seq } else { 0 };
+            let after = After { seq: after_seq, entry, balance, held, pending, floor, lots };
+            lines.push(Line { account, before, amount, held: more_held, pending: more_pending, after });
         }
         bytes.is_empty().then_some(Self {
             seq,
@@ -226,9 +230,8 @@ impl Entry {
     /// The first field in which another order with the same id differs from the one that this entry came from.
     pub(crate) fn differs_from(&self, asked: &Self) -> Option<&'static str> {
         let accounts = |entry: &Self| entry.lines.iter().map(|line| line.account).collect::<Vec<_>>();
-        let amounts = |entry: &Self| {
-            entry.lines.iter().map(|line| (line.amount, line.held)).collect::<Vec<_>>()
-        };
+        let amounts =
+            |entry: &Self| entry.lines.iter().map(|line| (line.amount, line.held)).collect::<Vec<_>>();
         // Lines of what moves a hold, undoes or settles follow from what is held or undone.
         let follows = !matches!(self.kind, Kind::Open | Kind::Transfer | Kind::Hold);
         if self.kind != asked.kind {

@@ -27,7 +27,11 @@ impl Rate {
     /// `gives` for every `takes`.
     pub fn new(gives: i64, takes: i64, rounding: Rounding) -> Result<Self, Error> {
         let is_fine = |number| (1..=AMOUNT_MAX).contains(&number);
-        if is_fine(gives) && is_fine(takes) { Ok(Self { gives, takes, rounding }) } else { Err(Error::BadRate) }
+        if is_fine(gives) && is_fine(takes) {
+            Ok(Self { gives, takes, rounding })
+        } else {
+            Err(Error::BadRate)
+        }
     }
 
     /// What an amount gives. Nothing, or more than can be moved at once, is an error.

@@ -57,7 +57,8 @@ impl Head {
     ) -> Result<Option<Self>, RecordsError> {
         let sql = format!("SELECT seq,batch,seal_hash FROM ledger_head WHERE shard=? AND tenant=?{lock}");
         let rows = tx.fetch(&sql, &key.values()).await?;
-        let read = |row: &Row| Ok(Self { seq: row.count(0)?, batch: row.count(1)?, seal_hash: row.array(2)? });
+        let read =
+            |row: &Row| Ok(Self { seq: row.count(0)?, batch: row.count(1)?, seal_hash: row.array(2)? });
         rows.first().map(read).transpose()
     }
 }
@@ -108,12 +109,10 @@ impl Seal {
     }
 }
 
-static ENTRIES: ByKeys = ByKeys::new(
-    "SELECT seq,id,at_ms,body,digest FROM ledger_entry WHERE shard=? AND tenant=?",
-    &["seq"],
-    "",
-);
-static ORDERS: ByKeys = ByKeys::new("SELECT id,seq FROM ledger_order WHERE shard=? AND tenant=?", &["id"], "");
+static ENTRIES: ByKeys =
+    ByKeys::new("SELECT seq,id,at_ms,body,digest FROM ledger_entry WHERE shard=? AND tenant=?", &["seq"], "");
+static ORDERS: ByKeys =
+    ByKeys::new("SELECT id,seq FROM ledger_order WHERE shard=? AND tenant=?", &["id"], "");
 static INSERT_ENTRIES: Insert =
     Insert::new("ledger_entry", &["shard", "tenant", "seq", "id", "at_ms", "body", "digest"]);
 static INSERT_ORDERS: Insert = Insert::new("ledger_order", &["shard", "tenant", "id", "seq"]);
@@ -139,6 +138,12 @@ pub(crate) async fn by_orders(
     let seqs: Vec<_> = seqs.into_iter().map(Value::Int).collect();
     let rows = ENTRIES.fetch(tx, &key.values(), &seqs).await?;
     rows.iter().map(|row| entry(row).map(|(entry, _)| entry)).collect()
+}
+
+/// An entry by its number.
+pub(crate) async fn at(tx: &mut dyn Tx, key: JournalKey, seq: u64) -> Result<Option<Entry>, RecordsError> {
+    let rows = ENTRIES.fetch(tx, &key.values(), &[Value::count(seq)]).await?;
+    rows.first().map(|row| entry(row).map(|(entry, _)| entry)).transpose()
 }
 
 /// Adds entries, and seals them.
@@ -203,4 +208,25 @@ pub(crate) async fn append(
     let to = [Value::count(seal.last_seq), Value::count(seal.batch), Value::Bytes(&seal.hash)];
     let changed = tx.exec(update, &[&to[..], &[shard, tenant, Value::count(before.seq)]].concat()).await?;
     if changed == 1 { Ok(()) } else { Err(RecordsError::Surprise("ledger_head")) }
+}
+
+/// Batches of entries from the one on that begins with an entry, each with its seal.
+pub(crate) async fn sealed_from(
+    tx: &mut dyn Tx,
+    key: JournalKey,
+    first: u64,
+) -> Result<Vec<(Vec<Entry>, Seal)>, RecordsError> {
+    let sql = "SELECT batch,first_seq,last_seq,previous,root,seal_hash FROM ledger_seal
+        WHERE shard=? AND tenant=? AND first_seq>=? ORDER BY batch";
+    let entries = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
+        WHERE shard=? AND tenant=? AND seq>=? AND seq<=? ORDER BY seq";
+    let mut batches = vec![];
+    for row in tx.fetch(sql, &[&key.values()[..], &[Value::count(first)]].concat()).await? {
+        let seal = Seal::from_row(&row)?;
+        let range = [Value::count(seal.first_seq), Value::count(seal.last_seq)];
+        let rows = tx.fetch(entries, &[&key.values()[..], &range].concat()).await?;
+        let read = rows.iter().map(|row| entry(row).map(|(entry, _)| entry));
+        batches.push((read.collect::<Result<_, _>>()?, seal));
+    }
+    Ok(batches)
 }

@@ -8,15 +8,15 @@ use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use records::batch::{self, Batch, Batcher, Decision, Decisions, Limits};
 use records::error::Error as RecordsError;
-use records::port::{Records, Tx, Value, read};
+use records::port::{Records, Tx, read};
 
-use crate::account::Account;
+use crate::account::{Account, AccountId};
+use crate::balance;
 use crate::desk::{self, Desk};
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::journal::{self, JournalKey};
-use crate::order::{After, Order, OrderId, Outcome, What};
-use crate::posting;
+use crate::journal::{self, JournalKey, Seal};
+use crate::order::{After, Line, Order, OrderId, Outcome, What};
 
 /// Accounts that are settled in one go.
 const DUE_MAX: u32 = 500;
@@ -45,15 +45,20 @@ impl Batch for Books {
     }
 }
 
-/// A line of an account's statement.
+/// An entry, and what it did to one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
-    /// The entry that did it.
-    pub entry: u64,
-    /// What arrived; negative is what left.
-    pub amount: i64,
-    /// How the account stood then.
-    pub after: After,
+    /// The entry.
+    pub entry: Entry,
+    /// What it did to the account.
+    pub line: Line,
+}
+
+impl Posted {
+    fn of(entry: Entry, account: AccountId) -> Option<Self> {
+        let line = entry.lines.iter().find(|line| line.account == account).copied()?;
+        Some(Self { entry, line })
+    }
 }
 
 /// The ledger of a tenant in a database.
@@ -89,42 +94,45 @@ impl Ledger {
     pub async fn balance(&self, account: &Account) -> Result<After, Error> {
         let (id, tenant) = (account.id(self.tenant, self.shard), self.tenant.number);
         let found = read(&*self.records, self.shard, move |tx| {
-            Box::pin(async move { posting::last(tx, tenant, &[id]).await })
+            Box::pin(async move { balance::last(tx, tenant, &[id]).await })
         })
         .await?;
         found.get(&id).copied().ok_or_else(|| Error::NoSuchAccount(account.to_string()))
     }
 
-    /// Up to `limit` postings of an account after one, in order.
-    pub async fn statement(&self, account: &Account, after: u64, limit: u32) -> Result<Vec<Posted>, Error> {
-        let (id, tenant) = (account.id(self.tenant, self.shard), self.tenant.number);
-        read(&*self.records, self.shard, move |tx| {
+    /// Up to `limit` entries about an account, the latest first: from the last, or from the one before an entry.
+    pub async fn statement(
+        &self,
+        account: &Account,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Posted>, Error> {
+        let (id, key) = (account.id(self.tenant, self.shard), self.journal());
+        let posted = read(&*self.records, self.shard, move |tx| {
             Box::pin(async move {
-                let sql = "SELECT entry,amount,seq,balance,held,pending,floor,lots FROM ledger_posting
-                    WHERE bucket=? AND tenant=? AND account=? AND seq>? ORDER BY seq LIMIT ?";
-                let values = [
-                    Value::Int(id.bucket.into()),
-                    Value::Int(tenant.into()),
-                    Value::Bytes(&id.hash),
-                    Value::count(after),
-                    Value::Int(limit.into()),
-                ];
-                let rows = tx.fetch(sql, &values).await?;
-                let posted = rows.iter().map(|row| {
-                    let after = After {
-                        seq: row.count(2)?,
-                        balance: row.int(3)?,
-                        held: row.int(4)?,
-                        pending: row.int(5)?,
-                        floor: row.int(6)?,
-                        lots: row.int(7)? != 0,
+                let mut next = match before {
+                    Some(entry) => {
+                        let known =
+                            journal::at(tx, key, entry).await?.and_then(|entry| Posted::of(entry, id));
+                        known.map(|posted| posted.line.before)
+                    }
+                    None => balance::last(tx, key.tenant, &[id]).await?.get(&id).map(|after| after.entry),
+                };
+                let mut posted = vec![];
+                while let Some(entry) = next.filter(|entry| *entry > 0 && posted.len() < limit as usize) {
+                    let Some(found) =
+                        journal::at(tx, key, entry).await?.and_then(|entry| Posted::of(entry, id))
+                    else {
+                        return Err(RecordsError::Corrupt(format!("ledger entry {entry} is not about {id}")));
                     };
-                    Ok(Posted { entry: row.count(0)?, amount: row.int(1)?, after })
-                });
-                posted.collect()
+                    next = Some(found.line.before);
+                    posted.push(found);
+                }
+                Ok(posted)
             })
         })
-        .await
+        .await?;
+        Ok(posted)
     }
 
     /// What an order has become; `None` where nobody has asked for it.
@@ -132,6 +140,24 @@ impl Ledger {
         let key = self.journal();
         read(&*self.records, self.shard, move |tx| {
             Box::pin(async move { Ok(journal::by_orders(tx, key, &[id]).await?.into_iter().next()) })
+        })
+        .await
+    }
+
+    /// How many entries the journal has.
+    pub async fn entries(&self) -> Result<u64, Error> {
+        let key = self.journal();
+        read(&*self.records, self.shard, move |tx| {
+            Box::pin(async move { Ok(journal::Head::fetch(tx, key, "").await?.map_or(0, |head| head.seq)) })
+        })
+        .await
+    }
+
+    /// Batches of entries from the one on that begins with an entry, each with its seal.
+    pub async fn sealed_from(&self, first: u64) -> Result<Vec<(Vec<Entry>, Seal)>, Error> {
+        let key = self.journal();
+        read(&*self.records, self.shard, move |tx| {
+            Box::pin(async move { Ok(journal::sealed_from(tx, key, first).await?) })
         })
         .await
     }
@@ -151,7 +177,8 @@ impl Ledger {
                 Box::pin(async move { desk::due(tx, shard, (now_ms, DUE_MAX)).await })
             })
             .await?;
-            let due: Vec<_> = due.into_iter().filter(|(_, tenant, _)| *tenant == self.tenant.number).collect();
+            let due: Vec<_> =
+                due.into_iter().filter(|(_, tenant, _)| *tenant == self.tenant.number).collect();
             if due.is_empty() {
                 return Ok(settled);
             }

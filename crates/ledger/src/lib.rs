@@ -1,7 +1,7 @@
 //! Double entry: accounts, transfers, holds and lots, in a journal that proves every balance.
 //!
 //! Read downwards. [`verify`] recomputes what the journal proves; [`ledger`] is what others call; [`desk`] takes a batch of
-//! orders through one transaction; [`book`] decides them in memory; [`journal`], [`posting`], [`hold`] and [`lot`] are rows
+//! orders through one transaction; [`book`] decides them in memory; [`journal`], [`balance`], [`hold`] and [`lot`] are rows
 //! of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
 //! one unit into another; [`account`] says whose.
 
@@ -10,7 +10,7 @@ pub mod ledger;
 pub mod desk;
 pub(crate) mod book;
 pub mod journal;
-pub(crate) mod posting;
+pub(crate) mod balance;
 pub mod hold;
 pub mod lot;
 pub mod entry;

@@ -70,10 +70,6 @@ impl Lots {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lots.is_empty()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Lot> {
         self.lots.iter()
     }
@@ -115,7 +111,10 @@ impl Lots {
 
     fn changed(&self) -> impl Iterator<Item = (Option<&Lot>, &Lot)> {
         let with_stored = |lot| (self.stored.iter().find(|known: &&Lot| known.lot == lot), lot);
-        self.lots.iter().map(move |lot| (with_stored(lot.lot).0, lot)).filter(|(stored, lot)| *stored != Some(*lot))
+        self.lots
+            .iter()
+            .map(move |lot| (with_stored(lot.lot).0, lot))
+            .filter(|(stored, lot)| *stored != Some(*lot))
     }
 }
 
@@ -155,7 +154,11 @@ static USES: ByKeys = ByKeys::new(
 type Found = Vec<(AccountId, Lot)>;
 
 /// Lots of accounts that have something left.
-pub(crate) async fn open(tx: &mut dyn Tx, tenant: u32, accounts: &[AccountId]) -> Result<Found, RecordsError> {
+pub(crate) async fn open(
+    tx: &mut dyn Tx,
+    tenant: u32,
+    accounts: &[AccountId],
+) -> Result<Found, RecordsError> {
     let keys: Vec<_> = accounts.iter().flat_map(key).collect();
     let rows = OPEN.fetch(tx, &[Value::Int(tenant.into())], &keys).await?;
     rows.iter().map(Lot::from_row).collect()
@@ -192,8 +195,10 @@ pub(crate) async fn uses(
     tenant: u32,
     asked: &[(AccountId, u64)],
 ) -> Result<Vec<Use>, RecordsError> {
-    let keys: Vec<_> =
-        asked.iter().flat_map(|(account, entry)| key(account).into_iter().chain([Value::count(*entry)])).collect();
+    let keys: Vec<_> = asked
+        .iter()
+        .flat_map(|(account, entry)| key(account).into_iter().chain([Value::count(*entry)]))
+        .collect();
     let rows = USES.fetch(tx, &[Value::Int(tenant.into())], &keys).await?;
     let read = |row: &Row| {
         Ok(Use { account: account_of(row)?, entry: row.count(2)?, lot: row.count(3)?, amount: row.int(4)? })
@@ -272,7 +277,11 @@ mod tests {
             lots.add(lot(number, free, pending));
         }
         assert_eq!(lots.take(6, None), [(1, 5), (9, 1)]);
-        assert_eq!(lots.take(9, Some(4)), [(4, 7), (9, 2)], "an undone grant takes its own lot, pending or not");
+        assert_eq!(
+            lots.take(9, Some(4)),
+            [(4, 7), (9, 2)],
+            "an undone grant takes its own lot, pending or not"
+        );
         assert_eq!(lots.take(1, None), []);
         assert!(lots.give_back(9, 2) && !lots.give_back(8, 1));
         lots.mature(4);

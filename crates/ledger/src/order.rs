@@ -186,7 +186,8 @@ impl Order {
                 }
             }
             What::Transfer { legs, terms } => {
-                if matches!(*terms, Terms { available_ms: Some(from), expires_ms: Some(until) } if from >= until) {
+                if matches!(*terms, Terms { available_ms: Some(from), expires_ms: Some(until) } if from >= until)
+                {
                     return Err(Error::BadTime("what expires must be available before"));
                 }
                 check_legs(legs)
@@ -295,6 +296,8 @@ impl Refusal {
 pub struct After {
     /// The account's how-many-eth posting it was, from 1.
     pub seq: u64,
+    /// The entry that made it so.
+    pub entry: u64,
     /// What it had, in minor units; negative is owed.
     pub balance: i64,
     /// The part that was held.
@@ -312,6 +315,8 @@ pub struct After {
 pub struct Line {
     /// Which.
     pub account: AccountId,
+    /// The entry before that was about this account; 0 where it is the first.
+    pub before: u64,
     /// What arrived; negative is what left.
     pub amount: i64,
     /// What was held more.

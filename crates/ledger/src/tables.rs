@@ -66,21 +66,20 @@ pub const ROOM: Room = Room {
             opened_ms BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, account)
         ){table_end}",
-        // What each entry did to an account. The last row is how it stands: two writers cannot both have the next number,
-        // and none may go below the floor.
-        "CREATE TABLE ledger_posting (
+        // How an account stands, and the last entry about it: each entry names the one before, so that these two lead
+        // through all of an account's. None may go below the floor.
+        "CREATE TABLE ledger_balance (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             account VARBINARY(16) NOT NULL,
             seq BIGINT NOT NULL CHECK (seq > 0),
             entry BIGINT NOT NULL,
-            amount BIGINT NOT NULL,
             balance BIGINT NOT NULL,
             held BIGINT NOT NULL CHECK (held >= 0),
             pending BIGINT NOT NULL CHECK (pending >= 0),
             floor BIGINT NOT NULL,
             lots INTEGER NOT NULL,
-            PRIMARY KEY (bucket, tenant, account, seq),
+            PRIMARY KEY (bucket, tenant, account),
             CHECK (balance - held - pending >= floor)
         ){table_end}",
         // Holds, the open ones of an account together: `state` is 0 while a hold is open.

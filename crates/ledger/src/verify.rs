@@ -1,5 +1,5 @@
 //! Recomputes a journal, and names every row that it does not prove: entries against their seals, accounts against the
-//! entries, postings, orders, holds and lots against the accounts.
+//! entries; balances, orders, holds and lots against the accounts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,11 +12,11 @@ use records::statement::ByKeys;
 use serde::Serialize;
 
 use crate::account::{Account, AccountId, Owner};
+use crate::balance;
 use crate::entry::{Entry, Kind};
 use crate::journal::{self, Head, JournalKey, Seal};
 use crate::lot::account_of;
 use crate::order::After;
-use crate::posting;
 
 /// Most wrong rows that are named.
 pub const FAILURES_MAX: usize = 100;
@@ -37,7 +37,7 @@ pub struct Report {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Failure {
-    /// `entry/<seq>`, `seal/<batch>`, `head`, `posting/<account>/<seq>`, `order/<id>`, `account/<account>`, `holds/<account>`,
+    /// `entry/<seq>`, `seal/<batch>`, `head`, `balance/<account>`, `order/<id>`, `account/<account>`, `holds/<account>`,
     /// `lots/<account>` or `reversal/<seq>`.
     pub id: String,
     /// Why.
@@ -58,7 +58,7 @@ pub async fn verify(records: &dyn Records, key: JournalKey, tenant: Tenant) -> R
             };
             walk.names(tx).await?;
             walk.journal(tx).await?;
-            walk.postings(tx).await?;
+            walk.balances(tx).await?;
             walk.holds_and_lots(tx).await?;
             walk.report.accounts = walk.books.len() as u64;
             Ok::<_, RecordsError>(walk.report)
@@ -67,36 +67,17 @@ pub async fn verify(records: &dyn Records, key: JournalKey, tenant: Tenant) -> R
     .await
 }
 
-/// An account as its entries make it.
-#[derive(Default, Clone, Copy)]
-struct Made {
-    after: After,
-    /// Over its postings, in order.
-    hash: u64,
-}
-
 struct Walk {
     key: JournalKey,
     tenant: Tenant,
     report: Report,
     units: HashMap<AccountId, Unit>,
-    books: HashMap<AccountId, Made>,
+    books: HashMap<AccountId, After>,
     reversals: BTreeSet<u64>,
 }
 
-fn chained(hash: u64, entry: u64, amount: i64, after: After) -> u64 {
-    let After { seq, balance, held, pending, floor, lots } = after;
-    let mut bytes = Vec::with_capacity(64);
-    for number in [hash, entry, seq, lots.into()] {
-        bytes.extend(number.to_be_bytes());
-    }
-    for number in [amount, balance, held, pending, floor] {
-        bytes.extend(number.to_be_bytes());
-    }
-    kernel::id::fingerprint(&bytes)
-}
-
-static ORDERS: ByKeys = ByKeys::new("SELECT id,seq FROM ledger_order WHERE shard=? AND tenant=?", &["id"], "");
+static ORDERS: ByKeys =
+    ByKeys::new("SELECT id,seq FROM ledger_order WHERE shard=? AND tenant=?", &["id"], "");
 
 impl Walk {
     fn wrong(&mut self, id: impl std::fmt::Display, reason: &str) {
@@ -114,17 +95,19 @@ impl Walk {
         loop {
             let tenant = Value::Int(self.key.tenant.into());
             let bucket = Value::Int(last.0);
-            let rows = tx
-                .fetch(sql, &[tenant, bucket, bucket, Value::Bytes(&last.1), Value::Int(PAGE)])
-                .await?;
+            let rows =
+                tx.fetch(sql, &[tenant, bucket, bucket, Value::Bytes(&last.1), Value::Int(PAGE)]).await?;
             for row in &rows {
                 let id = account_of(row)?;
                 last = (row.int(0)?, row.bytes(1)?.to_vec());
-                match posting::named(row, 2) {
+                match balance::named(row, 2) {
                     Ok(name) => {
                         let is_erased = name.owner == Owner::Participant(String::new());
                         if !is_erased && Account::id(&name, self.tenant, self.key.shard) != id {
-                            self.wrong(format_args!("account/{id}"), "its name is not the one behind its key");
+                            self.wrong(
+                                format_args!("account/{id}"),
+                                "its name is not the one behind its key",
+                            );
                         }
                         self.units.insert(id, name.unit);
                     }
@@ -239,9 +222,10 @@ impl Walk {
         let name = format!("entry/{}", entry.seq);
         let mut sums: BTreeMap<Option<Unit>, i128> = BTreeMap::new();
         for line in &entry.lines {
-            let made = self.books.entry(line.account).or_default();
-            let (before, after) = (made.after, line.after);
+            let after = line.after;
+            let before = self.books.insert(line.account, after).unwrap_or_default();
             let follows = after.seq == before.seq + 1
+                && line.before == before.entry
                 && i128::from(after.balance) == i128::from(before.balance) + i128::from(line.amount)
                 && i128::from(after.held) == i128::from(before.held) + i128::from(line.held)
                 && i128::from(after.pending) == i128::from(before.pending) + i128::from(line.pending)
@@ -249,9 +233,11 @@ impl Walk {
                 && after.held >= 0
                 && after.pending >= 0
                 && after.balance - after.held - after.pending >= after.floor;
-            *made = Made { after, hash: chained(made.hash, entry.seq, line.amount, after) };
             if !follows {
-                self.wrong(&name, &format!("account {} does not follow from the entries before", line.account));
+                self.wrong(
+                    &name,
+                    &format!("account {} does not follow from the entries before", line.account),
+                );
             }
             *sums.entry(self.units.get(&line.account).cloned()).or_default() += i128::from(line.amount);
         }
@@ -277,70 +263,30 @@ impl Walk {
         Ok(())
     }
 
-    /// Holds postings against the accounts that the journal makes.
-    async fn postings(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
-        let mut posted: HashMap<AccountId, Made> = HashMap::new();
-        let mut last: Option<Row> = None;
+    /// Holds how accounts stand against what the journal makes of them.
+    async fn balances(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        let sql = "SELECT bucket,account,seq,entry,balance,held,pending,floor,lots FROM ledger_balance
+            WHERE tenant=? AND (bucket>? OR (bucket=? AND account>?)) ORDER BY bucket,account LIMIT ?";
+        let mut missing: BTreeSet<AccountId> = self.books.keys().copied().collect();
+        let mut last = (-1, vec![]);
         loop {
-            let rows = postings_after(tx, self.key.tenant, last.as_ref()).await?;
+            let (tenant, bucket) = (Value::Int(self.key.tenant.into()), Value::Int(last.0));
+            let rows =
+                tx.fetch(sql, &[tenant, bucket, bucket, Value::Bytes(&last.1), Value::Int(PAGE)]).await?;
             for row in &rows {
-                let (account, entry, amount, after) = posted_of(row)?;
-                let made = posted.entry(account).or_default();
-                *made = Made { after, hash: chained(made.hash, entry, amount, after) };
-            }
-            match rows.into_iter().next_back() {
-                Some(row) => last = Some(row),
-                None => break,
-            }
-        }
-        let differ = |account: &&AccountId| {
-            posted.get(account).map(|made| made.hash) != self.books.get(account).map(|made| made.hash)
-        };
-        let all: BTreeSet<AccountId> = posted.keys().chain(self.books.keys()).copied().collect();
-        let wrong: BTreeSet<AccountId> = all.iter().filter(differ).copied().collect();
-        if wrong.is_empty() { Ok(()) } else { self.name_postings(tx, &wrong).await }
-    }
-
-    /// Names the postings of accounts that are not as the journal makes them.
-    async fn name_postings(
-        &mut self,
-        tx: &mut dyn Tx,
-        accounts: &BTreeSet<AccountId>,
-    ) -> Result<(), RecordsError> {
-        let mut made: BTreeMap<(AccountId, u64), (u64, i64, After)> = BTreeMap::new();
-        let sql = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
-            WHERE shard=? AND tenant=? AND seq>? ORDER BY seq LIMIT ?";
-        let mut after = 0;
-        loop {
-            let range = [Value::count(after), Value::Int(PAGE)];
-            let rows = tx.fetch(sql, &[&self.key.values()[..], &range].concat()).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.count(0)?;
-            let entries = rows.iter().filter_map(|row| journal::entry(row).ok());
-            for (entry, _) in entries.filter(|(entry, _)| entry.refused.is_none()) {
-                for line in entry.lines.iter().filter(|line| accounts.contains(&line.account)) {
-                    made.insert((line.account, line.after.seq), (entry.seq, line.amount, line.after));
+                let (account, after) = balance::after(row)?;
+                last = (row.int(0)?, row.bytes(1)?.to_vec());
+                missing.remove(&account);
+                if self.books.get(&account) != Some(&after) {
+                    self.wrong(format_args!("balance/{account}"), "it is not what the journal makes of it");
                 }
             }
-        }
-        let mut last: Option<Row> = None;
-        loop {
-            let rows = postings_after(tx, self.key.tenant, last.as_ref()).await?;
-            for row in &rows {
-                let (account, entry, amount, after) = posted_of(row)?;
-                let place = (account, after.seq);
-                if accounts.contains(&account) && made.remove(&place) != Some((entry, amount, after)) {
-                    let name = format!("posting/{account}/{}", after.seq);
-                    self.wrong(name, "it is not what the journal says");
-                }
-            }
-            match rows.into_iter().next_back() {
-                Some(row) => last = Some(row),
-                None => break,
+            if rows.is_empty() {
+                break;
             }
         }
-        for (account, seq) in made.into_keys() {
-            self.wrong(format_args!("posting/{account}/{seq}"), "it is missing");
+        for account in missing {
+            self.wrong(format_args!("balance/{account}"), "it is missing");
         }
         Ok(())
     }
@@ -359,7 +305,7 @@ impl Walk {
             lots.insert(account_of(&row)?, (row.int(2)?, row.int(3)?));
         }
         let books: BTreeMap<AccountId, After> =
-            self.books.iter().map(|(account, made)| (*account, made.after)).collect();
+            self.books.iter().map(|(account, after)| (*account, *after)).collect();
         for (account, after) in &books {
             if held.remove(account).unwrap_or(0) != after.held {
                 self.wrong(format_args!("holds/{account}"), "its open holds are not what is held");
@@ -379,36 +325,4 @@ impl Walk {
         }
         Ok(())
     }
-}
-
-async fn postings_after(tx: &mut dyn Tx, tenant: u32, last: Option<&Row>) -> Result<Vec<Row>, RecordsError> {
-    let sql = "SELECT bucket,account,seq,entry,amount,balance,held,pending,floor,lots FROM ledger_posting
-        WHERE tenant=? AND (bucket>? OR (bucket=? AND (account>? OR (account=? AND seq>?))))
-        ORDER BY bucket,account,seq LIMIT ?";
-    let (bucket, account, seq) = match last {
-        Some(row) => (row.int(0)?, row.bytes(1)?, row.int(2)?),
-        None => (-1, &[][..], 0),
-    };
-    let values = [
-        Value::Int(tenant.into()),
-        Value::Int(bucket),
-        Value::Int(bucket),
-        Value::Bytes(account),
-        Value::Bytes(account),
-        Value::Int(seq),
-        Value::Int(PAGE),
-    ];
-    tx.fetch(sql, &values).await
-}
-
-fn posted_of(row: &Row) -> Result<(AccountId, u64, i64, After), RecordsError> {
-    let after = After {
-        seq: row.count(2)?,
-        balance: row.int(5)?,
-        held: row.int(6)?,
-        pending: row.int(7)?,
-        floor: row.int(8)?,
-        lots: row.int(9)? != 0,
-    };
-    Ok((account_of(row)?, row.count(3)?, row.int(4)?, after))
 }

@@ -65,46 +65,6 @@ impl Insert {
     }
 }
 
-/// A query that begins with many keys and finds what belongs to each: `{head} (keys) AS k {tail}`, with the columns of the
-/// keys named `k0`, `k1` and so on. A key that occurs twice is answered twice.
-pub struct FromKeys {
-    head: &'static str,
-    width: usize,
-    tail: &'static str,
-    texts: [OnceLock<String>; SIZES.len()],
-}
-
-impl FromKeys {
-    /// `head` ends in FROM; `tail` joins what belongs to a key of `width` columns.
-    pub const fn new(head: &'static str, width: usize, tail: &'static str) -> Self {
-        Self { head, width, tail, texts: [const { OnceLock::new() }; SIZES.len()] }
-    }
-
-    fn text(&self, place: usize) -> &str {
-        self.texts[place].get_or_init(|| {
-            let names: Vec<_> = (0..self.width).map(|column| format!("? AS k{column}")).collect();
-            let later = format!(" UNION ALL SELECT {}", vec!["?"; self.width].join(","));
-            let keys = format!("SELECT {}{}", names.join(","), later.repeat(SIZES[place] - 1));
-            format!("{} ({keys}) AS k {}", self.head, self.tail)
-        })
-    }
-
-    /// What belongs to all `keys`, which hold one tuple after the other; `fixed` fills the tail's placeholders.
-    pub async fn fetch(
-        &self,
-        tx: &mut dyn Tx,
-        keys: &[Value<'_>],
-        fixed: &[Value<'_>],
-    ) -> Result<Vec<Row>, Error> {
-        let mut rows = Vec::new();
-        for (place, from, size) in chunks(keys.len() / self.width) {
-            let part = &keys[from * self.width..(from + size) * self.width];
-            rows.extend(tx.fetch(self.text(place), &[part, fixed].concat()).await?);
-        }
-        Ok(rows)
-    }
-}
-
 /// A query or deletion of many rows by key: `{head} AND (columns) IN (...)`.
 pub struct ByKeys {
     head: &'static str,

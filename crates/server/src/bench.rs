@@ -1,6 +1,7 @@
 //! `fairground bench`: measures the real server from a separate load process, over loopback HTTP.
 
 pub mod draws;
+pub mod transfers;
 pub mod audit;
 pub mod process;
 pub mod load;
@@ -12,6 +13,8 @@ use clap::Subcommand;
 pub enum Bench {
     /// Durable draws per second, beside the same server's no-op.
     Draws(draws::Args),
+    /// Durable transfers per second, beside the same rows without any logic.
+    Transfers(transfers::Args),
     /// One load, in a process of its own; the other benches start it.
     #[command(hide = true)]
     Load(load::Args),
@@ -20,6 +23,7 @@ pub enum Bench {
 pub(crate) fn run(bench: Bench) -> Result<bool, String> {
     match bench {
         Bench::Draws(args) => draws::run(&args),
+        Bench::Transfers(args) => transfers::run(&args),
         Bench::Load(args) => load::run(&args),
     }
 }

@@ -33,7 +33,7 @@ use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
-pub const ROOMS: &[&Room] = &[&RECORDS, &raffle::tables::ROOM];
+pub const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &raffle::tables::ROOM];
 
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
@@ -232,7 +232,7 @@ impl Archive {
 
 /// Runs a batch's driver on a thread of its own. Among the connections' tasks it would wait its turn behind hundreds of
 /// them between two batches, and the database with it.
-fn spawn_driver(
+pub(crate) fn spawn_driver(
     name: &str,
     driver: impl Future<Output = ()> + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, WiringError> {

@@ -1,26 +1,26 @@
-//! Postings: what each entry did to an account. The last one is how the account stands.
+//! How accounts stand, and what they are called.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kernel::amount::Unit;
 use records::error::Error as RecordsError;
 use records::port::{Row, Tx, Value};
-use records::statement::{ByKeys, FromKeys, Insert};
+use records::statement::{ByKeys, Insert};
 
 use crate::account::{Account, AccountId, Owner};
 use crate::entry::Entry;
 use crate::lot::account_of;
-use crate::order::{After, Line};
+use crate::order::After;
 
-static INSERT: Insert = Insert::new(
-    "ledger_posting",
-    &["bucket", "tenant", "account", "seq", "entry", "amount", "balance", "held", "pending", "floor", "lots"],
+static SAVE: Insert = Insert::or_replace(
+    "ledger_balance",
+    &["bucket", "tenant", "account", "seq", "entry", "balance", "held", "pending", "floor", "lots"],
+    3,
 );
-static LAST: FromKeys = FromKeys::new(
-    "SELECT p.bucket,p.account,p.seq,p.balance,p.held,p.pending,p.floor,p.lots FROM",
-    2,
-    "JOIN ledger_posting p ON p.bucket=k.k0 AND p.tenant=? AND p.account=k.k1 AND p.seq=
-        (SELECT MAX(q.seq) FROM ledger_posting q WHERE q.bucket=k.k0 AND q.tenant=? AND q.account=k.k1)",
+static LAST: ByKeys = ByKeys::new(
+    "SELECT bucket,account,seq,entry,balance,held,pending,floor,lots FROM ledger_balance WHERE tenant=?",
+    &["bucket", "account"],
+    "",
 );
 static NAMES: ByKeys = ByKeys::new(
     "SELECT bucket,account,kind,owner,wallet,unit FROM ledger_account WHERE tenant=?",
@@ -39,14 +39,16 @@ fn keys(accounts: &[AccountId]) -> Vec<Value<'_>> {
         .collect()
 }
 
-fn after(row: &Row) -> Result<(AccountId, After), RecordsError> {
+/// An account from `bucket,account,seq,entry,balance,held,pending,floor,lots`.
+pub(crate) fn after(row: &Row) -> Result<(AccountId, After), RecordsError> {
     let after = After {
         seq: row.count(2)?,
-        balance: row.int(3)?,
-        held: row.int(4)?,
-        pending: row.int(5)?,
-        floor: row.int(6)?,
-        lots: row.int(7)? != 0,
+        entry: row.count(3)?,
+        balance: row.int(4)?,
+        held: row.int(5)?,
+        pending: row.int(6)?,
+        floor: row.int(7)?,
+        lots: row.int(8)? != 0,
     };
     Ok((account_of(row)?, after))
 }
@@ -57,8 +59,7 @@ pub(crate) async fn last(
     tenant: u32,
     accounts: &[AccountId],
 ) -> Result<HashMap<AccountId, After>, RecordsError> {
-    let tenant = Value::Int(tenant.into());
-    let rows = LAST.fetch(tx, &keys(accounts), &[tenant, tenant]).await?;
+    let rows = LAST.fetch(tx, &[Value::Int(tenant.into())], &keys(accounts)).await?;
     rows.iter().map(after).collect()
 }
 
@@ -113,33 +114,30 @@ pub(crate) async fn save_names(
     INSERT_NAMES.rows(tx, &values).await
 }
 
-/// Writes the postings of entries, account by account.
+/// Writes how accounts stand after entries.
 pub(crate) async fn save<'a>(
     tx: &mut dyn Tx,
     tenant: u32,
     entries: impl Iterator<Item = &'a Entry>,
 ) -> Result<(), RecordsError> {
-    let done = entries.filter(|entry| entry.refused.is_none());
-    let mut postings: Vec<(u64, &Line)> =
-        done.flat_map(|entry| entry.lines.iter().map(|line| (entry.seq, line))).collect();
-    postings.sort_unstable_by_key(|(_, line)| (line.account, line.after.seq));
-    let values: Vec<_> = postings
+    let lines = entries.filter(|entry| entry.refused.is_none()).flat_map(|entry| &entry.lines);
+    let stand: BTreeMap<AccountId, After> = lines.map(|line| (line.account, line.after)).collect();
+    let values: Vec<_> = stand
         .iter()
-        .flat_map(|(entry, line)| {
+        .flat_map(|(account, after)| {
             [
-                Value::Int(line.account.bucket.into()),
+                Value::Int(account.bucket.into()),
                 Value::Int(tenant.into()),
-                Value::Bytes(&line.account.hash),
-                Value::count(line.after.seq),
-                Value::count(*entry),
-                Value::Int(line.amount),
-                Value::Int(line.after.balance),
-                Value::Int(line.after.held),
-                Value::Int(line.after.pending),
-                Value::Int(line.after.floor),
-                Value::Int(line.after.lots.into()),
+                Value::Bytes(&account.hash),
+                Value::count(after.seq),
+                Value::count(after.entry),
+                Value::Int(after.balance),
+                Value::Int(after.held),
+                Value::Int(after.pending),
+                Value::Int(after.floor),
+                Value::Int(after.lots.into()),
             ]
         })
         .collect();
-    INSERT.rows(tx, &values).await
+    SAVE.rows(tx, &values).await
 }
