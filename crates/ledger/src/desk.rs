@@ -1,14 +1,13 @@
 //! A batch of orders in one transaction: lock the journal, load what the orders are about, decide each in memory, write what
 //! came of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use kernel::id::Shard;
-use kernel::id::Tenant;
+use kernel::id::{Shard, Tenant};
 use records::error::Error as RecordsError;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
-use std::sync::Arc;
 
 use crate::account::{Account, AccountId, EXPIRED};
 use crate::balance;
@@ -17,7 +16,8 @@ use crate::entry::{Entry, Kind};
 use crate::hold;
 use crate::journal::{self, Head, JournalKey};
 use crate::lot;
-use crate::order::{Order, OrderId, Outcome, What};
+use crate::memory::Memory;
+use crate::order::{After, Order, OrderId, Outcome, What};
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
@@ -26,6 +26,15 @@ static INSERT_DUE: Insert =
     Insert::or_replace("ledger_due", &["shard", "due_ms", "tenant", "bucket", "account", "noted_ms"], 5);
 static DELETE_DUE: ByKeys =
     ByKeys::new("DELETE FROM ledger_due WHERE shard=?", &["due_ms", "tenant", "bucket", "account"], "");
+
+/// What a writer remembers once its transaction is kept.
+#[derive(Debug)]
+pub(crate) struct News {
+    /// The last entry.
+    pub(crate) seq: u64,
+    /// How the accounts stand that it was about.
+    pub(crate) accounts: Vec<(AccountId, After)>,
+}
 
 /// Where and when a batch is decided.
 #[derive(Debug, Clone, Copy)]
@@ -46,15 +55,66 @@ impl Desk {
     /// Decides orders in their order, as if all before each were written, and writes what came of them. Nothing leaves
     /// before the transaction is kept. The orders have been checked.
     pub async fn post(self, tx: &mut dyn Tx, orders: &[&Order]) -> Result<Vec<Outcome>, RecordsError> {
-        let head = Head::lock(tx, self.key()).await?;
-        let mut book = self.load(tx, head, orders).await?;
-        let outcomes = orders.iter().map(|order| book.decide(order)).collect();
-        self.save(tx, head, &book, orders).await?;
+        let (outcomes, _) = self.post_with(tx, orders, &Mutex::default(), true).await?;
         Ok(outcomes)
     }
 
-    async fn load(self, tx: &mut dyn Tx, head: Head, orders: &[&Order]) -> Result<Book, RecordsError> {
-        let tenant = self.tenant.number;
+    /// The same for a writer with a memory, which hears what to remember if the transaction is kept. Where `may_repeat` is
+    /// false no order is looked up: one that has been posted before then is [`RecordsError::Duplicate`], and nothing is kept.
+    pub(crate) async fn post_with(
+        self,
+        tx: &mut dyn Tx,
+        orders: &[&Order],
+        memory: &Mutex<Memory>,
+        may_repeat: bool,
+    ) -> Result<(Vec<Outcome>, News), RecordsError> {
+        let head = Head::lock(tx, self.key()).await?;
+        let mut book = self.load(tx, head, (orders, may_repeat), memory).await?;
+        let outcomes = orders.iter().map(|order| book.decide(order)).collect();
+        self.save(tx, head, &book, orders).await?;
+        let done = book.fresh.entries.iter().filter(|entry| entry.refused.is_none());
+        let stand: HashMap<_, _> =
+            done.flat_map(|entry| entry.lines.iter().map(|line| (line.account, line.after))).collect();
+        Ok((outcomes, News { seq: book.seq, accounts: stand.into_iter().collect() }))
+    }
+
+    /// How accounts stand: from memory what is known there, the rest from the records.
+    async fn standing(
+        self,
+        tx: &mut dyn Tx,
+        head: Head,
+        accounts: Vec<AccountId>,
+        memory: &Mutex<Memory>,
+    ) -> Result<HashMap<AccountId, After>, RecordsError> {
+        let mut standing = HashMap::with_capacity(accounts.len());
+        let mut unknown = vec![];
+        {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.expect(head.seq);
+            for account in accounts {
+                match memory.get(account) {
+                    Some(after) => drop(standing.insert(account, after)),
+                    None => unknown.push(account),
+                }
+            }
+        }
+        let found = balance::last(tx, self.tenant.number, &unknown).await?;
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        for (account, after) in found {
+            // Committed by whoever wrote it, and locked by us.
+            memory.put(account, after);
+            standing.insert(account, after);
+        }
+        Ok(standing)
+    }
+
+    async fn load(
+        self,
+        tx: &mut dyn Tx,
+        head: Head,
+        (orders, may_repeat): (&[&Order], bool),
+        memory: &Mutex<Memory>,
+    ) -> Result<Book, RecordsError> {
         let mut book = Book {
             tenant: Some(self.tenant),
             shard: self.shard,
@@ -67,14 +127,15 @@ impl Desk {
             What::Reverse { of } => Some(*of),
             What::Open { .. } | What::Transfer { .. } | What::Hold { .. } | What::Settle { .. } => None,
         });
-        let ids: BTreeSet<OrderId> = orders.iter().map(|order| order.id).chain(subjects).collect();
+        let repeats = orders.iter().map(|order| order.id).filter(|_| may_repeat);
+        let ids: BTreeSet<OrderId> = repeats.chain(subjects).collect();
         let known = journal::by_orders(tx, self.key(), &ids.into_iter().collect::<Vec<_>>()).await?;
         let mut accounts: BTreeSet<AccountId> =
             orders.iter().flat_map(|order| self.accounts(order)).collect();
         accounts.extend(known.iter().flat_map(|entry| entry.lines.iter().map(|line| line.account)));
         accounts.extend(known.iter().filter_map(|entry| entry.to));
-        let accounts: Vec<_> = accounts.into_iter().collect();
-        book.accounts = balance::last(tx, tenant, &accounts).await?;
+        let accounts = accounts.into_iter().collect();
+        book.accounts = self.standing(tx, head, accounts, memory).await?;
         self.load_holds(tx, &mut book, &known).await?;
         self.load_lots(tx, &mut book, &known).await?;
         book.entries = known.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect();
@@ -161,7 +222,7 @@ impl Desk {
         balance::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
         let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(id)).copied().collect();
         holds.sort_unstable_by_key(|hold| (hold.account, hold.id));
-        let new: std::collections::HashSet<_> = fresh
+        let new: HashSet<_> = fresh
             .entries
             .iter()
             .filter(|entry| entry.kind == Kind::Hold && entry.refused.is_none())

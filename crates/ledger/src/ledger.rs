@@ -1,6 +1,7 @@
 //! What others call: orders in batches, and questions about accounts.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -12,19 +13,28 @@ use records::port::{Records, Tx, read};
 
 use crate::account::{Account, AccountId};
 use crate::balance;
-use crate::desk::{self, Desk};
+use crate::desk::{self, Desk, News};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::journal::{self, JournalKey, Seal};
+use crate::memory::Memory;
 use crate::order::{After, Line, Order, OrderId, Outcome, What};
 
 /// Accounts that are settled in one go.
 const DUE_MAX: u32 = 500;
 
+/// Batches after a repeat was met in which orders are looked up before they are posted: repeats come in storms.
+const CAREFUL: u32 = 64;
+
 struct Books {
     clock: Arc<dyn Clock>,
     tenant: Tenant,
     shard: Shard,
+    memory: Mutex<Memory>,
+    /// What the batch under way will have done, once it is kept.
+    news: Mutex<Option<News>>,
+    /// For how many batches more orders are looked up first.
+    careful: AtomicU32,
 }
 
 #[async_trait]
@@ -37,7 +47,25 @@ impl Batch for Books {
     async fn run(&self, tx: &mut dyn Tx, items: &[Arc<Order>]) -> Result<Decisions<Self>, RecordsError> {
         let desk = Desk { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
         let orders: Vec<_> = items.iter().map(|order| &**order).collect();
-        Ok(desk.post(tx, &orders).await?.into_iter().map(Decision::Done).collect())
+        // Most orders are new. To try is cheaper than to look, but a batch of one has nobody to be tried again without.
+        let may_repeat = orders.len() == 1 || self.careful.load(Ordering::Relaxed) > 0;
+        let (outcomes, news) = desk.post_with(tx, &orders, &self.memory, may_repeat).await?;
+        *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+        Ok(outcomes.into_iter().map(Decision::Done).collect())
+    }
+
+    fn ended(&self, failed: Option<&RecordsError>) {
+        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        match (failed, news) {
+            (None, Some(news)) => memory.advance(news.seq, news.accounts),
+            _ => *memory = Memory::default(),
+        }
+        let careful = match failed {
+            Some(RecordsError::Duplicate(_)) => CAREFUL,
+            _ => self.careful.load(Ordering::Relaxed).saturating_sub(1),
+        };
+        self.careful.store(careful, Ordering::Relaxed);
     }
 
     async fn supply(&self, (): ()) -> Result<(), Error> {
@@ -79,7 +107,14 @@ impl Ledger {
         limits: Limits,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
-        let books = Books { clock: Arc::clone(&clock), tenant, shard };
+        let books = Books {
+            clock: Arc::clone(&clock),
+            tenant,
+            shard,
+            memory: Mutex::default(),
+            news: Mutex::default(),
+            careful: AtomicU32::new(0),
+        };
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::new(books), limits);
         (Self { records, clock, tenant, shard, batcher }, driver)
     }

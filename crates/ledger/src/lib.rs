@@ -1,13 +1,15 @@
 //! Double entry: accounts, transfers, holds and lots, in a journal that proves every balance.
 //!
 //! Read downwards. [`verify`] recomputes what the journal proves; [`ledger`] is what others call; [`desk`] takes a batch of
-//! orders through one transaction; [`book`] decides them in memory; [`journal`], [`balance`], [`hold`] and [`lot`] are rows
+//! orders through one transaction; [`memory`] spares it reading what it
+//! wrote; [`book`] decides them in memory; [`journal`], [`balance`], [`hold`] and [`lot`] are rows
 //! of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
 //! one unit into another; [`account`] says whose.
 
 pub mod verify;
 pub mod ledger;
 pub mod desk;
+pub(crate) mod memory;
 pub(crate) mod book;
 pub mod journal;
 pub(crate) mod balance;

@@ -7,7 +7,7 @@ use kernel::amount::Unit;
 use kernel::id::Tenant;
 use records::error::Error as RecordsError;
 use records::merkle;
-use records::port::{Records, Row, Tx, Value, read};
+use records::port::{Records, Tx, Value, read};
 use records::statement::ByKeys;
 use serde::Serialize;
 

@@ -1,0 +1,392 @@
+//! What must hold of any ledger, one trial for each of the fifteen invariants that conformance suites of ledgers check, and
+//! histories of orders held against a model that is plain enough to be right.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+
+use std::collections::{BTreeMap, HashMap};
+
+use kernel::id::{Shard, Tenant};
+use ledger::account::{Account, Overdraft};
+use ledger::ledger::Ledger;
+use ledger::order::{Order, Outcome, Refusal, What};
+use ledger::verify::Failure;
+use tokio::task::JoinSet;
+use trials::books::{Books, created, id, mint, points, refused, unit};
+use trials::count;
+
+/// Submits orders all at once, and answers what became of them in their order.
+async fn at_once(ledger: &Ledger, orders: impl IntoIterator<Item = Order>) -> Vec<Outcome> {
+    let mut tasks = JoinSet::new();
+    for (place, order) in orders.into_iter().enumerate() {
+        let ledger = ledger.clone();
+        tasks.spawn(async move { (place, ledger.submit(order).await.expect("an outcome")) });
+    }
+    let outcomes: BTreeMap<_, _> = tasks.join_all().await.into_iter().collect();
+    outcomes.into_values().collect()
+}
+
+fn pay(word: String, from: &Account, to: &Account, amount: i64) -> Order {
+    Order::transfer(id(&word), (from, to), amount)
+}
+
+fn done(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Created(_))).count()
+}
+
+/// Every entry of the journal.
+async fn entries(books: &Books) -> Vec<ledger::entry::Entry> {
+    let batches = books.ledger.sealed_from(1).await.expect("batches");
+    batches.into_iter().flat_map(|(entries, _)| entries).collect()
+}
+
+async fn ends_well(books: Books) {
+    assert_eq!(books.verified().await.failed, []);
+    books.close().await;
+}
+
+/// 01: what leaves is what arrives, in each unit, in every entry. 11: units are never mixed.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_entry_is_balanced_in_each_unit() {
+    let books = Books::open().await;
+    let coins = Account::of("ada", &unit("coin"));
+    let mixed = Order::transfer(id("mixed"), (&mint(), &coins), 5);
+    assert!(books.ledger.submit(mixed).await.is_err(), "points do not become coins");
+    created(books.send("one", &mint(), &points("ada"), 5).await);
+    for entry in entries(&books).await {
+        assert_eq!(entry.lines.iter().map(|line| line.amount).sum::<i64>(), 0);
+    }
+    ends_well(books).await;
+}
+
+/// 02: the journal is only added to. 12: an undone entry and what undoes it both stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_is_only_added_to() {
+    let books = Books::open().await;
+    created(books.send("one", &mint(), &points("ada"), 5).await);
+    let before = entries(&books).await;
+    created(books.order("undo", What::Reverse { of: id("one") }).await);
+    assert_eq!(
+        books.send("two", &points("ada"), &points("bob"), 5).await,
+        refused(Refusal::InsufficientFunds)
+    );
+    let after = entries(&books).await;
+    assert_eq!((after[..before.len()].to_vec(), after.len()), (before.clone(), before.len() + 2));
+    ends_well(books).await;
+}
+
+/// 03: each seal is chained to the one before. 13: balances can be made again from the journal alone. Whoever changes one row
+/// is found, and the row is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_that_was_changed_is_named() {
+    let books = Books::open().await;
+    let pot = books.house("pot", Overdraft::Forbidden).await;
+    created(books.send("one", &mint(), &points("ada"), 50).await);
+    created(books.send("two", &points("ada"), &points("bob"), 20).await);
+    let expires_ms = trials::NOON_MS + 1_000;
+    let hold = What::Hold { from: points("bob"), to: pot, amount: 3, expires_ms };
+    created(books.order("hold", hold).await);
+    created(books.send("gift", &points("ada"), &points("bob"), 1).await);
+    created(books.order("undo", What::Reverse { of: id("gift") }).await);
+    assert_eq!(books.verified().await.failed, []);
+    let refused = |id: &str, reason: &str| Failure { id: id.to_owned(), reason: reason.to_owned() };
+    let ada = points("ada").id(Tenant::MAIN, Shard::HOME);
+    let (bob, two) = (points("bob").id(Tenant::MAIN, Shard::HOME), id("two"));
+    let written = "it is not what was written";
+    for (change, back, named) in [
+        (
+            "UPDATE ledger_entry SET at_ms=at_ms+1 WHERE seq=4",
+            "UPDATE ledger_entry SET at_ms=at_ms-1 WHERE seq=4",
+            vec![refused("entry/4", written), refused("seal/4", "its entries are not those that it sealed")],
+        ),
+        (
+            "UPDATE ledger_seal SET last_seq=last_seq+1 WHERE batch=3",
+            "UPDATE ledger_seal SET last_seq=last_seq-1 WHERE batch=3",
+            vec![refused("seal/3", written)],
+        ),
+        (
+            "UPDATE ledger_balance SET balance=balance+1 WHERE bucket=745",
+            "UPDATE ledger_balance SET balance=balance-1 WHERE bucket=745",
+            vec![refused(&format!("balance/{ada}"), "it is not what the journal makes of it")],
+        ),
+        (
+            "UPDATE ledger_hold SET amount=amount+1",
+            "UPDATE ledger_hold SET amount=amount-1",
+            vec![refused(&format!("holds/{bob}"), "its open holds are not what is held")],
+        ),
+        (
+            "UPDATE ledger_order SET seq=seq+1000 WHERE seq=4",
+            "UPDATE ledger_order SET seq=seq-1000 WHERE seq=1004",
+            vec![refused(&format!("order/{two}"), "it does not lead to its entry")],
+        ),
+        (
+            "UPDATE ledger_account SET owner='eve' WHERE owner='ada'",
+            "UPDATE ledger_account SET owner='ada' WHERE owner='eve'",
+            vec![refused(&format!("account/{ada}"), "its name is not the one behind its key")],
+        ),
+        (
+            "UPDATE ledger_head SET seq=seq+1",
+            "UPDATE ledger_head SET seq=seq-1",
+            vec![refused("head", "it does not name the last seal")],
+        ),
+        (
+            "UPDATE ledger_reversal SET undone=undone+1000, tenant=2",
+            "UPDATE ledger_reversal SET undone=undone-1000, tenant=1",
+            vec![refused("reversal", "there are rows that no seal covers, or some are missing")],
+        ),
+    ] {
+        assert_eq!(books.tamper(change).await, 1, "{change}");
+        let found = books.verified().await.failed;
+        for failure in &named {
+            assert!(found.contains(failure), "{change}: {found:?}");
+        }
+        books.tamper(back).await;
+        assert_eq!(books.verified().await.failed, [], "{back}");
+    }
+    // Whoever writes an entry anew with all that follows from it alone, is found by the seal.
+    assert_eq!(books.tamper("DELETE FROM ledger_entry WHERE seq=5").await, 1);
+    assert!(books.verified().await.failed.contains(&refused("entry/5", "it is missing")));
+    books.close().await;
+}
+
+/// 04, 15: a repeat changes nothing, and says what it repeats: also a repeat of what was refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_says_that_it_is_one() {
+    let books = Books::open().await;
+    let first = created(books.send("one", &mint(), &points("ada"), 5).await);
+    assert_eq!(books.send("one", &mint(), &points("ada"), 5).await, Outcome::Exists(first));
+    assert_eq!(
+        books.send("two", &points("ada"), &points("bob"), 9).await,
+        refused(Refusal::InsufficientFunds)
+    );
+    let again = Outcome::Refused { why: Refusal::InsufficientFunds, replayed: true };
+    assert_eq!(books.send("two", &points("ada"), &points("bob"), 9).await, again);
+    assert_eq!(books.has(&points("ada")).await.0, 5);
+    ends_well(books).await;
+}
+
+/// 05: of 64 at once with one id, one is done. Others beside them are not disturbed.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sixty_four_repeats_at_once_one_is_done() {
+    let books = Books::open().await;
+    let (mint, ada) = (mint(), points("ada"));
+    for round in 0..count(5, 50) {
+        let same = (0..64).map(|_| pay(format!("same {round}"), &mint, &ada, 5));
+        let others = (0..64).map(|number| pay(format!("other {round} {number}"), &mint, &points("bob"), 1));
+        let outcomes = at_once(&books.ledger, same.chain(others)).await;
+        assert_eq!(done(&outcomes[..64]), 1);
+        let repeats = outcomes[..64].iter().filter(|outcome| matches!(outcome, Outcome::Exists(_))).count();
+        assert_eq!((repeats, done(&outcomes[64..])), (63, 64));
+        // Repeats among new orders, in a later batch.
+        let again = (0..64).map(|number| pay(format!("other {round} {number}"), &mint, &points("bob"), 1));
+        let fresh = (0..64).map(|number| pay(format!("fresh {round} {number}"), &mint, &points("bob"), 1));
+        let outcomes = at_once(&books.ledger, again.chain(fresh)).await;
+        assert_eq!((done(&outcomes[..64]), done(&outcomes[64..])), (0, 64));
+    }
+    assert_eq!(books.has(&ada).await.0, 5 * i64::try_from(count(5, 50)).expect("a number"));
+    ends_well(books).await;
+}
+
+/// 06: of 500 credits at once none is lost. 14: an account's postings are numbered without gaps, each after the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_five_hundred_credits_at_once_none_is_lost() {
+    let books = Books::open().await;
+    let (mint, ada) = (mint(), points("ada"));
+    let orders = (0..500).map(|number| pay(format!("credit {number}"), &mint, &ada, 1 + number % 7));
+    let outcomes = at_once(&books.ledger, orders).await;
+    let sum: i64 = (0..500).map(|number| 1 + number % 7).sum();
+    assert_eq!((done(&outcomes), books.has(&ada).await.0), (500, sum));
+    let (mut posted, mut before) = (vec![], None);
+    loop {
+        let page = books.ledger.statement(&ada, before, 70).await.expect("a statement");
+        let Some(last) = page.last() else { break };
+        before = Some(last.entry.seq);
+        posted.extend(page);
+    }
+    posted.reverse();
+    let (mut balance, mut entry) = (0, 0);
+    for (place, posted) in posted.iter().enumerate() {
+        balance += posted.line.amount;
+        assert_eq!((posted.line.after.seq, posted.line.after.balance), (place as u64 + 1, balance));
+        assert!(posted.entry.seq > entry, "an earlier posting stands in a later entry");
+        entry = posted.entry.seq;
+    }
+    assert_eq!((posted.len(), balance), (500, sum));
+    ends_well(books).await;
+}
+
+/// 07: 400 transfers among 8 accounts lose and make nothing. 08: a balance is what the journal adds up to.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_among_a_few_conserve() {
+    let books = Books::open().await;
+    let people: Vec<Account> = (0..8).map(|number| points(&format!("p{number}"))).collect();
+    for (number, person) in people.iter().enumerate() {
+        created(books.send(&format!("fund {number}"), &mint(), person, 100).await);
+    }
+    let orders = (0..400usize).map(|number| {
+        let (from, to) = (number % 8, (number * 5 + 3) % 8);
+        let to = if from == to { (to + 1) % 8 } else { to };
+        pay(
+            format!("move {number}"),
+            &people[from],
+            &people[to],
+            1 + i64::try_from(number % 40).expect("small"),
+        )
+    });
+    at_once(&books.ledger, orders).await;
+    let mut sum = 0;
+    for person in &people {
+        let balance = books.has(person).await.0;
+        assert!(balance >= 0);
+        sum += balance;
+    }
+    assert_eq!((sum, books.has(&mint()).await.0), (800, -800));
+    ends_well(books).await;
+}
+
+/// 09: of 20 debits with funds for 10, 10 are done, and nothing is left. 10: a thousand moves of one are a thousand.
+#[tokio::test(flavor = "multi_thread")]
+async fn funds_for_ten_pay_ten_and_a_thousand_ones_are_a_thousand() {
+    let books = Books::open().await;
+    let (ada, bob) = (points("ada"), points("bob"));
+    created(books.send("ada", &mint(), &ada, 1_000).await);
+    let outcomes =
+        at_once(&books.ledger, (0..20).map(|number| pay(format!("a {number}"), &ada, &bob, 100))).await;
+    assert_eq!((done(&outcomes), books.has(&ada).await.0), (10, 0));
+    let outcomes =
+        at_once(&books.ledger, (0..1000).map(|number| pay(format!("b {number}"), &bob, &ada, 1))).await;
+    assert_eq!((done(&outcomes), books.has(&ada).await.0, books.has(&bob).await.0), (1000, 1000, 0));
+    ends_well(books).await;
+}
+
+/// A number that follows from another: the histories are chosen by it.
+fn mixed(seed: u64, step: u64) -> u64 {
+    kernel::id::fingerprint(&[seed.to_be_bytes(), step.to_be_bytes()].concat())
+}
+
+/// A ledger of four people, as simple as can be.
+#[derive(Default)]
+struct Model {
+    balances: HashMap<usize, i64>,
+    held: HashMap<usize, i64>,
+    /// Open holds: whose, how much, until when.
+    holds: BTreeMap<String, (usize, i64, i64)>,
+    transfers: BTreeMap<String, (usize, usize, i64)>,
+}
+
+impl Model {
+    fn free(&self, who: usize) -> i64 {
+        self.balances.get(&who).unwrap_or(&0) - self.held.get(&who).unwrap_or(&0)
+    }
+
+    fn expire(&mut self, now_ms: i64) {
+        let over: Vec<String> =
+            self.holds.iter().filter(|(_, hold)| hold.2 <= now_ms).map(|(word, _)| word.clone()).collect();
+        for word in over {
+            self.release(&word);
+        }
+    }
+
+    fn release(&mut self, word: &str) -> Option<(usize, i64)> {
+        let (who, amount, _) = self.holds.remove(word)?;
+        *self.held.entry(who).or_default() -= amount;
+        Some((who, amount))
+    }
+
+    fn pay(&mut self, from: usize, to: usize, amount: i64) -> bool {
+        if self.free(from) < amount {
+            return false;
+        }
+        *self.balances.entry(from).or_default() -= amount;
+        *self.balances.entry(to).or_default() += amount;
+        true
+    }
+}
+
+/// Histories of transfers, holds, captures, releases, reversals and time that passes, each step held against the model.
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_are_those_of_the_model() {
+    for seed in 0..count(20, 300) as u64 {
+        let books = Books::open().await;
+        let people: Vec<Account> = (0..4).map(|number| points(&format!("p{number}"))).collect();
+        let (mut model, mut now_ms) = (Model::default(), trials::NOON_MS);
+        for (number, person) in people.iter().enumerate() {
+            created(books.send(&format!("fund {number}"), &mint(), person, 50).await);
+            model.balances.insert(number, 50);
+        }
+        for step in 0..60u64 {
+            let dice = mixed(seed, step);
+            let pick = |shift: u32, of: u64| usize::try_from((dice >> shift) % of).expect("small");
+            let (from, amount) = (pick(8, 4), 1 + i64::try_from(pick(16, 40)).expect("small"));
+            let to = (from + 1 + pick(24, 3)) % 4;
+            let word = format!("step {step}");
+            model.expire(now_ms);
+            let hold = model.holds.keys().nth(pick(32, 3)).cloned();
+            let transfer = model.transfers.keys().nth(pick(32, 5)).cloned();
+            let (what, may) = match (dice % 6, hold, transfer) {
+                (0, ..) => {
+                    now_ms += i64::try_from(pick(40, 2_000)).expect("small");
+                    books.pass(now_ms - kernel::ports::clock::Clock::now_ms(&*books.clock));
+                    continue;
+                }
+                (1, ..) => {
+                    let may = model.free(from) >= amount;
+                    let expires_ms = now_ms + 1 + i64::try_from(pick(40, 3_000)).expect("small");
+                    if may {
+                        *model.held.entry(from).or_default() += amount;
+                        model.holds.insert(word.clone(), (from, amount, expires_ms));
+                    }
+                    let (from, to) = (people[from].clone(), people[to].clone());
+                    (What::Hold { from, to, amount, expires_ms }, may)
+                }
+                (2, Some(hold), _) => {
+                    let entry = books.ledger.find(id(&hold)).await.expect("records").expect("a hold");
+                    let (who, held, _) = model.holds[&hold];
+                    let may = amount <= held;
+                    if may {
+                        model.release(&hold);
+                        let to = people
+                            .iter()
+                            .position(|person| Some(person.id(Tenant::MAIN, Shard::HOME)) == entry.to);
+                        assert!(model.pay(who, to.expect("one of the people"), amount));
+                    }
+                    (What::Capture { hold: id(&hold), amount: Some(amount) }, may)
+                }
+                (3, Some(hold), _) => {
+                    let may = model.release(&hold).is_some();
+                    (What::Release { hold: id(&hold) }, may)
+                }
+                (4, _, Some(transfer)) => {
+                    let (from, to, amount) = model.transfers[&transfer];
+                    let may = model.pay(to, from, amount);
+                    if may {
+                        model.transfers.remove(&transfer);
+                    }
+                    (What::Reverse { of: id(&transfer) }, may)
+                }
+                _ => {
+                    let may = model.pay(from, to, amount);
+                    if may {
+                        model.transfers.insert(word.clone(), (from, to, amount));
+                    }
+                    let order = pay(word.clone(), &people[from], &people[to], amount);
+                    (order.what, may)
+                }
+            };
+            let outcome = books.order(&word, what.clone()).await;
+            let is_done = matches!(outcome, Outcome::Created(_));
+            assert_eq!(is_done, may, "seed {seed}, step {step}: {what:?} became {outcome:?}");
+            let repeated = books.order(&word, what).await;
+            assert!(
+                matches!(repeated, Outcome::Exists(_) | Outcome::Refused { replayed: true, .. }),
+                "{repeated:?}"
+            );
+        }
+        books.ledger.settle_due().await.expect("settled");
+        model.expire(now_ms);
+        for (number, person) in people.iter().enumerate() {
+            let (balance, held, _) = books.has(person).await;
+            let expected = (model.balances[&number], *model.held.get(&number).unwrap_or(&0));
+            assert_eq!((balance, held), expected, "seed {seed}: p{number}");
+        }
+        ends_well(books).await;
+    }
+}
