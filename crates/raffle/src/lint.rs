@@ -1,4 +1,4 @@
-//! What is wrong with a document whose shape is right: everything at once, each with a code and a JSON pointer.
+//! What is wrong with a document besides its shape: everything at once, each with a code and a JSON pointer.
 
 mod reach;
 mod trees;
@@ -13,13 +13,7 @@ use crate::standing::{DRAWS_MADE, POINTS_SPENT};
 
 /// Reads and lints a document. Answers it, where its shape is right, and all findings.
 pub fn check(text: &str, now_ms: i64) -> (Option<Document>, Vec<Finding>) {
-    match document::read(text) {
-        Ok(document) => {
-            let findings = lint(&document, now_ms);
-            (Some(document), findings)
-        }
-        Err(findings) => (None, findings),
-    }
+    document::examine(text, |document| lint(document, now_ms))
 }
 
 /// Whether any finding forbids publishing.
