@@ -99,13 +99,17 @@ fn map(entries: &[(String, Tree)], schema: &Value, lost: &mut BTreeSet<String>) 
             continue;
         };
         match part(tree, of, lost) {
-            Some(tree) => drop(kept.insert(key, tree)),
+            Some(tree) => {
+                kept.insert(key, tree);
+            }
             // Trees stand for themselves, and are named by prizes alone; a node belongs to its tree.
             None if of.get("$ref").and_then(Value::as_str) == Some(TREE) => {
-                drop(lost.insert("rule_trees".to_owned()))
+                lost.insert("rule_trees".to_owned());
             }
             None if known.is_none() => return None,
-            None => drop(lost.insert(key.clone())),
+            None => {
+                lost.insert(key.clone());
+            }
         }
     }
     let is_whole = required.iter().all(|key| kept.keys().any(|kept| kept == key));
