@@ -305,15 +305,15 @@ async fn several_draws_of_one_request_are_all_made_or_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promise_is_kept_once_stands_in_the_log_and_needs_rules_that_allow_it() {
-    let text = document("stock: 50", "when_exhausted: {policy: fallback, prize: b}\n  # c\n")
-        .replace("\n  # c\n", "\n")
-        .replace("prizes:\n", "prizes:\n  - {id: car, title: Car, weight: 0, stock: 1}\n")
-        .replace("denominator: 1\n", "denominator: 1\ndeny_list: {participants: [nobody], prize: car}\n");
+    let text = with_fallback("stock: 50", "");
     let trial = open(&text).await;
     let player = trial.house.raffles.player_key("r", "ada").await.expect("a key");
-    let promise = || Order::Promise { player, prize: "car".to_owned() };
-    assert_eq!(trial.order("r", promise(), "o").await, Err(Error::PromisesForbidden));
+    let promise_of = |prize: &str| Order::Promise { player, prize: prize.to_owned() };
+    assert_eq!(trial.order("r", promise_of("a"), "o").await, Err(Error::PromisesForbidden));
+    // A prize that nothing but a promise gives.
+    let text = text.replace("prizes:\n", "prizes:\n  - {id: car, title: Car, weight: 0, stock: 1}\n");
     trial.publish(&format!("{text}guaranteed_winners: allowed\n"), "p2").await.expect("publish");
+    let promise = || promise_of("car");
     let carried = trial.order("r", promise(), "o").await.expect("a promise");
     assert_eq!((carried.event.kind, carried.event.pseudonym), ("promised", player.1.to_vec()));
     assert!(trial.order("r", promise(), "o").await.expect("a repeat").replayed);

@@ -276,21 +276,6 @@ impl Plan {
         None
     }
 
-    /// The weights of a pool as the rules state them, by a prize's place, and last that of no win. They are not read
-    /// from the table that [`Plan::candidate`] looks integers up in, so that one can be held against the other.
-    pub fn weights(&self, pool: usize) -> Vec<u64> {
-        let tiers = self.rules.tiers.as_ref().map_or(&[][..], |tiers| &tiers.pools);
-        let denied = self.rules.denied.as_ref().map(|list| (list.prize.clone(), 1));
-        let stated = match pool.checked_sub(1).map(|at| tiers.get(at)) {
-            None => &self.rules.base[..],
-            Some(Some(tier)) => &tier.pool,
-            Some(None) => denied.as_slice(),
-        };
-        let weight_of =
-            |id: &str| stated.iter().find(|(stated, _)| stated == id).map_or(0, |(_, weight)| *weight);
-        self.prizes.iter().map(|id| weight_of(id)).chain([weight_of(NO_WIN)]).collect()
-    }
-
     /// The name of a node of a candidate's tree, or of the tree of those who win nothing.
     pub fn node_name(&self, candidate: Option<usize>, node: usize) -> Option<&str> {
         let shape = self.shapes.get(self.tree_of(candidate)?)?;
