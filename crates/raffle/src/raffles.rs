@@ -156,6 +156,11 @@ impl Raffles {
         Arc::clone(&self.records)
     }
 
+    /// The time of day.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// What this process remembers.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog

@@ -102,6 +102,7 @@ impl Ready {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
             audit: house.audit.clone(),
+            errands: Arc::clone(&house.errands),
             clock: Arc::clone(&house.clock),
             keys,
             rates: Rates::configured(&config.limits),

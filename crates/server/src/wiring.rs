@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
 use crate::config::{Config, Telemetry};
+use crate::errands::Errands;
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::traces::Tracer;
@@ -83,6 +84,8 @@ pub struct House {
     pub awards: Awards,
     /// The audit log.
     pub audit: AuditLog,
+    /// What requests have begun and is done whole.
+    pub errands: Arc<Errands>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What is counted and timed.
@@ -158,7 +161,8 @@ impl House {
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
-        Ok(Self { raffles, awards, audit, clock, metrics, traces, store, drivers, background, stop })
+        let errands = Arc::default();
+        Ok(Self { raffles, awards, audit, errands, clock, metrics, traces, store, drivers, background, stop })
     }
 
     /// The records.
@@ -168,6 +172,7 @@ impl House {
 
     /// Decides what waits, sends what is unsent, closes the store.
     pub async fn close(mut self) {
+        self.errands.finish().await;
         self.raffles.close();
         let drivers = std::mem::take(&mut self.drivers);
         let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
