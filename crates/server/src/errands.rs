@@ -6,9 +6,6 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-/// Most errands at once; one more waits for as long as its caller does.
-const ERRANDS_MAX: usize = 4;
-
 /// Errands under way. Whoever closes the house waits for them.
 #[derive(Debug)]
 pub struct Errands {
@@ -16,13 +13,12 @@ pub struct Errands {
     free: Arc<Semaphore>,
 }
 
-impl Default for Errands {
-    fn default() -> Self {
-        Self { tasks: Mutex::default(), free: Arc::new(Semaphore::new(ERRANDS_MAX)) }
-    }
-}
-
 impl Errands {
+    /// So many at once; one more waits for as long as its caller does.
+    pub fn at_once(errands: usize) -> Self {
+        Self { tasks: Mutex::default(), free: Arc::new(Semaphore::new(errands)) }
+    }
+
     /// Does work to its end, even if nobody awaits this any more once it has begun. `None` where it panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let seat = Arc::clone(&self.free).acquire_owned().await.ok()?;
@@ -55,7 +51,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_errand_is_done_though_its_caller_went_away() {
-        let (errands, done) = (Errands::default(), Arc::new(AtomicBool::new(false)));
+        let (errands, done) = (Errands::at_once(4), Arc::new(AtomicBool::new(false)));
         let (go, gate) = oneshot::channel::<()>();
         let told = Arc::clone(&done);
         let work = async move {
@@ -75,10 +71,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_more_than_may_be_at_once_waits_and_is_not_begun_for_nobody() {
-        let errands = Errands::default();
+        let errands = Errands::at_once(2);
         let mut gates = Vec::new();
         let mut asked: Vec<_> = Vec::new();
-        for _ in 0..ERRANDS_MAX {
+        for _ in 0..2 {
             let (go, gate) = oneshot::channel::<()>();
             gates.push(go);
             asked.push(Box::pin(errands.run(gate)));

@@ -58,6 +58,8 @@ pub struct App {
     pub audit: AuditLog,
     /// What is done whole, whoever waits for it.
     pub errands: Arc<Errands>,
+    /// The one look that is taken at a time at whether writes are kept.
+    pub pulses: Arc<Errands>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.

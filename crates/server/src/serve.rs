@@ -103,6 +103,7 @@ impl Ready {
             awards: house.awards.clone(),
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
+            pulses: Arc::clone(&house.pulses),
             clock: Arc::clone(&house.clock),
             keys,
             rates: Rates::configured(&config.limits),

@@ -40,6 +40,9 @@ pub const ROOMS: &[&Room] = &[&RECORDS, &raffle::tables::ROOM];
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
 
+/// Most errands of requests at once.
+const ERRANDS_MAX: usize = 4;
+
 /// Why the product cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum WiringError {
@@ -95,6 +98,8 @@ pub struct House {
     pub audit: AuditLog,
     /// What requests have begun and is done whole.
     pub errands: Arc<Errands>,
+    /// The one look that is taken at a time at whether writes are kept.
+    pub pulses: Arc<Errands>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What is counted and timed.
@@ -175,8 +180,22 @@ impl House {
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
-        let errands = Arc::default();
-        Ok(Self { raffles, awards, audit, errands, clock, metrics, traces, store, drivers, background, stop })
+        let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
+        let pulses = Arc::new(Errands::at_once(1));
+        Ok(Self {
+            raffles,
+            awards,
+            audit,
+            errands,
+            pulses,
+            clock,
+            metrics,
+            traces,
+            store,
+            drivers,
+            background,
+            stop,
+        })
     }
 
     /// The records.
@@ -187,6 +206,7 @@ impl House {
     /// Decides what waits, sends what is unsent, closes the store.
     pub async fn close(mut self) {
         self.errands.finish().await;
+        self.pulses.finish().await;
         self.raffles.close();
         let drivers = std::mem::take(&mut self.drivers);
         let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
