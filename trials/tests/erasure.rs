@@ -1,4 +1,5 @@
 //! Forgetting who somebody was keeps every proof.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use fairground::bench::process::{Server, ask};
 use raffle::entry::Request;
