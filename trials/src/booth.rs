@@ -44,10 +44,15 @@ pub struct Booth {
 impl Booth {
     /// Opens one at noon.
     pub async fn open() -> Self {
+        Self::open_with("").await
+    }
+
+    /// Opens one at noon, with more sections in its configuration.
+    pub async fn open_with(sections: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
-        let mut config =
-            Config::read(&format!("[auth]\nkeys = {}", keys()), std::iter::empty()).expect("a configuration");
+        let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
+            .expect("a configuration");
         config.server.listen = "127.0.0.1:0".to_owned();
         config.store.data = folder.path().join("data");
         let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(1)) };

@@ -253,10 +253,36 @@ async fn velocity_says_when_to_come_back() {
     let Err(Error::NotEligible(refusal)) = trial.draw("r", "ada", "x2").await else {
         unreachable!("a third draw");
     };
-    trial.clock.set(NOON_MS + refusal.retry_ms.expect("a time") + 60 * SECOND_MS);
+    let told_ms = NOON_MS + refusal.retry_ms.expect("a time");
+    trial.clock.set(told_ms - 1);
+    assert_eq!(draw(&trial, "ada", "w", 1).await, "!");
+    trial.clock.set(told_ms);
     assert_eq!(draw(&trial, "ada", "y", 3).await, "aa!");
     assert_eq!(draw(&trial, "bob", "x", 1).await, "a");
     replay(trial).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tickets_nobody_draws() {
+    for tickets in ["total: 0", "per_day: 0"] {
+        let trial = open(&with_fallback("stock: 5", "")).await;
+        assert_eq!(draw(&trial, "ada", "x", 1).await, "a");
+        let lines = {
+            trial.reveal("r", "reveal").await;
+            trial.evidence("r").await
+        };
+        let (place, limit) = tickets.split_once(": ").expect("a limit");
+        let written = format!("\\\"{place}\\\":null");
+        let forged: Vec<_> =
+            lines.iter().map(|line| line.replace(&written, &format!("\\\"{place}\\\":{limit}"))).collect();
+        assert_ne!(forged, lines, "the rules stand in the header");
+        let reason = "without a ticket";
+        let (told, accepted) = verify_in_python(&forged);
+        assert!(!accepted && told.to_string().contains(reason), "{told}");
+        let trial = open(&with_fallback("stock: 5", &format!("tickets: {{{tickets}}}\n"))).await;
+        assert_eq!(draw(&trial, "ada", "x", 1).await, "!");
+        replay(trial).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,6 +261,24 @@ pub async fn is_empty(records: &dyn Records) -> Result<bool, records::error::Err
     .await
 }
 
+/// Whether a sealer opens what this database has sealed: the key of the oldest raffle's pseudonyms stands for all.
+pub async fn opens(records: &dyn Records, sealer: &Sealer, tenant: Tenant) -> Result<bool, Error> {
+    let oldest = read(records, Shard::HOME, move |tx| {
+        Box::pin(async move {
+            let sql =
+                "SELECT id,pseudonym_key FROM raffle WHERE shard=0 AND tenant=? ORDER BY number LIMIT 1";
+            Ok::<_, Error>(tx.fetch(sql, &[Value::Int(tenant.number.into())]).await?.into_iter().next())
+        })
+    })
+    .await?;
+    let Some(row) = oldest else { return Ok(true) };
+    match sealer.open(row.bytes(1)?, &pseudonym_secret(tenant, row.text(0)?)) {
+        Ok(_) => Ok(true),
+        Err(Error::WrongSeedKey(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The canonical text of a version's rules.
 pub async fn rules_text(
     tx: &mut dyn Tx,
