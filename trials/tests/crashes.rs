@@ -202,7 +202,7 @@ async fn a_start_reveals_what_was_closed_and_given_up() {
         trial.prize(RAFFLE, "ada", &format!("k{number}")).await;
     }
     trial.settle().await;
-    let Trial { house, clock, folder } = trial;
+    let Trial { house, clock, folder, .. } = trial;
     house.close().await;
 
     // An epoch is closed while nobody hears of it, until the news is given up.

@@ -67,7 +67,6 @@ pub(super) fn run(args: &Args) -> Outcome {
     runtime()?.block_on(measure(args, folder.path()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench is timed by the machine's own clock")]
 async fn measure(args: &Args, folder: &Path) -> Outcome {
     let program = this_program()?;
     let (data, log, acks) = (folder.join("data"), folder.join("server.log"), folder.join("acks"));
