@@ -248,7 +248,8 @@ async fn a_custom_metric_chooses_the_tier() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn velocity_says_when_to_come_back() {
-    let trial = open(&document("stock: unlimited", "when_exhausted: {policy: fallback, prize: b}\neligibility:\n  - {kind: velocity, draws: 2, seconds: 60}\n")).await;
+    let rules = "eligibility:\n  - {kind: velocity, draws: 2, seconds: 60}\n  - {kind: velocity, draws: 4, seconds: 600}\n";
+    let trial = open(&with_fallback("stock: unlimited", rules)).await;
     assert_eq!(draw(&trial, "ada", "x", 3).await, "aa!");
     let Err(Error::NotEligible(refusal)) = trial.draw("r", "ada", "x2").await else {
         unreachable!("a third draw");
@@ -257,7 +258,20 @@ async fn velocity_says_when_to_come_back() {
     trial.clock.set(told_ms - 1);
     assert_eq!(draw(&trial, "ada", "w", 1).await, "!");
     trial.clock.set(told_ms);
-    assert_eq!(draw(&trial, "ada", "y", 3).await, "aa!");
+    assert_eq!(draw(&trial, "ada", "y", 1).await, "a");
+    // A clock that is set back makes nobody's draws undone.
+    trial.clock.set(told_ms - 30 * SECOND_MS);
+    assert_eq!(draw(&trial, "ada", "z", 2).await, "a!");
+    trial.clock.set(told_ms);
+    let Err(Error::NotEligible(refusal)) = trial.draw("r", "ada", "y2").await else {
+        unreachable!("a fifth draw");
+    };
+    let told_ms = told_ms + refusal.retry_ms.expect("a time");
+    assert!(told_ms > NOON_MS + 600 * SECOND_MS, "both rules have to let it pass");
+    trial.clock.set(told_ms - 1);
+    assert_eq!(draw(&trial, "ada", "v", 1).await, "!");
+    trial.clock.set(told_ms);
+    assert_eq!(draw(&trial, "ada", "u", 3).await, "aa!");
     assert_eq!(draw(&trial, "bob", "x", 1).await, "a");
     replay(trial).await;
 }

@@ -178,8 +178,12 @@ impl Plan {
     /// Whether a draw is taken at all: the window, the rules of eligibility in their order, the tickets, the budget.
     pub fn admit(&self, standing: &Standing<'_>, shelf: &dyn Shelf) -> Result<(), Error> {
         self.window.check(standing.now_ms, &self.zone)?;
-        for rule in &self.rules.eligibility {
-            rule.rule().check(standing).map_err(Error::NotEligible)?;
+        let mut refusals = self.rules.eligibility.iter().filter_map(|rule| rule.rule().check(standing).err());
+        if let Some(mut first) = refusals.next() {
+            // The first decides. Where waiting helps, it has to be long enough for all that ask for a wait.
+            first.retry_ms =
+                first.retry_ms.map(|wait| refusals.filter_map(|other| other.retry_ms).fold(wait, i64::max));
+            return Err(Error::NotEligible(first));
         }
         self.rules.tickets.check(standing.history.number, standing.completed_today())?;
         match &self.rules.budget {
