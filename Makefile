@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: test test-full tools mutants fuzz fmt clippy docs deny bench
+.PHONY: test test-full tools mutants fuzz locks fmt clippy docs deny bench
 
 test: tools
 	@tools/parts.sh tests 'cargo test --workspace --locked --quiet' \
@@ -29,6 +29,10 @@ mutants: tools
 # Needs a nightly toolchain, and says so where there is none. `tools/fuzz.sh 3600 documents` runs one for longer.
 fuzz: tools
 	tools/fuzz.sh 30
+
+# The workspace of the fuzz targets has a lock file of its own, which must follow this one's.
+locks:
+	@cargo metadata --manifest-path fuzz/Cargo.toml --locked --format-version 1 >/dev/null
 
 fmt:
 	cargo fmt --all --check

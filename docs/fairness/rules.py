@@ -12,17 +12,17 @@ class Person:
         self.wins, self.last_win, self.paces, self.promised = {}, None, {}, None
 
     def pace(self, seconds, now):
-        window = now // (seconds * 1000)
-        at, current, previous = self.paces.get(seconds, (window, 0, 0))
-        return (at, current, previous) if at >= window else (window, 0, current if at + 1 == window else 0)
+        tenth = now // (seconds * 100)
+        at, counts = self.paces.get(seconds, (tenth, [0] * 11))
+        return (at, counts) if at >= tenth else (tenth, ([0] * min(tenth - at, 11) + counts)[:11])
 
     def complete(self, rules, line, prize, promised):
         if self.day != line["day"]:
             self.today, self.wins = 0, {id: (total, 0, last) for id, (total, _, last) in self.wins.items()}
         self.number, self.day, self.today = self.number + 1, line["day"], self.today + 1
         for seconds in {rule["seconds"] for rule in rules["eligibility"] if rule["kind"] == "velocity"}:
-            window, current, previous = self.pace(seconds, line["at_ms"])
-            self.paces[seconds] = (window, current + 1, previous)
+            tenth, counts = self.pace(seconds, line["at_ms"])
+            self.paces[seconds] = (tenth, [counts[0] + 1] + counts[1:])
         self.promised = None if promised else self.promised
         if prize is not None:
             total, today, _ = self.wins.get(prize, (0, 0, 0))
@@ -46,10 +46,7 @@ class Draw:
             return "outside its window"
         for rule in rules["eligibility"]:
             if rule["kind"] == "velocity":
-                window, whole = rule["seconds"] * 1000, rule["draws"]
-                at, current, previous = person.pace(rule["seconds"], self.now)
-                into = min(max(self.now - at * window, 0), window)
-                if (current + 1) * window + previous * (window - into) > whole * window:
+                if sum(person.pace(rule["seconds"], self.now)[1]) >= rule["draws"]:
                     return "too often"
             elif rule["kind"] == "attribute":
                 if self.told.get("attributes", {}).get(rule["attribute"]) not in rule["one_of"]:
@@ -57,8 +54,9 @@ class Draw:
             elif (self.line["pseudonym"] in rule["participants"]) != (rule["kind"] == "allow_list"):
                 return "kept away by a list"
         today = 0 if self.new_day else person.today
-        if person.number >= (quota["total"] or 1 << 63) or today >= (quota["per_day"] or 1 << 63):
-            return "without a ticket"
+        for used, limit in [(person.number, quota["total"]), (today, quota["per_day"])]:
+            if limit is not None and used >= limit:
+                return "without a ticket"
         budget, dearest = rules["budget"], max(prize["cost"] for prize in rules["prizes"].values())
         return "beyond the budget" if budget and budget["when_spent"] == "stop" and self.free("$budget") < dearest else None
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use embedded::clock::ManualClock;
-use embedded::entropy::SystemEntropy;
 use fairground::bench::process::{Answer, ask};
 use fairground::config::Config;
 use fairground::serve::Ready;
@@ -13,6 +12,8 @@ use raffle::fairness::{hex, sha256};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::ports::SeededEntropy;
 
 /// The raffle that booths publish.
 pub const RAFFLE: &str = "late-100006-repaired";
@@ -43,13 +44,18 @@ pub struct Booth {
 impl Booth {
     /// Opens one at noon.
     pub async fn open() -> Self {
+        Self::open_with("").await
+    }
+
+    /// Opens one at noon, with more sections in its configuration.
+    pub async fn open_with(sections: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
-        let mut config =
-            Config::read(&format!("[auth]\nkeys = {}", keys()), std::iter::empty()).expect("a configuration");
+        let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
+            .expect("a configuration");
         config.server.listen = "127.0.0.1:0".to_owned();
         config.store.data = folder.path().join("data");
-        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SystemEntropy) };
+        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(1)) };
         let ready = Ready::open(&config, ports).await.expect("a server");
         let (stop, stopped) = watch::channel(false);
         let address = ready.address;

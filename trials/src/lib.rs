@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use embedded::clock::ManualClock;
-use embedded::entropy::SystemEntropy;
 use fairground::config::Config;
 use fairground::wiring::{House, Ports};
 use raffle::draw::Drawn;
@@ -31,6 +30,8 @@ use raffle::stock::{Carried, Order};
 use raffle::verify::{Report, verify};
 use records::audit::Actor;
 use tempfile::TempDir;
+
+use crate::ports::SeededEntropy;
 
 /// 2026-11-23T12:00:00Z, the instant at which houses open.
 pub const NOON_MS: i64 = 1_795_435_200_000;
@@ -86,6 +87,8 @@ pub struct Trial {
     pub clock: Arc<ManualClock>,
     /// Its data folder.
     pub folder: TempDir,
+    /// How often it was opened: what its chance follows from, so that a trial ends the same each time.
+    opened: u64,
 }
 
 impl Trial {
@@ -96,29 +99,30 @@ impl Trial {
 
     /// Opens a house on a folder.
     pub async fn open_in(folder: TempDir, now_ms: i64) -> Self {
-        Self::open_as(folder, now_ms, Config::default()).await
+        Self::open_as((folder, 1), now_ms, Config::default()).await
     }
 
     /// Opens a house at noon in which two people are needed for what is above the default sizes.
     pub async fn open_with_four_eyes() -> Self {
         let mut config = Config::default();
         config.review.four_eyes = Some(true);
-        Self::open_as(tempfile::tempdir().expect("a folder"), NOON_MS, config).await
+        Self::open_as((tempfile::tempdir().expect("a folder"), 1), NOON_MS, config).await
     }
 
-    async fn open_as(folder: TempDir, now_ms: i64, mut config: Config) -> Self {
+    async fn open_as((folder, opened): (TempDir, u64), now_ms: i64, mut config: Config) -> Self {
         let clock = Arc::new(ManualClock::at(now_ms));
         config.store.data = folder.path().join("data");
-        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SystemEntropy) };
+        let ports =
+            Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(opened)) };
         let house = House::open(&config, ports).await.expect("a house");
-        Self { house, clock, folder }
+        Self { house, clock, folder, opened }
     }
 
     /// Closes the house and opens it again.
     pub async fn reopen(self) -> Self {
         let now_ms = kernel::ports::clock::Clock::now_ms(&*self.clock);
         self.house.close().await;
-        Self::open_in(self.folder, now_ms).await
+        Self::open_as((self.folder, self.opened + 1), now_ms, Config::default()).await
     }
 
     /// Publishes a document under a key.

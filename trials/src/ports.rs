@@ -359,6 +359,15 @@ impl Broker for FaultyBroker {
 /// Entropy that follows from the seed.
 pub struct SeededEntropy(pub Arc<Dice>);
 
+impl SeededEntropy {
+    /// Entropy that never fails.
+    pub fn kind(seed: u64) -> Self {
+        let dice = Dice::new(seed, false);
+        dice.be_kind(true);
+        Self(Arc::new(dice))
+    }
+}
+
 impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), PortError> {
         if self.0.fate() == Fate::FailBefore {

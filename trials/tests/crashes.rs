@@ -3,10 +3,27 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use embedded::entropy::SystemEntropy;
+use embedded::sqlite::{Caches, SqliteRecords};
 use fairground::bench::audit::audit;
 use fairground::bench::load::{Target, participant_of};
 use fairground::bench::process::{Load, Server};
+use kernel::id::Shard;
+use kernel::ports::PortError;
+use kernel::ports::broker::{Broker, Message};
+use kernel::ports::clock::Clock;
+use raffle::entry::Request;
+use raffle::fairness::from_hex;
+use raffle::raffles::Raffles;
+use raffle::seal::Sealer;
+use raffle::threshold::Thresholds;
+use records::audit::Actor;
+use records::batch::Limits;
+use records::port::Records;
+use records::relay::{Pace, Relay};
+use trials::{Trial, verify_lines};
 
 const RAFFLE: &str = "late-100006-repaired";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
@@ -165,4 +182,63 @@ async fn sigterm_answers_what_is_in_flight() {
     assert!(audit.holds(), "{audit:?}");
     assert_eq!(audit.draws, audit.acknowledged, "a draw was made and its answer dropped");
     assert!(!data.join("fairground.db-wal").exists(), "the WAL is folded in");
+}
+
+/// Takes nothing, as a broker does whose receivers all fail.
+struct Deaf;
+
+#[async_trait::async_trait]
+impl Broker for Deaf {
+    async fn publish(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
+        messages.iter().map(|_| Err(PortError::Corrupt("deaf".to_owned()))).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_reveals_what_was_closed_and_given_up() {
+    let trial = Trial::open().await;
+    trial.publish(&trials::example(RAFFLE), "p").await.expect("publish");
+    for number in 0..5 {
+        trial.prize(RAFFLE, "ada", &format!("k{number}")).await;
+    }
+    trial.settle().await;
+    let Trial { house, clock, folder, .. } = trial;
+    house.close().await;
+
+    // An epoch is closed while nobody hears of it, until the news is given up.
+    let data = folder.path().join("data");
+    let key = std::fs::read_to_string(data.join("seed.key")).expect("a key");
+    let sealer = Sealer::new(&from_hex(&key).expect("32 bytes"));
+    let store = Arc::new(SqliteRecords::open(&data, Caches::default()).expect("a store"));
+    let records = Arc::clone(&store) as Arc<dyn Records>;
+    let ports = (Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemEntropy));
+    let (raffles, driver) = Raffles::new(
+        Arc::clone(&records),
+        Arc::clone(&ports.0),
+        ports.1,
+        sealer,
+        Limits::default(),
+        Thresholds::default(),
+    );
+    let request = Request { key: "turn".to_owned(), body_hash: [0; 32], actor: Actor::house() };
+    assert_eq!(raffles.turn(RAFFLE, request).await, Ok((2, false)));
+    let pace = Pace { attempts_max: 1, ..Pace::default() };
+    let relay = Relay::new(records, Arc::new(Deaf), ports.0, Shard::HOME, pace);
+    assert_eq!(relay.round().await.expect("a round").dead, 1);
+    assert_eq!(raffles.backlog().await, Ok((0, 0, 1)));
+    raffles.close();
+    driver.await;
+    drop((raffles, relay));
+    store.close();
+    drop(store);
+
+    let trial = Trial::open_in(folder, trials::NOON_MS).await;
+    trial.wait_for_reveal(RAFFLE, 1).await;
+    let lines = trial.evidence(RAFFLE).await;
+    let report = verify_lines(&lines);
+    assert!(report.failed.is_empty() && report.verified == 5, "{:?}", report.failed);
+    // A second start has nothing to send, and hearing it twice would change nothing.
+    let trial = trial.reopen().await;
+    assert_eq!(trial.house.raffles.backlog().await, Ok((0, 0, 0)));
+    trial.house.close().await;
 }

@@ -122,7 +122,7 @@ async fn every_finite_prize_is_granted_exactly_its_stock_on_the_base_path() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tiers_and_the_deny_list_take_stock_and_run_dry() {
     let trial = Trial::open().await;
-    let tiers = "odds_tiers: {metric: draws_made, mode: at_least, tiers: [{threshold: 1, prizes: [mug]}]}\n";
+    let tiers = "odds_tiers: {metric: draws_made, mode: exact, tiers: [{threshold: 1, prizes: [mug]}]}\n";
     trial.publish(&document(tiers), "p").await.expect("publish");
     let won = exhaust(&trial, "small", |number| format!("p{number}"), 40).await;
     assert_eq!(won, BTreeMap::from([("-".to_owned(), 33), ("mug".to_owned(), 7)]));

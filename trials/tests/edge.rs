@@ -242,3 +242,20 @@ async fn a_seed_key_that_is_gone_is_asked_for() {
     let told = again.err().expect("no start");
     assert!(told.contains("seed.key is missing"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_seed_key_is_told_before_anything_is_written_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = start(folder.path(), &[]);
+    server.publish(RAFFLE, &trials::example(RAFFLE)).await.expect("publish");
+    assert!(server.terminate().expect("an end"));
+    let (file, data) = (folder.path().join("another.key"), folder.path().join("data"));
+    std::fs::write(&file, "5e".repeat(32)).expect("a key");
+    let another = [("FAIRGROUND_STORE__SEED_KEY_FILE", file.display().to_string())];
+    let again = Server::start(Path::new(PROGRAM), &data, &folder.path().join("log2"), &another);
+    let told = again.err().expect("no start");
+    let expected = format!("the key in {} is not the one that sealed this store", file.display());
+    assert!(told.contains(&expected) && told.contains("store.seed_key_file"), "{told}");
+    let right = [("FAIRGROUND_STORE__SEED_KEY_FILE", data.join("seed.key").display().to_string())];
+    assert!(start(folder.path(), &right).terminate().expect("an end"));
+}

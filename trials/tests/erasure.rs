@@ -1,4 +1,5 @@
 //! Forgetting who somebody was keeps every proof.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use fairground::bench::process::{Server, ask};
 use raffle::entry::Request;
@@ -6,7 +7,7 @@ use raffle::erasure::Erased;
 use raffle::error::Error;
 use raffle::fairness::{hex, sha256};
 use raffle::proposal::Proposed;
-use records::audit::Actor;
+use records::audit::{Actor, Cause, Filter};
 use std::path::Path;
 use std::sync::Arc;
 use trials::{Trial, example, verify_in_python, verify_lines};
@@ -17,6 +18,21 @@ fn document(raffle: &str) -> String {
     format!(
         "raffle: {raffle}\ntitle: R\ndenominator: 2\nprizes:\n  - {{id: a, title: A, weight: 1, stock: 5, cap: {{wins: 1, per: campaign}}}}\n  - {{id: b, title: B, weight: 1, stock: unlimited}}\ntickets: {{total: 40}}\n"
     )
+}
+
+async fn erase(trial: &Trial, who: &str) -> Erased {
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    trial.house.raffles.erase(who, &cause, "asked").await.expect("an erasure")
+}
+
+/// Stream, subject and detail of each entry that says something was forgotten, in order.
+async fn erasures(trial: &Trial) -> Vec<(String, String, String)> {
+    let filter = Filter { action: Some("erase".to_owned()), subject: None };
+    let (page, _) = trial.house.audit.page((String::new(), 0), filter, 100).await.expect("a page");
+    let mut noted: Vec<_> =
+        page.into_iter().map(|(stream, entry)| (stream, entry.subject, entry.detail)).collect();
+    noted.sort();
+    noted
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,9 +52,18 @@ async fn a_person_is_forgotten_and_their_draws_still_prove_and_count() {
     let name = async |id| raffles.find(id).await.expect("a draw").participant;
     assert_eq!(name(draws[0]).await.as_deref(), Some("ada"));
 
-    assert_eq!(raffles.erase("ada").await, Ok(Erased { raffles: 2, now: 2 }));
-    assert_eq!(raffles.erase("ada").await, Ok(Erased { raffles: 2, now: 0 }), "again is no error");
-    assert_eq!(raffles.erase("nobody").await, Ok(Erased { raffles: 0, now: 0 }));
+    assert_eq!(erase(&trial, "ada").await, Erased { raffles: 2, now: 2 });
+    let mut noted = Vec::new();
+    for raffle in ["one", "two"] {
+        let (_, pseudonym) = raffles.player_key(raffle, "ada").await.expect("a key");
+        let detail = format!("participant {}, from their row: asked", hex(&pseudonym));
+        noted.push(("changes".to_owned(), format!("raffle/{raffle}"), detail));
+    }
+    noted.sort();
+    assert_eq!(erasures(&trial).await, noted, "one entry for each raffle that knew the name");
+    assert_eq!(erase(&trial, "ada").await, Erased { raffles: 2, now: 0 }, "again is no error");
+    assert_eq!(erase(&trial, "nobody").await, Erased { raffles: 0, now: 0 });
+    assert_eq!(erasures(&trial).await, noted, "nothing was forgotten that an entry could tell of");
     for id in &draws {
         assert_eq!(name(*id).await, None);
     }
@@ -91,8 +116,12 @@ async fn a_person_is_forgotten_where_somebody_proposed_a_promise_to_them() {
     };
     propose("ada").await;
     propose("bob").await;
-    assert_eq!(raffles.erase("ada").await, Ok(Erased { raffles: 1, now: 1 }));
-    assert_eq!(raffles.erase("ada").await, Ok(Erased { raffles: 0, now: 0 }));
+    assert_eq!(erase(&trial, "ada").await, Erased { raffles: 1, now: 1 });
+    assert_eq!(erase(&trial, "ada").await, Erased { raffles: 0, now: 0 });
+    let noted = erasures(&trial).await;
+    let [(stream, subject, detail)] = &noted[..] else { unreachable!("one entry: {noted:?}") };
+    assert_eq!((stream.as_str(), subject.as_str()), ("changes", "raffle/one"));
+    assert!(detail.ends_with(", from 1 proposals: asked") && !detail.contains("ada"), "{detail}");
     let listed = proposals.list("one", 0, 10).await.expect("proposals");
     let names = listed.iter().map(|proposal| match &proposal.proposed {
         Proposed::Promise { participant, .. } => participant.as_str(),

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use fairground::bench::process::{Answer, Server, ask};
+use tokio::task::JoinSet;
+use trials::booth::{Booth, SERVICE, publish, send};
 
 const RAFFLE: &str = "late-100006-repaired";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
@@ -108,4 +110,54 @@ async fn a_key_above_the_limit_is_told_so_and_another_is_not() {
     let live = ask(server.address, "GET", "/livez", &[], "".into()).await.expect("an answer");
     assert_eq!(live.status.as_u16(), 200);
     assert!(server.terminate().expect("an end"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_reads_no_more_often_than_its_participant_may() {
+    let booth = Booth::open_with("[limits]\nrequests_per_second_per_participant = 3\n").await;
+    publish(booth.address).await;
+    let (ada, again, bob) =
+        (booth.token("ada", 60).await, booth.token("ada", 50).await, booth.token("bob", 60).await);
+    let read = async |bearer: &str, what: &str| {
+        send(booth.address, bearer, "GET", &format!("/raffles/{}{what}", trials::booth::RAFFLE), "", "").await
+    };
+    for what in ["/odds", "/epochs", ""] {
+        assert_eq!(read(&ada, what).await.status.as_u16(), 200, "{what}");
+    }
+    for (bearer, what) in [(&ada, "/evidence"), (&ada, "/odds"), (&again, "/epochs")] {
+        let refused = read(bearer, what).await;
+        assert_eq!(refusal(&refused), ("\"participant-requests-per-second\"".to_owned(), 1));
+        assert_eq!(header(&refused, "ratelimit-policy"), "\"participant-requests-per-second\";q=3;w=1");
+    }
+    assert_eq!(read(&bob, "/odds").await.status.as_u16(), 200, "another participant is not affected");
+    for _ in 0..5 {
+        assert_eq!(read(SERVICE, "/odds").await.status.as_u16(), 200, "neither is a key");
+        assert_eq!(read(&format!("{ada}x"), "/odds").await.status.as_u16(), 401, "nor does a forgery count");
+    }
+    booth.clock.set(trials::NOON_MS + 1_000);
+    assert_eq!(read(&again, "/odds").await.status.as_u16(), 200);
+    drop(booth.close().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_ask_whether_it_is_ready_it_writes_once_a_second() {
+    let booth = Booth::open().await;
+    let writes = async || {
+        let page = ask(booth.address, "GET", "/metrics", &[], "".into()).await.expect("an answer").text();
+        let lines = page.lines().filter(|line| line.starts_with("fairground_commit_seconds_count{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
+    };
+    let before = writes().await;
+    for (second, at_ms) in [(1, 0), (1, 999), (2, 1_000), (2, 1_999), (3, 60_000)] {
+        booth.clock.set(trials::NOON_MS + at_ms);
+        let (mut crowd, address) = (JoinSet::new(), booth.address);
+        for _ in 0..50 {
+            crowd.spawn(async move { ask(address, "GET", "/readyz", &[], "".into()).await });
+        }
+        for answer in crowd.join_all().await {
+            assert_eq!(answer.expect("an answer").status.as_u16(), 200);
+        }
+        assert_eq!(writes().await - before, second, "at {at_ms} ms");
+    }
+    drop(booth.close().await);
 }

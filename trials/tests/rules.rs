@@ -248,15 +248,55 @@ async fn a_custom_metric_chooses_the_tier() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn velocity_says_when_to_come_back() {
-    let trial = open(&document("stock: unlimited", "when_exhausted: {policy: fallback, prize: b}\neligibility:\n  - {kind: velocity, draws: 2, seconds: 60}\n")).await;
+    let rules = "eligibility:\n  - {kind: velocity, draws: 2, seconds: 60}\n  - {kind: velocity, draws: 4, seconds: 600}\n";
+    let trial = open(&with_fallback("stock: unlimited", rules)).await;
     assert_eq!(draw(&trial, "ada", "x", 3).await, "aa!");
     let Err(Error::NotEligible(refusal)) = trial.draw("r", "ada", "x2").await else {
         unreachable!("a third draw");
     };
-    trial.clock.set(NOON_MS + refusal.retry_ms.expect("a time") + 60 * SECOND_MS);
-    assert_eq!(draw(&trial, "ada", "y", 3).await, "aa!");
+    let told_ms = NOON_MS + refusal.retry_ms.expect("a time");
+    trial.clock.set(told_ms - 1);
+    assert_eq!(draw(&trial, "ada", "w", 1).await, "!");
+    trial.clock.set(told_ms);
+    assert_eq!(draw(&trial, "ada", "y", 1).await, "a");
+    // A clock that is set back makes nobody's draws undone.
+    trial.clock.set(told_ms - 30 * SECOND_MS);
+    assert_eq!(draw(&trial, "ada", "z", 2).await, "a!");
+    trial.clock.set(told_ms);
+    let Err(Error::NotEligible(refusal)) = trial.draw("r", "ada", "y2").await else {
+        unreachable!("a fifth draw");
+    };
+    let told_ms = told_ms + refusal.retry_ms.expect("a time");
+    assert!(told_ms > NOON_MS + 600 * SECOND_MS, "both rules have to let it pass");
+    trial.clock.set(told_ms - 1);
+    assert_eq!(draw(&trial, "ada", "v", 1).await, "!");
+    trial.clock.set(told_ms);
+    assert_eq!(draw(&trial, "ada", "u", 3).await, "aa!");
     assert_eq!(draw(&trial, "bob", "x", 1).await, "a");
     replay(trial).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_tickets_nobody_draws() {
+    for tickets in ["total: 0", "per_day: 0"] {
+        let trial = open(&with_fallback("stock: 5", "")).await;
+        assert_eq!(draw(&trial, "ada", "x", 1).await, "a");
+        let lines = {
+            trial.reveal("r", "reveal").await;
+            trial.evidence("r").await
+        };
+        let (place, limit) = tickets.split_once(": ").expect("a limit");
+        let written = format!("\\\"{place}\\\":null");
+        let forged: Vec<_> =
+            lines.iter().map(|line| line.replace(&written, &format!("\\\"{place}\\\":{limit}"))).collect();
+        assert_ne!(forged, lines, "the rules stand in the header");
+        let reason = "without a ticket";
+        let (told, accepted) = verify_in_python(&forged);
+        assert!(!accepted && told.to_string().contains(reason), "{told}");
+        let trial = open(&with_fallback("stock: 5", &format!("tickets: {{{tickets}}}\n"))).await;
+        assert_eq!(draw(&trial, "ada", "x", 1).await, "!");
+        replay(trial).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,15 +345,15 @@ async fn several_draws_of_one_request_are_all_made_or_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promise_is_kept_once_stands_in_the_log_and_needs_rules_that_allow_it() {
-    let text = document("stock: 50", "when_exhausted: {policy: fallback, prize: b}\n  # c\n")
-        .replace("\n  # c\n", "\n")
-        .replace("prizes:\n", "prizes:\n  - {id: car, title: Car, weight: 0, stock: 1}\n")
-        .replace("denominator: 1\n", "denominator: 1\ndeny_list: {participants: [nobody], prize: car}\n");
+    let text = with_fallback("stock: 50", "");
     let trial = open(&text).await;
     let player = trial.house.raffles.player_key("r", "ada").await.expect("a key");
-    let promise = || Order::Promise { player, prize: "car".to_owned() };
-    assert_eq!(trial.order("r", promise(), "o").await, Err(Error::PromisesForbidden));
+    let promise_of = |prize: &str| Order::Promise { player, prize: prize.to_owned() };
+    assert_eq!(trial.order("r", promise_of("a"), "o").await, Err(Error::PromisesForbidden));
+    // A prize that nothing but a promise gives.
+    let text = text.replace("prizes:\n", "prizes:\n  - {id: car, title: Car, weight: 0, stock: 1}\n");
     trial.publish(&format!("{text}guaranteed_winners: allowed\n"), "p2").await.expect("publish");
+    let promise = || promise_of("car");
     let carried = trial.order("r", promise(), "o").await.expect("a promise");
     assert_eq!((carried.event.kind, carried.event.pseudonym), ("promised", player.1.to_vec()));
     assert!(trial.order("r", promise(), "o").await.expect("a repeat").replayed);

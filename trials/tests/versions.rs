@@ -175,8 +175,12 @@ async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two() {
     assert!(is_needed(trial.publish(&more(122), "p2").await.err(), "odds"));
 
     let restock = |units| Order::Restock { prize: "car".to_owned(), units };
-    trial.order("r", restock(1_000), "o1").await.expect("at the threshold");
     assert!(is_needed(trial.order("r", restock(1_001), "o2").await.err(), "1001 units"));
+    trial.order("r", restock(600), "o1").await.expect("below the threshold");
+    let in_parts = trial.order("r", restock(401), "o2").await.err();
+    assert!(is_needed(in_parts, "401 units of prize `car`, with 600 that were added within a day,"));
+    trial.order("r", restock(400), "o4").await.expect("at the threshold");
+    trial.order("r", restock(400), "o4").await.expect("a repeat");
     let player = trial.house.raffles.player_key("r", "cleo").await.expect("a key");
     let promise = Order::Promise { player, prize: "car".to_owned() };
     assert!(is_needed(trial.order("r", promise, "o3").await.err(), "promises"));
@@ -212,10 +216,10 @@ async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two() {
     let expected = [
         "ada propose (q1): proposal 1: ada says so",
         "bob approve (yes q1): proposal 1: bob says so",
-        "bob restock (yes q1): prize car, 1001 units, entry 6: ada says so",
+        "bob restock (yes q1): prize car, 1001 units, entry 7: ada says so",
         "ada propose (q2): proposal 2: ada says so",
         "bob approve (yes q2): proposal 2: bob says so",
-        "bob promise (yes q2): prize car, entry 7: ada says so",
+        "bob promise (yes q2): prize car, entry 8: ada says so",
     ];
     assert!(changes(&trial).await.ends_with(&expected.map(str::to_owned)), "{:#?}", changes(&trial).await);
     assert_eq!(trial.stock("r", "car").await, (0, 9 + 1_000 + 1_001));

@@ -8,6 +8,8 @@ use kernel::id::{Bucket, Shard, Tenant};
 use records::gate::GateKey;
 use records::port::{Records, Row, Tx, Value, read};
 
+use crate::document;
+use crate::drift::Stated;
 use crate::error::Error;
 use crate::fairness::{Chance, Pseudonyms, epoch_name};
 use crate::player::PlayerKey;
@@ -57,8 +59,16 @@ pub struct LiveEpoch {
     pub number: u32,
     /// The rules that decide.
     pub plan: Arc<Plan>,
+    /// The weights that their document states, where it can still be read.
+    pub stated: Option<Arc<Stated>>,
     /// Integers under its seed.
     pub chance: Chance,
+}
+
+/// A version, as far as draws need it.
+struct Version {
+    plan: Arc<Plan>,
+    stated: Option<Arc<Stated>>,
 }
 
 /// Everything remembered.
@@ -67,7 +77,7 @@ pub struct Catalog {
     sealer: Sealer,
     tenant: Tenant,
     raffles: RwLock<HashMap<String, Arc<Raffle>>>,
-    plans: RwLock<HashMap<(u32, u32), Arc<Plan>>>,
+    versions: RwLock<HashMap<(u32, u32), Arc<Version>>>,
     epochs: RwLock<HashMap<(u32, u32), Arc<LiveEpoch>>>,
 }
 
@@ -93,7 +103,7 @@ impl Catalog {
             sealer,
             tenant,
             raffles: RwLock::default(),
-            plans: RwLock::default(),
+            versions: RwLock::default(),
             epochs: RwLock::default(),
         }
     }
@@ -173,21 +183,34 @@ impl Catalog {
 
     /// A version's rules, re-assembled from the records where they are not remembered.
     pub async fn plan(&self, raffle: &Raffle, version: u32) -> Result<Arc<Plan>, Error> {
+        Ok(Arc::clone(&self.version(raffle, version).await?.plan))
+    }
+
+    async fn version(&self, raffle: &Raffle, version: u32) -> Result<Arc<Version>, Error> {
         let key = (raffle.number, version);
-        if let Some(plan) = recall(&self.plans, &key) {
-            return Ok(plan);
+        if let Some(known) = recall(&self.versions, &key) {
+            return Ok(known);
         }
         let (tenant, number) = (raffle.tenant.number, raffle.number);
-        let text = read(&*self.records, Shard::HOME, move |tx| {
-            Box::pin(async move { rules_text(tx, tenant, number, version).await })
-        })
-        .await?;
-        let text = text.ok_or(Error::NoSuchVersion(version))?;
+        let row = read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT rules,document FROM raffle_version WHERE shard=0 AND tenant=? AND raffle=? AND version=?";
+                let key = [Value::Int(tenant.into()), Value::Int(number.into()), Value::Int(version.into())];
+                Ok::<_, Error>(tx.fetch(sql, &key).await?.into_iter().next())
+            })
+        });
+        let row = row.await?.ok_or(Error::NoSuchVersion(version))?;
         let rules: Rules =
-            serde_json::from_str(&text).map_err(|error| Error::BrokenVersion(error.to_string()))?;
+            serde_json::from_str(row.text(0)?).map_err(|error| Error::BrokenVersion(error.to_string()))?;
         let plan = Arc::new(Plan::of(rules).map_err(Error::BrokenVersion)?);
-        remember(&self.plans, key, Arc::clone(&plan));
-        Ok(plan)
+        // Draws are decided by the rules alone: a document that nobody can read any more must not end them.
+        let stated = document::read(row.text(1)?).ok().map(|document| Arc::new(Stated::by(&document)));
+        if stated.is_none() {
+            tracing::error!(raffle = raffle.id, version, "no document to watch the chance of a version by");
+        }
+        let known = Arc::new(Version { plan, stated });
+        remember(&self.versions, key, Arc::clone(&known));
+        Ok(known)
     }
 
     /// The version that an epoch decides by, and its seed, opened. Never remembered as it is.
@@ -215,8 +238,9 @@ impl Catalog {
         }
         let (version, seed) = self.version_and_seed(raffle, epoch).await?;
         let name = epoch_name(raffle.tenant.name, &raffle.id, epoch);
-        let plan = self.plan(raffle, version).await?;
-        let live = Arc::new(LiveEpoch { number: epoch, plan, chance: Chance::new(&seed, name) });
+        let known = self.version(raffle, version).await?;
+        let (plan, stated) = (Arc::clone(&known.plan), known.stated.clone());
+        let live = Arc::new(LiveEpoch { number: epoch, plan, stated, chance: Chance::new(&seed, name) });
         remember(&self.epochs, (raffle.number, epoch), Arc::clone(&live));
         Ok(live)
     }
@@ -235,6 +259,24 @@ pub async fn is_empty(records: &dyn Records) -> Result<bool, records::error::Err
         })
     })
     .await
+}
+
+/// Whether a sealer opens what this database has sealed: the key of the oldest raffle's pseudonyms stands for all.
+pub async fn opens(records: &dyn Records, sealer: &Sealer, tenant: Tenant) -> Result<bool, Error> {
+    let oldest = read(records, Shard::HOME, move |tx| {
+        Box::pin(async move {
+            let sql =
+                "SELECT id,pseudonym_key FROM raffle WHERE shard=0 AND tenant=? ORDER BY number LIMIT 1";
+            Ok::<_, Error>(tx.fetch(sql, &[Value::Int(tenant.number.into())]).await?.into_iter().next())
+        })
+    })
+    .await?;
+    let Some(row) = oldest else { return Ok(true) };
+    match sealer.open(row.bytes(1)?, &pseudonym_secret(tenant, row.text(0)?)) {
+        Ok(_) => Ok(true),
+        Err(Error::WrongSeedKey(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The canonical text of a version's rules.

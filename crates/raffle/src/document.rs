@@ -1,6 +1,7 @@
 //! The raffle document, as people write it. Its shape is the published JSON Schema; [`read`] reports everything that
 //! differs from it at once, each with a JSON pointer.
 
+mod repair;
 mod schema;
 mod shape;
 mod tree;
@@ -297,16 +298,40 @@ impl Default for Epoch {
 
 /// Reads a document in YAML or JSON. Answers it with no findings, or every finding about its shape.
 pub fn read(text: &str) -> Result<Document, Vec<Finding>> {
+    read_tree(text).map_err(|(_, findings)| findings)
+}
+
+/// Reads a document and looks at it. One whose shape is wrong is looked at as far as it can be read, after what is wrong with
+/// its shape; it is not answered, so that nothing is ever done by what nobody wrote.
+pub fn examine(text: &str, look: impl FnOnce(&Document) -> Vec<Finding>) -> (Option<Document>, Vec<Finding>) {
+    match read_tree(text) {
+        Ok(document) => {
+            let findings = look(&document);
+            (Some(document), findings)
+        }
+        Err((tree, mut findings)) => {
+            if let Some(repaired) = tree.as_ref().and_then(repair::Repaired::of) {
+                findings.extend(repaired.findings(look));
+            }
+            (None, findings)
+        }
+    }
+}
+
+/// What is wrong with a document's shape, beside what was written, where that has a shape at all.
+type Misshapen = (Option<tree::Tree>, Vec<Finding>);
+
+fn read_tree(text: &str) -> Result<Document, Misshapen> {
     if text.len() > BYTES_MAX {
         let told = format!("the document is {} bytes long; the limit is {BYTES_MAX}", text.len());
-        return Err(vec![Finding::error("document.too_large", "", told)]);
+        return Err((None, vec![Finding::error("document.too_large", "", told)]));
     }
-    let tree = tree::parse(text)?;
+    let tree = tree::parse(text).map_err(|findings| (None, findings))?;
     let findings = shape::findings(&tree);
     if !findings.is_empty() {
-        return Err(findings);
+        return Err((Some(tree), findings));
     }
     // The shape is right, so this fails only where the schema and the types disagree: a test keeps them together.
     serde_json::from_value(tree.into_json())
-        .map_err(|error| vec![Finding::error("document.shape", "", error.to_string())])
+        .map_err(|error| (None, vec![Finding::error("document.shape", "", error.to_string())]))
 }

@@ -8,12 +8,19 @@
 //! `P(G/2 >= t) <= exp(-t) * (e * t / m)^m` for `t > m`. The chi-square tail that is mostly used holds for many expected
 //! picks in every cell, and rare prizes have few; under the bound no cells are merged, and the rarest keeps its own.
 //!
+//! The weights are those that the document states, and are not read from the rules that were made of it: else a weight
+//! that publishing reads wrongly would be expected as wrongly as it is picked.
+//!
 //! A pool is looked at when its draws reach 64, 128, 256 and so on. Look `k` may raise a false alarm with probability
 //! [`FALSE_ALARMS`]` / (k * (k + 1))`; these add up to less than [`FALSE_ALARMS`] over all looks there can ever be.
 //!
 //! Floats are used here, and decide nothing about a draw.
 
-use crate::rules::{Chosen, PROMISED, Plan};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::document::{Document, SumPolicy};
+use crate::rules::{Chosen, NO_WIN, PROMISED, Plan};
 
 /// How likely it is that the monitor of one pool ever raises an alarm about chance that is as it should be.
 pub const FALSE_ALARMS: f64 = 1e-6;
@@ -107,17 +114,61 @@ impl Tally {
     }
 }
 
+/// The weights of every pool as a document states them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// By the pool's name, and the prize's; no win is named `-`.
+    pools: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Stated {
+    /// Reads a published document. This is written apart from the pools that draws are decided by, and must stay so.
+    pub fn by(document: &Document) -> Self {
+        let weight = |prize: &str| {
+            let stated = document.prizes.iter().find(|stated| stated.id == prize);
+            (prize.to_owned(), stated.map_or(0, |stated| stated.weight))
+        };
+        let mut base: BTreeMap<_, _> = document.prizes.iter().map(|prize| weight(&prize.id)).collect();
+        if document.when_weights_differ != Some(SumPolicy::Normalise) {
+            let won = base.values().fold(0u64, |sum, weight| sum.saturating_add(*weight));
+            base.insert(NO_WIN.to_owned(), document.denominator.saturating_sub(won));
+        }
+        let mut pools = BTreeMap::from([("base".to_owned(), base)]);
+        for tier in document.odds_tiers.iter().flat_map(|tiers| &tiers.tiers) {
+            pools.insert(tier.threshold.to_string(), tier.prizes.iter().map(|prize| weight(prize)).collect());
+        }
+        if let Some(denied) = &document.deny_list {
+            pools.insert("denied".to_owned(), BTreeMap::from([(denied.prize.clone(), 1)]));
+        }
+        Self { pools }
+    }
+
+    /// The weights of one of a plan's pools, by a prize's place in the plan, and last that of no win.
+    pub fn weights(&self, plan: &Plan, pool: usize) -> Vec<u64> {
+        let stated = plan.pool_name(pool).and_then(|name| self.pools.get(name));
+        let weight = |id: &str| stated.and_then(|pool| pool.get(id)).copied().unwrap_or(0);
+        plan.prizes.iter().map(|id| weight(id)).chain([weight(NO_WIN)]).collect()
+    }
+}
+
 /// The picks of all pools of one version.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Drift {
+    stated: Option<Arc<Stated>>,
     /// By the pool's place; `None` before its first draw.
     pools: Vec<Option<Tally>>,
 }
 
 impl Drift {
+    /// No picks yet. Where nobody knows what is stated, nothing is counted.
+    pub fn against(stated: Option<Arc<Stated>>) -> Self {
+        Self { stated, pools: vec![] }
+    }
+
     /// Counts what chance picked in a draw under a plan, which must always be the same. Answers the pool's tally where
     /// this draw raised its alarm.
     pub fn count(&mut self, plan: &Plan, chosen: &Chosen) -> Option<&Tally> {
+        let stated = self.stated.as_ref()?;
         plan.pool_name(chosen.pool)?;
         // A promise is no chance, and what was left out changes the weights of that draw alone.
         if chosen.pool == PROMISED || !chosen.excluded.is_empty() {
@@ -127,7 +178,7 @@ impl Drift {
             self.pools.resize(chosen.pool + 1, None);
         }
         let tally = self.pools.get_mut(chosen.pool)?;
-        let tally = tally.get_or_insert_with(|| Tally::over(plan.weights(chosen.pool)));
+        let tally = tally.get_or_insert_with(|| Tally::over(stated.weights(plan, chosen.pool)));
         let cell = plan.candidate(chosen).unwrap_or(plan.prizes.len());
         tally.count(cell).then_some(tally)
     }
@@ -186,5 +237,34 @@ mod tests {
         let mut tally = Tally::over(vec![1, 1]);
         let first = (1..=10_000).find(|_| tally.count(0));
         assert_eq!(first, Some(FIRST_LOOK));
+    }
+
+    #[test]
+    fn what_a_document_states_is_what_its_plan_picks() {
+        use crate::rules::{Publication, Rules};
+
+        let publication =
+            Publication { tenant: "", version: 1, pseudonym: &|_| "00".repeat(16), slot: &|_| 0 };
+        for (policy, nothing) in [("no_win", 9_000), ("normalise", 0)] {
+            let text = format!(
+                "raffle: r\ntitle: R\ndenominator: 10000\nwhen_weights_differ: {policy}\nprizes:\n  - {{id: b, title: B, weight: 1, stock: 1}}\n  - {{id: a, title: A, weight: 999, stock: unlimited}}\n  - {{id: c, title: C, weight: 0, stock: 1}}\ndeny_list: {{participants: [x], prize: c}}\nodds_tiers: {{metric: draws_made, mode: exact, tiers: [{{threshold: 9, prizes: [a]}}, {{threshold: 5, prizes: [b, c, b]}}]}}\n"
+            );
+            let document = crate::document::read(&text).expect("a document");
+            let plan = Plan::of(Rules::of(&document, &publication)).expect("a plan");
+            let stated = Stated::by(&document);
+            let pools = [
+                ("base", [999, 1, 0, nothing]),
+                ("5", [0, 1, 0, 0]),
+                ("9", [999, 0, 0, 0]),
+                ("denied", [0, 0, 1, 0]),
+            ];
+            for (pool, (name, weights)) in pools.into_iter().enumerate() {
+                assert_eq!(plan.pool_name(pool), Some(name));
+                assert_eq!(stated.weights(&plan, pool), weights, "{name}");
+                for (prize, weight) in plan.pool_weights(pool) {
+                    assert_eq!(weight, weights[prize.unwrap_or(plan.prizes.len())], "{name}");
+                }
+            }
+        }
     }
 }

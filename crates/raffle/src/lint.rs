@@ -1,4 +1,4 @@
-//! What is wrong with a document whose shape is right: everything at once, each with a code and a JSON pointer.
+//! What is wrong with a document besides its shape: everything at once, each with a code and a JSON pointer.
 
 mod reach;
 mod trees;
@@ -13,13 +13,7 @@ use crate::standing::{DRAWS_MADE, POINTS_SPENT};
 
 /// Reads and lints a document. Answers it, where its shape is right, and all findings.
 pub fn check(text: &str, now_ms: i64) -> (Option<Document>, Vec<Finding>) {
-    match document::read(text) {
-        Ok(document) => {
-            let findings = lint(&document, now_ms);
-            (Some(document), findings)
-        }
-        Err(findings) => (None, findings),
-    }
+    document::examine(text, |document| lint(document, now_ms))
 }
 
 /// Whether any finding forbids publishing.
@@ -323,5 +317,58 @@ mod tests {
         };
         check("5", &[]);
         check("unlimited", &["/prizes/1"]);
+    }
+
+    #[test]
+    fn prizes_are_held_against_the_pools_that_draws_are_made_from() {
+        let tiers = |metric: &str, mode: &str, lowest: u32| {
+            format!(
+                "odds_tiers: {{metric: {metric}, mode: {mode}, tiers: [{{threshold: 9, prizes: [b, c]}}, {{threshold: {lowest}, prizes: [b]}}]}}\n"
+            )
+        };
+        let always = tiers("draws_made", "at_least", 1);
+        let trees = "rule_trees: {t: {start: f, nodes: {f: {kind: fallback, prize: d}}, edges: []}}\nno_win_tree: t\n";
+        for (more, expected) in [
+            (String::new(), &["/prizes/3"][..]),
+            ("guaranteed_winners: forbidden\n".into(), &["/prizes/3"]),
+            ("guaranteed_winners: allowed\n".into(), &[]),
+            (always.clone(), &["/prizes/0", "/prizes/3"]),
+            (format!("{always}guaranteed_winners: allowed\n"), &[]),
+            (tiers("draws_made", "at_least", 2), &["/prizes/3"]),
+            (tiers("draws_made", "exact", 1), &["/prizes/3"]),
+            (tiers("points_spent", "at_least", 1), &["/prizes/3"]),
+            // The higher tier comes with the ninth draw.
+            (format!("{always}tickets: {{total: 8}}\n"), &["/prizes/0", "/prizes/2", "/prizes/3"]),
+            (format!("{always}tickets: {{total: 9}}\n"), &["/prizes/0", "/prizes/3"]),
+            (format!("{always}deny_list: {{participants: [x], prize: a}}\n"), &["/prizes/3"]),
+            (format!("{always}when_exhausted: {{policy: fallback, prize: a}}\n"), &["/prizes/3"]),
+            // Where the base pool is never drawn from, chance picks nothing only where all is left out.
+            (trees.into(), &[]),
+            (format!("{always}{trees}"), &["/prizes/0", "/prizes/3"]),
+            (format!("{always}{trees}when_exhausted: {{policy: renormalise}}\n"), &["/prizes/0"]),
+        ] {
+            let text = format!(
+                "raffle: r\ntitle: R\ndenominator: 9\nwhen_weights_differ: no_win\nprizes:\n  - {{id: a, title: A, weight: 1, stock: unlimited}}\n  - {{id: b, title: B, weight: 1, stock: 5}}\n  - {{id: c, title: C, weight: 1, stock: 5}}\n  - {{id: d, title: D, weight: 0, stock: unlimited}}\n{more}"
+            );
+            let (_, findings) = super::check(&text, 0);
+            let told = findings.iter().filter(|finding| finding.code != "guaranteed.allowed");
+            let told: Vec<_> = told.map(|finding| finding.pointer.as_str()).collect();
+            assert_eq!(told, expected, "{more}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn a_promise_gives_a_prize_past_its_tree_and_not_past_its_lists() {
+        let check = |prize: &str, expected: &[&str]| {
+            let text = format!(
+                "raffle: r\ntitle: R\ndenominator: 1\nguaranteed_winners: allowed\nprizes:\n  - {{id: a, title: A, weight: 1, stock: unlimited, {prize}}}\nrule_trees: {{t: {{start: u, nodes: {{u: {{kind: unlock, after: 9, per: campaign}}}}, edges: []}}}}\ntickets: {{total: 3}}\n"
+            );
+            let (_, findings) = super::check(&text, 0);
+            let told = findings.iter().filter(|finding| finding.code == "prize.unreachable");
+            let told: Vec<_> = told.map(|finding| finding.pointer.as_str()).collect();
+            assert_eq!(told, expected, "{findings:?}");
+        };
+        check("rule_tree: t", &[]);
+        check("only_for: [x], never_for: [x]", &["/prizes/0"]);
     }
 }

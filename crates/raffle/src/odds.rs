@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::document::{Document, Exhaustion};
-use crate::node::{Node, Per, Unlock};
+use crate::node::{Milestone, Node, Per, Pity, Unlock};
 use crate::rules::{NO_WIN, Plan, Publication, Rules, Shelf, base_pool, tier_pool};
 use crate::standing::{Attested, History, Standing};
 
@@ -81,7 +81,9 @@ pub type Pool = BTreeMap<String, Fraction>;
 pub struct Odds {
     /// `base`, and each tier by its threshold: before the rule tree.
     pub pools: BTreeMap<String, Pool>,
-    /// By completed draws, up to the highest unlock threshold: after the tree, base pool, stock plentiful.
+    /// By completed draws, up to the highest unlock threshold: after the tree, base pool, stock plentiful. What depends on
+    /// more than their number is left out: nobody is due by pity, no draw is a milestone, no attribute is told, and lists,
+    /// caps and releases keep nothing from anybody.
     pub unlock: BTreeMap<String, Pool>,
 }
 
@@ -168,6 +170,13 @@ fn plan_for_odds(document: &Document) -> Option<Plan> {
             if rule.prizes().iter().any(|(_, prize)| known.iter().all(|known| known != prize)) {
                 *node = nothing();
             }
+            // Who is due depends on what they have won, and a milestone is one draw among all with as many completed or
+            // more: neither belongs to everybody with so many completed draws.
+            match node {
+                Node::Pity(Pity { after, .. }) => *after = u32::MAX,
+                Node::Milestone(Milestone { draws }) => draws.clear(),
+                Node::Unlock(_) | Node::Stock(_) | Node::Fallback(_) | Node::Attribute(_) => {}
+            }
         }
         for edge in &tree.edges {
             tree.nodes.entry(edge.to.clone()).or_insert_with(nothing);
@@ -201,6 +210,31 @@ mod tests {
         for pool in odds(&document).unlock.values() {
             let told: Vec<_> = pool.iter().map(|(prize, odds)| format!("{prize} {odds}")).collect();
             assert_eq!(told, ["- 1/2", "b 1/2"]);
+        }
+    }
+
+    #[test]
+    fn nobody_is_due_and_no_draw_is_a_milestone() {
+        let text = |node: &str, no: &str| {
+            format!(
+                "raffle: r\ntitle: R\ndenominator: 2\nprizes:\n  - {{id: a, title: A, weight: 1, stock: 1, rule_tree: t}}\n  - {{id: b, title: B, weight: 1, stock: 1}}\n  - {{id: c, title: C, weight: 0, stock: unlimited}}\nrule_trees: {{t: {{start: lock, nodes: {{lock: {{kind: unlock, after: 3, per: campaign}}, node: {node}, other: {{kind: fallback, prize: c}}}}, edges: [{{from: lock, on: locked, to: node}}, {{from: node, on: {no}, to: other}}]}}}}\n"
+            )
+        };
+        for (node, no) in [
+            ("{kind: pity, prize: b, after: 1}", "not_due"),
+            ("{kind: pity, prize: a, after: 3}", "not_due"),
+            ("{kind: milestone, draws: [1, 2, 3]}", "missed"),
+        ] {
+            let document = crate::document::read(&text(node, no)).expect("a document");
+            for (completed, pool) in odds(&document).unlock {
+                let told: Vec<_> = pool.iter().map(|(prize, odds)| format!("{prize} {odds}")).collect();
+                let open = completed == "3";
+                assert_eq!(
+                    told,
+                    [if open { "a 1/2" } else { "b 1/2" }, if open { "b 1/2" } else { "c 1/2" }],
+                    "{node}"
+                );
+            }
         }
     }
 }

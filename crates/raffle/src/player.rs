@@ -10,7 +10,7 @@ use records::gate::GateKey;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
-use crate::standing::{Completed, History, Pace, Wins};
+use crate::standing::{Completed, History, Pace, TENTHS, Wins};
 use kernel::varint::{put, take};
 
 /// A participant's pseudonym, after their bucket.
@@ -135,12 +135,18 @@ fn read_wins(mut bytes: &[u8]) -> Option<Vec<Wins>> {
     Some(wins)
 }
 
+/// Each pace: a zero, its seconds and its latest tenth, how many tenths follow, and their draws. Rows written before paces
+/// counted tenths have no zero.
 fn write_paces(paces: &[Pace]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for pace in paces {
-        let window = u64::try_from(pace.window).unwrap_or(0);
-        for number in [pace.seconds.into(), window, pace.current, pace.previous] {
+        let tenth = u64::try_from(pace.tenth).unwrap_or(0);
+        let kept = pace.draws.iter().rposition(|draws| *draws > 0).map_or(0, |last| last + 1);
+        for number in [0, pace.seconds.into(), tenth, kept as u64] {
             put(&mut bytes, number);
+        }
+        for draws in &pace.draws[..kept] {
+            put(&mut bytes, (*draws).into());
         }
     }
     bytes
@@ -149,11 +155,32 @@ fn write_paces(paces: &[Pace]) -> Vec<u8> {
 fn read_paces(mut bytes: &[u8]) -> Option<Vec<Pace>> {
     let mut paces = Vec::new();
     while !bytes.is_empty() {
-        let seconds = u32::try_from(take(&mut bytes)?).ok()?;
-        let window = i64::try_from(take(&mut bytes)?).ok()?;
-        paces.push(Pace { seconds, window, current: take(&mut bytes)?, previous: take(&mut bytes)? });
+        let pace = match u32::try_from(take(&mut bytes)?).ok()? {
+            0 => read_pace(&mut bytes)?,
+            seconds => read_pace_of_windows(&mut bytes, seconds)?,
+        };
+        paces.push(pace);
     }
     Some(paces)
+}
+
+fn read_pace(bytes: &mut &[u8]) -> Option<Pace> {
+    let seconds = u32::try_from(take(bytes)?).ok()?;
+    let mut pace = Pace { seconds, tenth: i64::try_from(take(bytes)?).ok()?, ..Pace::default() };
+    let kept = usize::try_from(take(bytes)?).ok()?;
+    for draws in pace.draws.get_mut(..kept)? {
+        *draws = u32::try_from(take(bytes)?).ok()?;
+    }
+    Some(pace)
+}
+
+/// As paces were written before: draws of a whole window and of the one before it. Each is taken as late as it can be.
+fn read_pace_of_windows(bytes: &mut &[u8], seconds: u32) -> Option<Pace> {
+    let window = i64::try_from(take(bytes)?).ok()?;
+    let mut pace = Pace { seconds, tenth: window.checked_mul(10)?.checked_add(9)?, ..Pace::default() };
+    pace.draws[0] = u32::try_from(take(bytes)?).ok()?;
+    pace.draws[TENTHS - 1] = u32::try_from(take(bytes)?).ok()?;
+    Some(pace)
 }
 
 static LOAD: ByKeys = ByKeys::new(
@@ -322,5 +349,19 @@ mod tests {
         assert_eq!(read_wins(&write_wins(&history.wins)).as_ref(), Some(&history.wins));
         assert_eq!(read_paces(&write_paces(&history.paces)).as_ref(), Some(&history.paces));
         assert_eq!((read_wins(&[1]), read_paces(&[200])), (None, None));
+    }
+
+    #[test]
+    fn paces_are_read_as_they_are_written_and_as_they_were() {
+        let mut pace = Pace { seconds: 60, tenth: 1_234_567, ..Pace::default() };
+        for (kept, draws) in [(0, 0), (0, 300), (4, 1), (TENTHS - 1, u32::MAX)] {
+            pace.draws[kept] = draws;
+            let twice = [pace, Pace { seconds: 1, ..pace }];
+            assert_eq!(read_paces(&write_paces(&twice)).as_deref(), Some(&twice[..]), "{kept}");
+        }
+        assert_eq!(read_paces(&[0, 60, 1, 12]), None, "more tenths than a window has");
+        let before = read_paces(&[60, 7, 3, 2]).expect("a pace of windows");
+        assert_eq!((before[0].seconds, before[0].tenth, before[0].after(0)), (60, 79, 5));
+        assert_eq!((before[0].after(1), before[0].after(10), before[0].after(11)), (3, 3, 0));
     }
 }

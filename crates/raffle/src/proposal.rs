@@ -206,21 +206,35 @@ impl Proposals {
     }
 }
 
-/// Removes a participant's name from a raffle's proposals. Answers from how many.
-pub(crate) async fn forget_name(tx: &mut dyn Tx, raffle: &Raffle, name: &str) -> Result<u64, Error> {
+/// The proposals of a promise to somebody, by their name: each one's number, and the prize.
+pub(crate) async fn promised_to(
+    tx: &mut dyn Tx,
+    raffle: &Raffle,
+    name: &str,
+) -> Result<Vec<(i64, String)>, Error> {
     // Proposals are few: what operators wrote by hand, since the raffle began.
     let sql = "SELECT proposal,proposed FROM raffle_proposal WHERE shard=0 AND tenant=? AND raffle=?";
-    let mut forgotten = 0;
+    let mut found = Vec::new();
     for row in tx.fetch(sql, &raffle.values()).await? {
-        let Proposed::Promise { participant, prize } = read_order(row.text(1)?)? else { continue };
-        if participant != name {
-            continue;
+        match read_order(row.text(1)?)? {
+            Proposed::Promise { participant, prize } if participant == name => {
+                found.push((row.int(0)?, prize));
+            }
+            Proposed::Promise { .. } | Proposed::Restock { .. } | Proposed::RaiseBudget { .. } => {}
         }
+    }
+    Ok(found)
+}
+
+/// Removes a participant's name from a raffle's proposals. Answers from how many.
+pub(crate) async fn forget_name(tx: &mut dyn Tx, raffle: &Raffle, name: &str) -> Result<u64, Error> {
+    let mut forgotten = 0;
+    for (proposal, prize) in promised_to(tx, raffle, name).await? {
         let text = write_order(&Proposed::Promise { participant: String::new(), prize })?;
         let update =
             "UPDATE raffle_proposal SET proposed=? WHERE shard=0 AND tenant=? AND raffle=? AND proposal=?";
         let [tenant, number] = raffle.values();
-        forgotten += tx.exec(update, &[Value::Text(&text), tenant, number, Value::Int(row.int(0)?)]).await?;
+        forgotten += tx.exec(update, &[Value::Text(&text), tenant, number, Value::Int(proposal)]).await?;
     }
     Ok(forgotten)
 }

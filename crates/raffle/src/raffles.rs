@@ -10,7 +10,7 @@ use records::gate::{Gate, GateKey, Segment};
 use records::machine;
 use records::outbox;
 use records::port::{Records, Value, read};
-use records::pulse;
+use records::pulse::Pulse;
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::document::Document;
@@ -38,6 +38,7 @@ pub struct Raffles {
     tenant: Tenant,
     draws: Arc<Draws>,
     batcher: Batcher<Draws>,
+    pulse: Arc<Pulse>,
 }
 
 /// Most raffles whose time is over that are looked at in one go.
@@ -143,7 +144,8 @@ impl Raffles {
             witness,
         });
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::clone(&draws), limits);
-        (Self { records, catalog, clock, tenant, draws, batcher }, driver)
+        let pulse = Arc::new(Pulse::new(shard));
+        (Self { records, catalog, clock, tenant, draws, batcher, pulse }, driver)
     }
 
     /// Takes no more draws; those that wait are decided.
@@ -154,6 +156,11 @@ impl Raffles {
     /// The records behind.
     pub fn records(&self) -> Arc<dyn Records> {
         Arc::clone(&self.records)
+    }
+
+    /// The time of day.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
     }
 
     /// What this process remembers.
@@ -370,12 +377,13 @@ impl Raffles {
         Ok(Found { draw: Arc::new(draw), raffle, epoch, participant, commitment })
     }
 
-    /// Whether draws are taken, and what is written is kept.
+    /// Whether draws are taken, and what is written is kept. Writes once a second at the most, unless callers go away: run
+    /// it where it is not cut short.
     pub async fn check_writing(&self) -> Result<(), Error> {
         if !self.batcher.is_open() {
             return Err(records::error::Error::Closed.into());
         }
-        Ok(pulse::beat(&*self.records, self.draws.shard, self.clock.now_ms()).await?)
+        Ok(self.pulse.check(&*self.records, &*self.clock).await?)
     }
 
     /// How many draws wait for a transaction.

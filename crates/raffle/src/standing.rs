@@ -52,17 +52,30 @@ pub struct Wins {
     pub last: u64,
 }
 
-/// Completed draws in the fixed window of a velocity rule, and in the window before.
+/// Tenths of a window that a window which ends now may touch: its own ten, and the rest of one more.
+pub const TENTHS: usize = 11;
+
+/// Completed draws of late, for a velocity rule: in each tenth of its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pace {
     /// Length of the window, in seconds: names the rule.
     pub seconds: u32,
-    /// The window, counted from the Unix epoch.
-    pub window: i64,
-    /// Draws in it.
-    pub current: u64,
-    /// Draws in the window before.
-    pub previous: u64,
+    /// The latest tenth, counted from the Unix epoch.
+    pub tenth: i64,
+    /// Draws in it, in the one before, and so on.
+    pub draws: [u32; TENTHS],
+}
+
+impl Pace {
+    /// Length of a tenth of a window.
+    pub fn tenth_ms(seconds: u32) -> i64 {
+        i64::from(seconds.max(1)) * 100
+    }
+
+    /// Draws that still count once so many more tenths have begun.
+    pub fn after(&self, tenths: usize) -> u64 {
+        self.draws.iter().take(TENTHS.saturating_sub(tenths)).map(|draws| u64::from(*draws)).sum()
+    }
 }
 
 /// What a participant has done in a raffle.
@@ -114,15 +127,17 @@ impl History {
 
     /// The pace within a window length, as it is at an instant.
     pub fn pace(&self, seconds: u32, at_ms: i64) -> Pace {
-        let window = at_ms.div_euclid(i64::from(seconds.max(1)) * 1000);
-        let known = self.paces.iter().find(|pace| pace.seconds == seconds);
-        let empty = Pace { seconds, window, current: 0, previous: 0 };
-        match known {
-            // A clock that is set back counts on in the window where it was.
-            Some(pace) if pace.window >= window => *pace,
-            Some(pace) if pace.window + 1 == window => Pace { previous: pace.current, ..empty },
-            Some(_) | None => empty,
+        let tenth = at_ms.div_euclid(Pace::tenth_ms(seconds));
+        let mut pace = Pace { seconds, tenth, ..Pace::default() };
+        if let Some(known) = self.paces.iter().find(|pace| pace.seconds == seconds) {
+            // A clock that is set back counts on in the tenth where it was.
+            pace.tenth = tenth.max(known.tenth);
+            let gone = usize::try_from(pace.tenth.saturating_sub(known.tenth)).unwrap_or(TENTHS);
+            for (draws, before) in pace.draws.iter_mut().skip(gone).zip(known.draws) {
+                *draws = before;
+            }
         }
+        pace
     }
 
     /// Notes a completed draw.
@@ -136,9 +151,10 @@ impl History {
         self.day = draw.day;
         self.number += 1;
         for seconds in draw.windows {
-            let pace = self.pace(*seconds, draw.at_ms);
+            let mut pace = self.pace(*seconds, draw.at_ms);
+            pace.draws[0] = pace.draws[0].saturating_add(1);
             self.paces.retain(|known| known.seconds != *seconds);
-            self.paces.push(Pace { current: pace.current + 1, ..pace });
+            self.paces.push(pace);
         }
         if draw.kept_promise {
             self.promised = None;
@@ -224,12 +240,14 @@ mod tests {
     #[test]
     fn a_pace_slides_from_window_to_window() {
         let mut history = History::default();
-        for at_ms in [0, 1, 2] {
+        for at_ms in [999, 1_000, 2_000] {
             history.complete(draw(at_ms, 1, None));
         }
-        let at = |at_ms| (history.pace(10, at_ms).current, history.pace(10, at_ms).previous);
-        assert_eq!((at(9_999), at(10_000), at(19_999), at(20_000)), ((3, 0), (0, 3), (0, 3), (0, 0)));
-        assert_eq!(at(-5), (3, 0), "a clock that is set back gives nothing free");
+        let at = |at_ms| history.pace(10, at_ms).after(0);
+        assert_eq!((at(2_999), at(10_999)), (3, 3), "a tenth counts until it lies a whole window back");
+        assert_eq!((at(11_000), at(12_000), at(13_000), at(i64::MAX)), (2, 1, 0, 0));
+        assert_eq!(history.pace(10, 2_000).after(9), 2, "as it will be in nine tenths");
+        assert_eq!(at(-5), 3, "a clock that is set back gives nothing free");
     }
 
     #[test]

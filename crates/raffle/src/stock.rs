@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use kernel::id::Shard;
 use records::audit::{self, Change, Stream};
-use records::gate::{Gate, Segment};
-use records::port::{Tx, write};
+use records::gate::{Gate, GateKey, Segment};
+use records::port::{Tx, Value, write};
 
 use crate::catalog::Raffle;
 use crate::document::GuaranteedWinners;
@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::player::{self, PlayerKey};
 use crate::rules::{BUDGET, Rules};
 use crate::threshold::Thresholds;
+
+/// What was added within so long before counts with what is added now.
+const DAY_MS: i64 = 86_400_000;
 
 /// Most units of one restock.
 pub const UNITS_MAX: u64 = 1_000_000_000_000;
@@ -85,15 +88,16 @@ impl Draws {
         request: Request,
     ) -> Result<Carried, Error> {
         let (raffle, clock, shard) = (Arc::clone(raffle), Arc::clone(&self.clock), self.shard);
-        let alone = self.thresholds.order(&order);
+        let thresholds = self.thresholds;
         write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let mut gate = lock(tx, &raffle, shard).await?;
                 if let Some(event) = Event::by_request(tx, gate.key, &request).await? {
                     return Ok(Carried { event, replayed: true });
                 }
-                alone?;
-                let event = give(tx, &raffle, &mut gate, (order, reason, request, clock.now_ms())).await?;
+                let now_ms = clock.now_ms();
+                thresholds.order(tx, gate.key, &order, now_ms).await?;
+                let event = give(tx, &raffle, &mut gate, (order, reason, request, now_ms)).await?;
                 Ok(Carried { event, replayed: false })
             })
         })
@@ -133,17 +137,34 @@ pub(crate) async fn give(
 }
 
 impl Thresholds {
-    /// Refuses an order that one person may not give alone.
-    pub(crate) fn order(&self, order: &Order) -> Result<(), Error> {
+    /// Refuses an order that one person may not give alone. The gate is locked.
+    async fn order(&self, tx: &mut dyn Tx, key: GateKey, order: &Order, now_ms: i64) -> Result<(), Error> {
+        let since_ms = now_ms - DAY_MS;
         let reasons = match order {
-            Order::Restock { prize, units } => self.restock(prize, *units),
-            Order::RaiseBudget { amount } => self.raise_budget(*amount),
+            Order::Restock { prize, units } => {
+                self.restock(prize, *units, added_alone(tx, key, prize, since_ms).await?)
+            }
+            Order::RaiseBudget { amount } => {
+                self.raise_budget(*amount, added_alone(tx, key, BUDGET, since_ms).await?)
+            }
             Order::Promise { .. } => self.promise(),
             Order::Freeze { .. } | Order::Thaw { .. } => vec![],
         };
         let told: Vec<_> = reasons.into_iter().map(|reason| reason.message).collect();
         if told.is_empty() { Ok(()) } else { Err(Error::needs_proposal(&told)) }
     }
+}
+
+/// Units of an item that were added by order after an instant, but for those that somebody approved.
+async fn added_alone(tx: &mut dyn Tx, key: GateKey, item: &str, since_ms: i64) -> Result<u64, Error> {
+    // An approval and the order that it carries out have one key. What a publication brings has none.
+    let sql = "SELECT COALESCE(SUM(e.units),0) FROM gate_event e
+        WHERE e.shard=? AND e.tenant=? AND e.raffle=? AND e.prize=? AND e.kind='moved' AND e.at_ms>?
+        AND e.idem_key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM review_move m
+            WHERE m.shard=0 AND m.tenant=e.tenant AND m.raffle=e.raffle AND m.idem_key=e.idem_key)";
+    let values = [&key.values()[..], &[Value::Text(item), Value::Int(since_ms)]].concat();
+    let rows = tx.fetch(sql, &values).await?;
+    Ok(rows.first().map_or(Ok(0), |row| row.count(0))?)
 }
 
 /// Refuses an order that the rules do not know or do not allow.

@@ -126,17 +126,21 @@ impl Thresholds {
         })
     }
 
-    /// Why more units of a prize need two people.
-    pub fn restock(&self, prize: &str, units: u64) -> Vec<Reason> {
-        let told = || format!("{units} units of prize `{prize}` are above {}", self.stock_units);
-        let above = self.four_eyes && units > self.stock_units;
+    /// Why more units of a prize need two people. `before` are those that were added within a day before with nobody's
+    /// approval: a large order is one also where it is given in parts.
+    pub fn restock(&self, prize: &str, units: u64, before: u64) -> Vec<Reason> {
+        let told = || {
+            format!("{units} units of prize `{prize}`{} are above {}", within_a_day(before), self.stock_units)
+        };
+        let above = self.four_eyes && units.saturating_add(before) > self.stock_units;
         above.then(|| Reason::new("review.stock", told())).into_iter().collect()
     }
 
-    /// Why more money needs two people.
-    pub fn raise_budget(&self, amount: u64) -> Vec<Reason> {
-        let told = || format!("a raise of the budget by {amount} is above {}", self.budget);
-        let above = self.four_eyes && amount > self.budget;
+    /// Why more money needs two people, `before` being what was added within a day before with nobody's approval.
+    pub fn raise_budget(&self, amount: u64, before: u64) -> Vec<Reason> {
+        let told =
+            || format!("a raise of the budget by {amount}{} is above {}", within_a_day(before), self.budget);
+        let above = self.four_eyes && amount.saturating_add(before) > self.budget;
         above.then(|| Reason::new("review.budget", told())).into_iter().collect()
     }
 
@@ -145,6 +149,10 @@ impl Thresholds {
         let told = || Reason::new("review.promise", "it promises a prize to a participant");
         (self.four_eyes || self.promises).then(told).into_iter().collect()
     }
+}
+
+fn within_a_day(before: u64) -> String {
+    if before == 0 { String::new() } else { format!(", with {before} that were added within a day,") }
 }
 
 /// The first reasons of a code, and how many more there are.
@@ -209,10 +217,10 @@ mod tests {
         check(&capped(""), &capped(budget), &[]);
 
         let codes = |reasons: Vec<Reason>| reasons.into_iter().map(|reason| reason.code).collect::<Vec<_>>();
-        assert!(codes(thresholds.restock("a", 1_000)).is_empty());
-        assert_eq!(codes(thresholds.restock("a", 1_001)), ["review.stock"]);
-        assert!(codes(thresholds.raise_budget(100_000)).is_empty());
-        assert_eq!(codes(thresholds.raise_budget(100_001)), ["review.budget"]);
+        assert!(codes(thresholds.restock("a", 600, 400)).is_empty());
+        assert_eq!(codes(thresholds.restock("a", 601, 400)), ["review.stock"]);
+        assert!(codes(thresholds.raise_budget(100_000, 0)).is_empty());
+        assert_eq!(codes(thresholds.raise_budget(1, 100_000)), ["review.budget"]);
         assert_eq!(codes(thresholds.promise()), ["review.promise"]);
         assert!(codes(Thresholds::default().promise()).is_empty());
     }

@@ -260,6 +260,13 @@ pub(crate) async fn set_aside(tx: &mut dyn Tx, shard: Shard, rows: &[Aside<'_>])
     ASIDE.rows(tx, &values).await
 }
 
+/// Lets the dead letters of a topic wait again, as if they had never failed. Answers how many. Whoever takes them must not
+/// mind that later effects of the same key came before.
+pub async fn revive(tx: &mut dyn Tx, shard: Shard, topic: &str, now_ms: i64) -> Result<u64, Error> {
+    let sql = "UPDATE outbox_aside SET dead=0, attempts=0, due_ms=? WHERE shard=? AND topic=? AND dead=1";
+    tx.exec(sql, &[Value::Int(now_ms), Value::Int(shard.0.into()), Value::Text(topic)]).await
+}
+
 /// How much is unsent: `(fresh, waiting, dead)`.
 pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), Error> {
     let shard = [Value::Int(shard.0.into())];

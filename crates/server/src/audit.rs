@@ -85,23 +85,6 @@ impl AuditLog {
         self.note(actor, change).await
     }
 
-    /// Notes that a participant's name was erased, from so many raffles.
-    pub async fn erased(
-        &self,
-        actor: &Arc<Actor>,
-        pseudonym: &str,
-        raffles: u64,
-        reason: &str,
-    ) -> Result<(), Error> {
-        let change = Change {
-            at_ms: self.clock.now_ms(),
-            action: "erase",
-            subject: format!("participant/{pseudonym}"),
-            detail: format!("from {raffles} raffles: {reason}"),
-        };
-        self.note(actor, change).await
-    }
-
     /// Notes that somebody was refused. The caller is told so in any case: a note that cannot be kept goes to the log.
     pub async fn refused(&self, actor: &Arc<Actor>, route: String, why: &str) {
         let at_ms = self.clock.now_ms();

@@ -153,6 +153,8 @@ impl Default for Review {
 pub struct Limits {
     /// Most requests of one API key in any second; keys of the same name share it. Default none.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Most requests of one participant in any second, with whichever of their tokens. Default what an API key may.
+    pub requests_per_second_per_participant: Option<NonZeroU32>,
     /// Most draws of one participant in any second, over all raffles, each of a request, repeats included. Default none.
     pub draws_per_second_per_participant: Option<NonZeroU32>,
     /// Most draws of one participant in any minute, over all raffles, each of a request, repeats included. Default none.
@@ -218,6 +220,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             requests_per_second: None,
+            requests_per_second_per_participant: None,
             draws_per_second_per_participant: None,
             draws_per_minute_per_participant: None,
             keys_max: const { size(100_000) },
@@ -334,6 +337,7 @@ impl Config {
         let limits = &config.limits;
         for (name, value) in [
             ("limits.requests_per_second", limits.requests_per_second),
+            ("limits.requests_per_second_per_participant", limits.requests_per_second_per_participant),
             ("limits.draws_per_second_per_participant", limits.draws_per_second_per_participant),
             ("limits.draws_per_minute_per_participant", limits.draws_per_minute_per_participant),
         ] {

@@ -45,6 +45,7 @@ use crate::traces::Tracer;
 use crate::traces::context::Context;
 
 use crate::audit::AuditLog;
+use crate::errands::Errands;
 use crate::token::TokenKey;
 
 /// What handlers work with.
@@ -55,6 +56,10 @@ pub struct App {
     pub awards: Awards,
     /// The audit log.
     pub audit: AuditLog,
+    /// What is done whole, whoever waits for it.
+    pub errands: Arc<Errands>,
+    /// The one look that is taken at a time at whether writes are kept.
+    pub pulses: Arc<Errands>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.

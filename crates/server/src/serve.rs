@@ -102,6 +102,8 @@ impl Ready {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
             audit: house.audit.clone(),
+            errands: Arc::clone(&house.errands),
+            pulses: Arc::clone(&house.pulses),
             clock: Arc::clone(&house.clock),
             keys,
             rates: Rates::configured(&config.limits),

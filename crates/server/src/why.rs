@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, mut config: Config) -> Outcome {
 }
 
 async fn from_store(config: &Config, draw: &str) -> Result<Value, String> {
-    let archive = Archive::open(config).map_err(|error| error.to_string())?;
+    let archive = Archive::open(config).await.map_err(|error| error.to_string())?;
     let story = StoryView::of(&archive.raffles, draw).await;
     archive.close().await;
     serde_json::to_value(story.map_err(|error| error.to_string())?).map_err(|error| error.to_string())

@@ -9,7 +9,7 @@ use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
 use embedded::sqlite::{Caches, SqliteRecords, database_path};
-use kernel::id::Shard;
+use kernel::id::{Shard, Tenant};
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
@@ -20,13 +20,15 @@ use raffle::seal::Sealer;
 use raffle::turn::Reveals;
 use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
-use records::port::Records;
+use records::outbox;
+use records::port::{Records, write};
 use records::relay::{Pace, Relay};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
 use crate::config::{Config, Telemetry};
+use crate::errands::Errands;
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::traces::Tracer;
@@ -38,6 +40,9 @@ pub const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &raffle::tables::
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
 
+/// Most errands of requests at once.
+const ERRANDS_MAX: usize = 4;
+
 /// Why the product cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum WiringError {
@@ -47,6 +52,14 @@ pub enum WiringError {
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The key is another than the one that sealed what the store holds.
+    #[error(
+        "the key in {0} is not the one that sealed this store's seeds and pseudonyms: no draw could be made or proven. Bring the right file back, or name it in store.seed_key_file"
+    )]
+    WrongSeedKey(PathBuf),
+    /// The store's secrets cannot be looked at.
+    #[error("{0}")]
+    Raffles(raffle::error::Error),
     /// There is nothing to read.
     #[error("there is no store in {0}")]
     NoStore(PathBuf),
@@ -83,6 +96,10 @@ pub struct House {
     pub awards: Awards,
     /// The audit log.
     pub audit: AuditLog,
+    /// What requests have begun and is done whole.
+    pub errands: Arc<Errands>,
+    /// The one look that is taken at a time at whether writes are kept.
+    pub pulses: Arc<Errands>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// What is counted and timed.
@@ -114,7 +131,7 @@ impl House {
         migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
         let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
-        let seed_key = secrets::read_or_make(&seed_key_file(config), nothing_sealed, &*ports.entropy)?;
+        let sealer = sealer(config, &*records, nothing_sealed, &*ports.entropy).await?;
 
         let limits = Limits {
             batch: config.batch.draws_max.get(),
@@ -126,7 +143,7 @@ impl House {
             Arc::clone(&records),
             Arc::clone(&clock),
             ports.entropy,
-            Sealer::new(&seed_key),
+            sealer,
             limits,
             config.thresholds(),
             Arc::clone(&metrics.draws) as Arc<dyn Witness>,
@@ -143,6 +160,11 @@ impl House {
         let (stop, stopped) = watch::channel(false);
         let mut background = JoinSet::new();
         for shard in records.shards() {
+            // A seed that is not revealed makes all later draws unprovable: what failed before this start is tried again.
+            let revived = revive(&*records, shard, clock.now_ms()).await?;
+            if revived > 0 {
+                tracing::warn!(shard = shard.0, revived, "dead letters that reveal seeds are sent again");
+            }
             let relay = Relay::new(
                 Arc::clone(&records),
                 Arc::clone(&broker),
@@ -158,7 +180,22 @@ impl House {
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
-        Ok(Self { raffles, awards, audit, clock, metrics, traces, store, drivers, background, stop })
+        let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
+        let pulses = Arc::new(Errands::at_once(1));
+        Ok(Self {
+            raffles,
+            awards,
+            audit,
+            errands,
+            pulses,
+            clock,
+            metrics,
+            traces,
+            store,
+            drivers,
+            background,
+            stop,
+        })
     }
 
     /// The records.
@@ -168,6 +205,8 @@ impl House {
 
     /// Decides what waits, sends what is unsent, closes the store.
     pub async fn close(mut self) {
+        self.errands.finish().await;
+        self.pulses.finish().await;
         self.raffles.close();
         let drivers = std::mem::take(&mut self.drivers);
         let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
@@ -181,6 +220,30 @@ impl House {
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
+    }
+}
+
+/// Lets dead letters that reveal seeds wait again.
+async fn revive(records: &dyn Records, shard: Shard, now_ms: i64) -> Result<u64, records::error::Error> {
+    write(records, shard, move |tx| {
+        Box::pin(async move { outbox::revive(tx, shard, GATE_CLOSED, now_ms).await })
+    })
+    .await
+}
+
+/// What seals and opens secrets, once it is known to open those that there are.
+async fn sealer(
+    config: &Config,
+    records: &dyn Records,
+    may_make: bool,
+    entropy: &dyn Entropy,
+) -> Result<Sealer, WiringError> {
+    let file = seed_key_file(config);
+    let sealer = Sealer::new(&secrets::read_or_make(&file, may_make, entropy)?);
+    match raffle::catalog::opens(records, &sealer, Tenant::MAIN).await {
+        Ok(true) => Ok(sealer),
+        Ok(false) => Err(WiringError::WrongSeedKey(file)),
+        Err(error) => Err(WiringError::Raffles(error)),
     }
 }
 
@@ -205,18 +268,18 @@ pub struct Archive {
 
 impl Archive {
     /// Opens a store that exists and that no other process holds.
-    pub fn open(config: &Config) -> Result<Self, WiringError> {
+    pub async fn open(config: &Config) -> Result<Self, WiringError> {
         let path = database_path(&config.store.data);
         if !path.exists() {
             return Err(WiringError::NoStore(config.store.data.clone()));
         }
         let store = Arc::new(SqliteRecords::open(&config.store.data, Caches::default())?);
         let Ports { clock, entropy } = Ports::default();
-        let seed_key = secrets::read_or_make(&seed_key_file(config), false, &*entropy)?;
         let records = Arc::clone(&store) as Arc<dyn Records>;
+        let sealer = sealer(config, &*records, false, &*entropy).await?;
         // Without its driver no draw is ever made.
         let (limits, thresholds) = (Limits::default(), config.thresholds());
-        let (raffles, _) = Raffles::new(records, clock, entropy, Sealer::new(&seed_key), limits, thresholds);
+        let (raffles, _) = Raffles::new(records, clock, entropy, sealer, limits, thresholds);
         Ok(Self { raffles, store })
     }
 

@@ -10,15 +10,18 @@ use rusqlite::Connection;
 /// passive checkpoint has moved the last, so the WAL would grow for ever.
 const WAL_PAGES_MAX: i64 = 32_768;
 
-/// How long the writer waits for readers, and for a checkpoint that goes on, before it leaves the WAL as it is for now.
-const RESTART_WAIT: Duration = Duration::from_millis(100);
+/// How long the writer waits for readers before it leaves the WAL as it is until the next checkpoint has passed.
+const RESTART_WAIT: Duration = Duration::from_millis(5);
 
-/// Moves pages whenever the WAL has grown; asks for a restart where it is too long.
+/// Moves pages whenever the WAL has grown; asks for a restart where it is too long, and holds no lock until that was tried.
 pub(super) fn run(connection: &Connection, growth: &Receiver<()>, is_too_long: &AtomicBool) {
     while growth.recv().is_ok() {
         while growth.try_recv().is_ok() {}
+        if is_too_long.load(Ordering::Acquire) {
+            continue;
+        }
         match checkpoint(connection, "PASSIVE") {
-            Ok(pages) => is_too_long.store(pages > WAL_PAGES_MAX, Ordering::Relaxed),
+            Ok(pages) => is_too_long.store(pages > WAL_PAGES_MAX, Ordering::Release),
             outcome @ Err(_) => log_failure(outcome),
         }
     }
@@ -28,10 +31,10 @@ pub(super) fn run(connection: &Connection, growth: &Receiver<()>, is_too_long: &
 /// Begins the WAL anew, where that was asked for. Only between two of its transactions can the writer do so: whoever else
 /// wants to has to find a moment at which it does not write, and under load there is none.
 pub(super) fn restart(writing: &Connection, is_too_long: &AtomicBool) {
-    if is_too_long.swap(false, Ordering::Relaxed) {
-        let waits = writing.busy_timeout(RESTART_WAIT).and_then(|()| checkpoint(writing, "RESTART"));
-        log_failure(waits);
+    if is_too_long.load(Ordering::Acquire) {
+        log_failure(writing.busy_timeout(RESTART_WAIT).and_then(|()| checkpoint(writing, "RESTART")));
         log_failure(writing.busy_timeout(super::BUSY_WAIT).map(|()| 0));
+        is_too_long.store(false, Ordering::Release);
     }
 }
 

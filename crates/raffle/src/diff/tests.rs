@@ -216,3 +216,31 @@ fn differences_read_as_sentences() {
         ],
     );
 }
+
+#[test]
+fn pity_and_milestones_cost_nothing_that_is_expected() {
+    for (rare, often, word, told) in [
+        (
+            json!({"kind": "pity", "prize": "phone", "after": 1000}),
+            json!({"kind": "pity", "prize": "phone", "after": 1}),
+            "due",
+            "after of node `who` of rule tree `t`: 1000 -> 1",
+        ),
+        (
+            json!({"kind": "milestone", "draws": [1000]}),
+            json!({"kind": "milestone", "draws": [3]}),
+            "reached",
+            "draws of node `who` of rule tree `t`: without 1000, with 3",
+        ),
+    ] {
+        let with = |node: &Value| {
+            let mut changed = whole();
+            changed["rule_trees"]["t"]["nodes"]["who"] = node.clone();
+            changed["rule_trees"]["t"]["edges"][2]["on"] = json!(word);
+            document(&changed).expect("a document")
+        };
+        let diff = Diff::of(Some(&with(&rare)), &with(&often), None);
+        let messages: Vec<_> = diff.changes.iter().map(|change| change.message.as_str()).collect();
+        assert_eq!(messages, [told]);
+    }
+}

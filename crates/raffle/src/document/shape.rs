@@ -18,17 +18,18 @@ pub(super) fn findings(document: &Tree) -> Vec<Finding> {
 }
 
 /// Follows `$ref` to the schema it names, within the same file.
-fn resolve(schema: &Value) -> &Value {
+pub(super) fn resolve(schema: &Value) -> &Value {
     let named =
         schema.get("$ref").and_then(Value::as_str).and_then(|at| root().pointer(at.trim_start_matches('#')));
     named.unwrap_or(schema)
 }
 
-fn number(schema: &Value, key: &str) -> Option<i128> {
+pub(super) fn number(schema: &Value, key: &str) -> Option<i128> {
     schema.get(key).and_then(Value::as_i64).map(i128::from)
 }
 
-fn visit(tree: &Tree, schema: &Value, at: &str, found: &mut Vec<Finding>) {
+/// Everything about a part that differs from its schema.
+pub(super) fn visit(tree: &Tree, schema: &Value, at: &str, found: &mut Vec<Finding>) {
     let schema = resolve(schema);
     if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
         return any_of(tree, schema, choices, at, found);
@@ -156,21 +157,27 @@ fn string(text: &str, schema: &Value, at: &str, found: &mut Vec<Finding>) {
     }
 }
 
+fn kind_of(choice: &Value) -> Option<&str> {
+    choice.pointer("/properties/kind/const").and_then(Value::as_str)
+}
+
+/// The shape whose `kind` a map names.
+pub(super) fn of_kind<'a>(entries: &[(String, Tree)], choices: &'a [Value]) -> Option<&'a Value> {
+    let named = entries.iter().find(|(key, _)| key == "kind").map(|(_, kind)| kind);
+    choices.iter().find(|choice| match (named, kind_of(choice)) {
+        (Some(Tree::Text(named)), Some(kind)) => named == kind,
+        _ => false,
+    })
+}
+
 /// One of several shapes: the one whose `kind` the document names, else the one of its type.
 fn any_of(tree: &Tree, schema: &Value, choices: &[Value], at: &str, found: &mut Vec<Finding>) {
-    let kind_of =
-        |choice: &Value| choice.pointer("/properties/kind/const").and_then(Value::as_str).map(str::to_owned);
     if let Tree::Map(entries) = tree {
-        let kinds: Vec<_> = choices.iter().filter_map(kind_of).collect();
-        let named = entries.iter().find(|(key, _)| key == "kind").map(|(_, kind)| kind);
-        let chosen = choices.iter().find(|choice| match (named, kind_of(choice)) {
-            (Some(Tree::Text(named)), Some(kind)) => *named == kind,
-            _ => false,
-        });
-        match chosen {
+        match of_kind(entries, choices) {
             Some(choice) => visit(tree, choice, at, found),
             None => {
-                let words: Vec<_> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+                let words: Vec<_> =
+                    choices.iter().filter_map(kind_of).map(|kind| format!("`{kind}`")).collect();
                 found.push(Finding::error(
                     "document.value",
                     step(at, "kind"),

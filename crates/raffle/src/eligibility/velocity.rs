@@ -2,12 +2,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Refusal, Rule};
-use crate::standing::{Attested, Standing};
+use crate::standing::{Attested, Pace, Standing, TENTHS};
 
 /// So many draws in so many seconds, and no more.
 ///
-/// A sliding window counter: the fixed window that holds now, and the part of the window before that the sliding window
-/// still covers, its draws taken as evenly spread. In whole numbers, so that everybody who replays it agrees.
+/// Draws are counted in tenths of the window, and a tenth counts until all of it lies a whole window back. So no window of
+/// `seconds`, wherever it begins, holds more than `draws`; who draws steadily waits a tenth longer at most. In whole
+/// numbers, so that everybody who replays it agrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the published schema documents each field, in one place")]
@@ -18,7 +19,7 @@ pub struct Velocity {
 
 impl Velocity {
     pub(super) const SCHEMA: &str = r#"{
-        "description": "A participant may complete so many draws in so many seconds, counted in a sliding window; one more is told to come back.",
+        "description": "A participant may complete so many draws in any so many seconds, wherever they begin; one more is told when to come back. Draws are counted in tenths of these seconds, and a tenth counts until all of it lies so many seconds back.",
         "type": "object", "additionalProperties": false, "required": ["kind", "draws", "seconds"],
         "properties": {
             "kind": { "const": "velocity" },
@@ -38,17 +39,16 @@ impl Rule for Velocity {
     }
 
     fn check(&self, standing: &Standing<'_>) -> Result<(), Refusal> {
-        let window_ms = i64::from(self.seconds) * 1000;
         let pace = standing.history.pace(self.seconds, standing.now_ms);
-        let into_ms =
-            standing.now_ms.saturating_sub(pace.window.saturating_mul(window_ms)).clamp(0, window_ms);
-        let still = u128::from(pace.previous) * u128::try_from(window_ms - into_ms).unwrap_or(0);
-        let whole = u128::try_from(window_ms).unwrap_or(1);
-        if u128::from(pace.current) * whole + still + whole <= u128::from(self.draws) * whole {
+        let admits = |tenths: usize| pace.after(tenths) < u64::from(self.draws);
+        if admits(0) {
             return Ok(());
         }
+        let wait = (1..TENTHS).find(|tenths| admits(*tenths)).unwrap_or(TENTHS);
+        let then = pace.tenth.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX));
+        let then_ms = then.saturating_mul(Pace::tenth_ms(self.seconds));
         let told = format!("no more than {} draws in {} seconds", self.draws, self.seconds);
-        Err(Refusal { rule: self.kind(), told, retry_ms: Some(window_ms - into_ms) })
+        Err(Refusal { rule: self.kind(), told, retry_ms: Some(then_ms.saturating_sub(standing.now_ms)) })
     }
 
     fn admitted(&self, _: &Attested) -> String {
@@ -62,32 +62,71 @@ impl Rule for Velocity {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::standing::{Attested, Completed, History};
 
+    fn check(rule: Velocity, history: &History, now_ms: i64) -> Result<(), Refusal> {
+        let attested = Attested::default();
+        rule.check(&Standing { pseudonym: [0; 16], history, attested: &attested, now_ms, day: 0 })
+    }
+
+    fn complete(rule: Velocity, history: &mut History, at_ms: i64) {
+        history.complete(Completed {
+            at_ms,
+            day: 0,
+            won: None,
+            kept_promise: false,
+            windows: &[rule.seconds],
+        });
+    }
+
     #[test]
-    fn no_window_takes_more_than_it_may() {
-        let rule = Velocity { draws: 3, seconds: 10 };
-        let (mut history, attested) = (History::default(), Attested::default());
-        let mut taken: Vec<i64> = Vec::new();
-        for now_ms in (0..60_000).step_by(500) {
-            let standing =
-                Standing { pseudonym: [0; 16], history: &history, attested: &attested, now_ms, day: 0 };
-            match rule.check(&standing) {
-                Ok(()) => {
-                    let draw =
-                        Completed { at_ms: now_ms, day: 0, won: None, kept_promise: false, windows: &[10] };
-                    history.complete(draw);
-                    taken.push(now_ms);
+    fn whoever_draws_when_told_draws_as_often_as_they_may() {
+        for (draws, told) in [(1, vec![11_000]), (2, vec![0, 11_000, 11_000]), (3, vec![0, 0, 11_000])] {
+            let (rule, mut history, mut now_ms) = (Velocity { draws, seconds: 10 }, History::default(), 0);
+            complete(rule, &mut history, now_ms);
+            for at_ms in told {
+                if let Err(refusal) = check(rule, &history, now_ms) {
+                    now_ms += refusal.retry_ms.unwrap_or(0);
                 }
-                Err(refusal) => assert!(refusal.retry_ms.is_some_and(|wait| (1..=10_000).contains(&wait))),
+                assert_eq!((check(rule, &history, now_ms), now_ms), (Ok(()), at_ms), "{draws} draws");
+                complete(rule, &mut history, now_ms);
             }
         }
-        assert_eq!(taken[..3], [0, 500, 1_000]);
-        // Taken as evenly spread, draws at a window's beginning may be forgotten early: never more than twice the limit.
-        let most =
-            taken.iter().map(|from| taken.iter().filter(|at| (*from..from + 10_000).contains(at)).count());
-        assert!(most.max() <= Some(6), "{taken:?}");
-        assert!((12..=18).contains(&taken.len()), "at most 18 in 60 seconds: {taken:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_holds_more_than_it_may_and_the_told_instant_is_the_first(
+            draws in 1u32..6,
+            seconds in 1u32..5,
+            waits in prop::collection::vec(prop_oneof![Just(0i64), 0i64..300, 0i64..6_000], 1..80),
+        ) {
+            let (rule, window_ms) = (Velocity { draws, seconds }, i64::from(seconds) * 1_000);
+            let (mut history, mut now_ms, mut taken) = (History::default(), 0, Vec::new());
+            for wait_ms in waits {
+                now_ms += wait_ms;
+                match check(rule, &history, now_ms) {
+                    Ok(()) => {
+                        complete(rule, &mut history, now_ms);
+                        taken.push(now_ms);
+                    }
+                    Err(refusal) => {
+                        let told_ms = refusal.retry_ms.unwrap_or(0);
+                        prop_assert!((1..=window_ms * 11 / 10).contains(&told_ms), "{told_ms}");
+                        prop_assert!(check(rule, &history, now_ms + told_ms).is_ok());
+                        prop_assert!(check(rule, &history, now_ms + told_ms - 1).is_err());
+                        let strict = taken.iter().filter(|at| now_ms - **at < window_ms * 11 / 10).count();
+                        prop_assert!(strict >= draws as usize, "refused after {taken:?} at {now_ms}");
+                    }
+                }
+            }
+            for from in &taken {
+                let held = taken.iter().filter(|at| (*from..from + window_ms).contains(at)).count();
+                prop_assert!(held <= draws as usize, "{taken:?}");
+            }
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::document::{Document, Prize, Tree};
+use crate::document::{Document, ExhaustionPolicy, GuaranteedWinners, Mode, Prize, Tier, Tree};
 use crate::finding::{Finding, step};
 use crate::node::{Circumstances, Node};
+use crate::standing::DRAWS_MADE;
 
 /// What the draws with one candidate may come to.
 #[derive(Default)]
@@ -58,15 +59,42 @@ fn is_endless(document: &Document, prize: &Prize) -> bool {
     prize.stock.units().is_none() && prize.cap.is_none() && !costs && !waits && !listed
 }
 
-/// Chance, a tier, the deny list or a promise must pick a prize and its tree must give it, or a tree that can be walked, or
-/// the raffle's own fallback, must give it in place of another.
-pub(super) fn prizes(document: &Document, found: &mut Vec<Finding>) {
-    let weighted = document.prizes.iter().filter(|prize| prize.weight > 0);
-    let mut picked: BTreeSet<&str> = weighted.map(|prize| prize.id.as_str()).collect();
-    picked.extend(document.deny_list.iter().map(|denied| denied.prize.as_str()));
+/// The tier that the first draw reaches already, where every draw counts and the highest tier reached holds: nobody ever
+/// draws from the base pool, nor from a tier below.
+fn first_of_all(document: &Document) -> Option<&Tier> {
+    let tiers = document.odds_tiers.as_ref()?;
+    let everybody = tiers.metric == DRAWS_MADE && tiers.mode == Mode::AtLeast;
+    let reached = tiers.tiers.iter().filter(|tier| everybody && tier.threshold <= 1);
+    reached.max_by_key(|tier| tier.threshold)
+}
 
+/// Prizes that chance picks, from whatever pool some draw is made from, or that the deny list does.
+fn picked(document: &Document) -> BTreeSet<&str> {
+    let first = first_of_all(document);
+    let last = document.tickets.total.map_or(u64::MAX, |total| u64::from(total).max(1));
+    let tiers = document.odds_tiers.iter().flat_map(|tiers| &tiers.tiers);
+    let drawn: Vec<&Tier> = tiers
+        .filter(|tier| first.is_some_and(|first| (first.threshold..=last).contains(&tier.threshold)))
+        .collect();
+    let is_drawn =
+        |prize: &&Prize| first.is_none() || drawn.iter().any(|tier| tier.prizes.contains(&prize.id));
+    let weighted = document.prizes.iter().filter(|prize| prize.weight > 0).filter(is_drawn);
+    let denied = document.deny_list.iter().map(|denied| denied.prize.as_str());
+    weighted.map(|prize| prize.id.as_str()).chain(denied).collect()
+}
+
+/// Chance, a tier or the deny list must pick a prize and its tree must give it, or a tree that can be walked, or the
+/// raffle's own fallback, must give it in place of another. Where prizes may be promised, a promise gives any.
+pub(super) fn prizes(document: &Document, found: &mut Vec<Finding>) {
+    let (picked, first) = (picked(document), first_of_all(document));
     let mut won: BTreeSet<&str> = document.when_exhausted.prize.iter().map(String::as_str).collect();
-    if let Some(tree) = document.no_win_tree.as_ref().and_then(|name| document.rule_trees.get(name)) {
+    if document.guaranteed_winners == GuaranteedWinners::Allowed {
+        won.extend(document.prizes.iter().map(|prize| prize.id.as_str()));
+    }
+    // A tier always picks something, unless all that it lists is left out.
+    let picks_nothing = first.is_none() || document.when_exhausted.policy == ExhaustionPolicy::Renormalise;
+    let no_win_tree = document.no_win_tree.as_ref().filter(|_| picks_nothing);
+    if let Some(tree) = no_win_tree.and_then(|name| document.rule_trees.get(name)) {
         won.extend(ways(document, None, tree).others);
     }
     let mut stuck: BTreeMap<&str, &str> = BTreeMap::new();
@@ -106,6 +134,10 @@ pub(super) fn prizes(document: &Document, found: &mut Vec<Finding>) {
             _ if won.contains(prize.id.as_str()) => continue,
             Some(tree) => format!(
                 "the prize `{}` can never be won: no draw comes to a stock node or an open end of its tree `{tree}`",
+                prize.id
+            ),
+            None if prize.weight > 0 => format!(
+                "the prize `{}` can never be won: every draw is made from an odds tier, none that lists it can be reached, and no draw comes to a fallback that gives it",
                 prize.id
             ),
             None => format!(

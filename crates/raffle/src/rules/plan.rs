@@ -178,8 +178,12 @@ impl Plan {
     /// Whether a draw is taken at all: the window, the rules of eligibility in their order, the tickets, the budget.
     pub fn admit(&self, standing: &Standing<'_>, shelf: &dyn Shelf) -> Result<(), Error> {
         self.window.check(standing.now_ms, &self.zone)?;
-        for rule in &self.rules.eligibility {
-            rule.rule().check(standing).map_err(Error::NotEligible)?;
+        let mut refusals = self.rules.eligibility.iter().filter_map(|rule| rule.rule().check(standing).err());
+        if let Some(mut first) = refusals.next() {
+            // The first decides. Where waiting helps, it has to be long enough for all that ask for a wait.
+            first.retry_ms =
+                first.retry_ms.map(|wait| refusals.filter_map(|other| other.retry_ms).fold(wait, i64::max));
+            return Err(Error::NotEligible(first));
         }
         self.rules.tickets.check(standing.history.number, standing.completed_today())?;
         match &self.rules.budget {
@@ -274,21 +278,6 @@ impl Plan {
             }
         }
         None
-    }
-
-    /// The weights of a pool as the rules state them, by a prize's place, and last that of no win. They are not read
-    /// from the table that [`Plan::candidate`] looks integers up in, so that one can be held against the other.
-    pub fn weights(&self, pool: usize) -> Vec<u64> {
-        let tiers = self.rules.tiers.as_ref().map_or(&[][..], |tiers| &tiers.pools);
-        let denied = self.rules.denied.as_ref().map(|list| (list.prize.clone(), 1));
-        let stated = match pool.checked_sub(1).map(|at| tiers.get(at)) {
-            None => &self.rules.base[..],
-            Some(Some(tier)) => &tier.pool,
-            Some(None) => denied.as_slice(),
-        };
-        let weight_of =
-            |id: &str| stated.iter().find(|(stated, _)| stated == id).map_or(0, |(_, weight)| *weight);
-        self.prizes.iter().map(|id| weight_of(id)).chain([weight_of(NO_WIN)]).collect()
     }
 
     /// The name of a node of a candidate's tree, or of the tree of those who win nothing.

@@ -240,7 +240,7 @@ pub async fn order_holds_within_a_key_and_trouble_stays_there(records: Arc<dyn R
     assert_eq!(backlog(&bench.records).await, (0, 0, 0));
 }
 
-/// After its last attempt a message is dead, kept, and its key goes on.
+/// After its last attempt a message is dead, kept, and its key goes on, until somebody revives it.
 pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
     let bench = Bench::new(records);
     bench.post(vec![effect(1, 1, 1), effect(1, 2, 2)]).await;
@@ -257,4 +257,15 @@ pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
     assert_eq!(bench.taken(), [(1, 2)]);
     assert_eq!(backlog(&bench.records).await, (0, 0, 1));
     assert_eq!(oldest(&bench.records).await, [0; 0], "a dead letter does not wait");
+    for (topic, revived) in [("another", 0), ("parcel.sent", 1), ("parcel.sent", 0)] {
+        let told: Result<u64, Error> = write(&*bench.records, Shard::HOME, move |tx| {
+            Box::pin(async move { outbox::revive(tx, Shard::HOME, topic, 301).await })
+        })
+        .await;
+        assert_eq!(told, Ok(revived), "{topic}");
+    }
+    assert_eq!(backlog(&bench.records).await, (0, 1, 0));
+    bench.clock.0.store(301, Ordering::SeqCst);
+    bench.relay.round().await.expect("round");
+    assert_eq!((bench.taken(), backlog(&bench.records).await), (vec![(1, 1)], (0, 0, 0)));
 }

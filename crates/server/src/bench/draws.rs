@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use embedded::clock::Stopwatch;
 use raffle::entry::Request;
 use raffle::raffles::DrawRequest;
 use raffle::standing::Attested;
@@ -72,11 +73,11 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
     let environment = [("FAIRGROUND_SERVER__NOOP", "true".to_owned())];
     if args.rows > 0 {
         eprintln!("making {} earlier draws", args.rows);
-        let began = Instant::now();
+        let began = Stopwatch::start();
         prefill(&data, args.rows).await?;
         eprintln!("made {} earlier draws in {:.0} s", args.rows, began.elapsed().as_secs_f64());
     }
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let server = Server::start(&program, &data, &log, &environment)?;
     eprintln!("the server listened after {:.2} s", began.elapsed().as_secs_f64());
     server.publish(RAFFLE, DOCUMENT).await?;

@@ -167,6 +167,7 @@ fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
     }
     match app.tokens.read(bearer, app.clock.now_ms()) {
         Ok(claims) => {
+            app.rates.admit_participant(&claims.participant, app.clock.now_ms())?;
             let actor = Actor { name: app.tokens.pseudonym(&claims.participant), role: "participant" };
             Ok(Caller::Participant { actor: Arc::new(actor), name: claims.participant })
         }

@@ -12,6 +12,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::delete;
 use raffle::erasure::Erased;
+use records::audit::Cause;
+use records::error::Error;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +54,11 @@ async fn erase(
 ) -> Result<Response, Problem> {
     text("participant", &participant, 128)?;
     text("reason", &reason, 500)?;
-    let Erased { raffles, now } = app.raffles.erase(&participant).await?;
-    // In an entry of its own: the names lie in as many places as there are raffles.
-    app.audit.erased(caller.actor(), &app.tokens.pseudonym(&participant), now, &reason).await?;
+    let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
+    let raffles = app.raffles.clone();
+    let work = async move { raffles.erase(&participant, &cause, &reason).await };
+    // There may be many raffles: a caller who goes away half way still gets what they asked for.
+    let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
+    let Erased { raffles, now } = erased?;
     Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now }, false))
 }

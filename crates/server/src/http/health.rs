@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use records::error::Error;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -48,7 +49,10 @@ struct ReadyView {
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    app.raffles.check_writing().await?;
+    let raffles = app.raffles.clone();
+    // Nobody needs a key to ask: whoever asks and goes away must not leave one write after the other behind.
+    let kept = app.pulses.run(async move { raffles.check_writing().await }).await;
+    kept.ok_or_else(|| Problem::from(Error::OutcomeUnknown))??;
     let (effects_unsent, effects_waiting, dead_letters) = app.raffles.backlog().await?;
     let view = ReadyView { status: "ready", effects_unsent, effects_waiting, dead_letters };
     Ok(answer(StatusCode::OK, &view, false))

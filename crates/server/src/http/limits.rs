@@ -1,4 +1,4 @@
-//! Rate limits: how often a key may call, and a participant draw. They shed load before it costs anything and protect
+//! Rate limits: how often a key and a participant may call, and a participant draw. They shed load before it costs anything and protect
 //! nothing that must not be wrong: a limit counts in this process alone, and its memory goes with it.
 //!
 //! A call that is refused is told with 429, `Retry-After` (RFC 9110, 10.2.3) and the fields of
@@ -23,6 +23,7 @@ static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 #[derive(Debug)]
 pub struct Rates {
     requests: Option<Rate>,
+    participants: Option<Rate>,
     draws: Option<Rate>,
 }
 
@@ -31,6 +32,11 @@ impl Rates {
     pub fn configured(limits: &config::Limits) -> Self {
         let requests =
             [Policy { name: "key-requests-per-second", units: limits.requests_per_second, seconds: 1 }];
+        let participants = [Policy {
+            name: "participant-requests-per-second",
+            units: limits.requests_per_second_per_participant.or(limits.requests_per_second),
+            seconds: 1,
+        }];
         let draws = [
             Policy {
                 name: "participant-draws-per-second",
@@ -45,6 +51,7 @@ impl Rates {
         ];
         Self {
             requests: Rate::of("this API key", &requests, limits.keys_max),
+            participants: Rate::of("this participant", &participants, limits.keys_max),
             draws: Rate::of("this participant", &draws, limits.keys_max),
         }
     }
@@ -53,6 +60,12 @@ impl Rates {
     /// time grants nothing extra. An unknown key is never counted; it could spend what belongs to another.
     pub fn admit_request(&self, key: &str, now_ms: i64) -> Result<(), Problem> {
         self.requests.as_ref().map_or(Ok(()), |rate| rate.admit(key, NonZeroU32::MIN, now_ms))
+    }
+
+    /// Counts a request under a participant's token, by the participant: tokens of the same person share a limit. A token
+    /// that is not ours, or whose time is over, is never counted.
+    pub fn admit_participant(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
+        self.participants.as_ref().map_or(Ok(()), |rate| rate.admit(participant, NonZeroU32::MIN, now_ms))
     }
 
     /// Counts the draws of one request of a participant, of whatever raffle: all of them, or none. A repeat with the same
@@ -157,6 +170,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(
                 rates.admit_request("shop", 0).is_ok()
+                    && rates.admit_participant("ada", 0).is_ok()
                     && rates.admit_draws("ada", NonZeroU32::MIN, 0).is_ok()
             );
         }
@@ -215,5 +229,25 @@ mod tests {
         );
         assert!(rates.admit_request("ops", 1).is_ok());
         assert!(rates.admit_request("shop", 1000).is_ok());
+    }
+
+    #[test]
+    fn each_participant_has_their_own_requests_as_many_as_a_key_unless_it_is_said() {
+        for (own, policy) in [(None, 2), (NonZeroU32::new(1), 1)] {
+            let rates = Rates::configured(&config::Limits {
+                requests_per_second: NonZeroU32::new(2),
+                requests_per_second_per_participant: own,
+                ..config::Limits::default()
+            });
+            for _ in 0..policy {
+                assert!(rates.admit_participant("ada", 0).is_ok());
+            }
+            let told = told(rates.admit_participant("ada", 1));
+            let name = "\"participant-requests-per-second\"";
+            assert_eq!(told, ["1".to_owned(), format!("{name};r=0;t=1"), format!("{name};q={policy};w=1")]);
+            assert!(rates.admit_participant("bob", 1).is_ok());
+            assert!(rates.admit_request("ada", 1).is_ok(), "a key of that name is somebody else");
+            assert!(rates.admit_participant("ada", 1000).is_ok());
+        }
     }
 }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use raffle::catalog::LiveEpoch;
 use raffle::draw::{Drawn, Witness};
 use raffle::drift::Drift;
 use raffle::entry;
@@ -64,7 +65,7 @@ struct Version {
 
 /// The chance of one version, as it is watched.
 pub struct Watch {
-    /// The rules that state the weights.
+    /// The rules that decide.
     pub plan: Arc<Plan>,
     drift: Mutex<Drift>,
 }
@@ -95,7 +96,8 @@ impl DrawCounts {
         lock(&self.versions).known.values().map(|version| Arc::clone(&version.watch)).collect()
     }
 
-    fn version(&self, versions: &mut Versions, raffle: u32, plan: &Arc<Plan>) -> Version {
+    fn version(&self, versions: &mut Versions, raffle: u32, epoch: &LiveEpoch) -> Version {
+        let plan = &epoch.plan;
         if versions.known.len() >= VERSIONS_MAX {
             let longest_ago = versions.known.iter().min_by_key(|(_, version)| version.heard);
             if let Some(key) = longest_ago.map(|(key, _)| *key) {
@@ -115,7 +117,10 @@ impl DrawCounts {
             made: counter("made"),
             replayed: counter("replayed"),
             heard: 0,
-            watch: Arc::new(Watch { plan: Arc::clone(plan), drift: Mutex::default() }),
+            watch: Arc::new(Watch {
+                plan: Arc::clone(plan),
+                drift: Mutex::new(Drift::against(epoch.stated.clone())),
+            }),
         }
     }
 }
@@ -147,7 +152,7 @@ impl Witness for DrawCounts {
         versions.heard += 1;
         let heard = versions.heard;
         if !versions.known.contains_key(&key) {
-            let version = self.version(&mut versions, draw.id.raffle, plan);
+            let version = self.version(&mut versions, draw.id.raffle, epoch);
             versions.known.insert(key, version);
         }
         let Some(version) = versions.known.get_mut(&key) else { return };

@@ -11,8 +11,9 @@ pub fn operations() -> Vec<Operation> {
     vec![
         Operation::delete("/participants/{participant}", "eraseParticipant", "Forget who somebody was")
             .describe(
-                "In all raffles. Draws, chains and counters stay valid under the pseudonym. Takes no Idempotency-Key: \
-                 doing it again changes nothing.",
+                "In all raffles. Draws, chains and counters stay valid under the pseudonym. The audit log has an entry for each \
+                 raffle that knew the name. Takes no Idempotency-Key: doing it again changes nothing. Goes on if the \
+                 caller goes away.",
             )
             .needs::<Operate>()
             .query::<ReasonQuery>()
