@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::fairness::sha256;
 use crate::finding::Finding;
 use crate::lint;
-use crate::publish::{Origin, Publish, Published, identity};
+use crate::publish::{Live, Origin, Publish, Published, identity};
 use crate::review::{self, Act, Event, Move, Review, Subject};
 use crate::seal::fresh_secret;
 use crate::threshold::Reason;
@@ -129,15 +129,18 @@ impl Drafts {
         moves.truncate(1);
         let (author, at_ms) =
             moves.first().map(|written| (written.by.clone(), written.at_ms)).unwrap_or_default();
-        let base = stored.base;
-        self.look(raffle, (stored, Review::Drafted { author }, moves), base, (at_ms, None)).await
+        let version = stored.base;
+        let versions = Versions::new(Arc::clone(&self.draws));
+        let document = if version > 0 { Some(versions.document(raffle, version).await?) } else { None };
+        let base = Live { version, document };
+        self.look((stored, Review::Drafted { author }, moves), base, (at_ms, None))
     }
 
     /// A draft as it stands, held against the version that is live.
     pub async fn get(&self, raffle: &str, number: u32, draws_per_day: Option<u32>) -> Result<Draft, Error> {
         let loaded = self.load(raffle, number).await?;
-        let live = self.draws.live(raffle).await?.version;
-        self.look(raffle, loaded, live, (self.draws.clock.now_ms(), draws_per_day)).await
+        let live = self.draws.live(raffle).await?;
+        self.look(loaded, live, (self.draws.clock.now_ms(), draws_per_day))
     }
 
     async fn load(&self, raffle: &str, number: u32) -> Result<(Stored, Review, Vec<Move>), Error> {
@@ -153,15 +156,12 @@ impl Drafts {
         .await
     }
 
-    async fn look(
+    fn look(
         &self,
-        raffle: &str,
         (stored, state, moves): (Stored, Review, Vec<Move>),
-        live: u32,
+        Live { version: live, document: before }: Live,
         (now_ms, draws_per_day): (i64, Option<u32>),
     ) -> Result<Draft, Error> {
-        let versions = Versions::new(Arc::clone(&self.draws));
-        let before = if live > 0 { Some(versions.document(raffle, live).await?) } else { None };
         let document = document::read(&stored.text).map_err(Error::Document)?;
         let diff = Diff::of(before.as_ref(), &document, draws_per_day);
         Ok(Draft {
@@ -184,12 +184,10 @@ impl Drafts {
             Box::pin(async move {
                 let sql = "SELECT draft,base FROM raffle_draft
                     WHERE shard=0 AND tenant=? AND raffle=? AND draft>? ORDER BY draft LIMIT ?";
-                let page = [Value::Int(after.into()), Value::Int(limit.into())];
-                let rows = tx.fetch(sql, &[&raffle.values()[..], &page].concat()).await?;
-                let reviews = review::page(tx, &raffle, Subject::Draft(after), limit).await?;
-                let listed = rows.iter().zip(reviews).map(|(row, (number, state, moves))| {
-                    let written = moves.into_iter().next().filter(|_| row.small(0).ok() == Some(number));
-                    let written = written.ok_or(Error::NoSuchDraft(number))?;
+                let page = review::page(tx, &raffle, (Subject::Draft(after), limit), sql).await?;
+                let listed = page.into_iter().map(|(row, state, moves)| {
+                    let number = row.small(0)?;
+                    let written = moves.into_iter().next().ok_or(Error::NoSuchDraft(number))?;
                     Ok(Listed { number, base: row.small(1)?, state, written })
                 });
                 listed.collect()

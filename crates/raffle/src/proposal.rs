@@ -129,14 +129,9 @@ impl Proposals {
             Box::pin(async move {
                 let sql = "SELECT proposal,proposed FROM raffle_proposal
                     WHERE shard=0 AND tenant=? AND raffle=? AND proposal>? ORDER BY proposal LIMIT ?";
-                let page = [Value::Int(after.into()), Value::Int(limit.into())];
-                let rows = tx.fetch(sql, &[&raffle.values()[..], &page].concat()).await?;
-                let reviews = review::page(tx, &raffle, Subject::Proposal(after), limit).await?;
-                let listed = rows.iter().zip(reviews).map(|(row, (number, state, moves))| {
-                    if row.small(0)? != number {
-                        return Err(Error::NoSuchProposal(number));
-                    }
-                    Ok(Proposal { number, proposed: read_order(row.text(1)?)?, state, moves })
+                let page = review::page(tx, &raffle, (Subject::Proposal(after), limit), sql).await?;
+                let listed = page.into_iter().map(|(row, state, moves)| {
+                    Ok(Proposal { number: row.small(0)?, proposed: read_order(row.text(1)?)?, state, moves })
                 });
                 listed.collect()
             })

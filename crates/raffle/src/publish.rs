@@ -237,18 +237,15 @@ impl Draws {
 
 /// What the same key published before.
 async fn before(tx: &mut dyn Tx, raffle: &Raffle, request: &Request) -> Result<Option<Published>, Error> {
-    let key = [
-        Value::Int(raffle.tenant.number.into()),
-        Value::Int(raffle.number.into()),
-        Value::Text(&request.key),
-    ];
+    let [tenant, number] = raffle.values();
+    let key = [tenant, number, Value::Text(&request.key)];
     let Some(row) = version_row(tx, &format!("{VERSION} AND idem_key=?"), &key).await? else {
         return Ok(None);
     };
     if row.body_hash != request.body_hash {
         return Err(Error::KeyReused);
     }
-    let epoch = [key[0], key[1], Value::Int(row.epoch.into())];
+    let epoch = [tenant, number, Value::Int(row.epoch.into())];
     let sql = "SELECT seed_hash FROM raffle_epoch WHERE shard=0 AND tenant=? AND raffle=? AND epoch=?";
     let rows = tx.fetch(sql, &epoch).await?;
     let seed_hash =

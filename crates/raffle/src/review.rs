@@ -186,11 +186,11 @@ impl Subject {
         [&raffle.to_be_bytes()[..], kind, &self.number().to_be_bytes()].concat()
     }
 
-    /// The last that there can be of its kind.
-    fn last(self) -> Self {
+    /// Another of its kind.
+    fn numbered(self, number: u32) -> Self {
         match self {
-            Self::Draft(_) => Self::Draft(u32::MAX),
-            Self::Proposal(_) => Self::Proposal(u32::MAX),
+            Self::Draft(_) => Self::Draft(number),
+            Self::Proposal(_) => Self::Proposal(number),
         }
     }
 
@@ -281,30 +281,37 @@ pub(crate) async fn moves(tx: &mut dyn Tx, raffle: &Raffle, subject: Subject) ->
     rows.iter().map(row_move).collect()
 }
 
-/// Something reviewed: its number, where it stands, and its moves in order.
-pub(crate) type Reviewed = (u32, Review, Vec<Move>);
+/// Something reviewed: its own row, its number first, then where it stands, and its moves in order.
+pub(crate) type Reviewed = (Row, Review, Vec<Move>);
 
-/// Up to `limit` reviews of the subject's kind after it, by number.
+/// Up to `limit` drafts or proposals after one, by number. `own` finds their rows, by tenant, raffle, the number after which
+/// they begin, and how many.
 pub(crate) async fn page(
     tx: &mut dyn Tx,
     raffle: &Raffle,
-    after: Subject,
-    limit: u32,
+    (after, limit): (Subject, u32),
+    own: &str,
 ) -> Result<Vec<Reviewed>, Error> {
-    let ids = (after.machine_id(raffle.number), after.last().machine_id(raffle.number));
+    let [tenant, number] = raffle.values();
+    let range = [Value::Int(after.number().into()), Value::Int(limit.into())];
+    let own = tx.fetch(own, &[&[tenant, number][..], &range].concat()).await?;
+    let ids = (after.machine_id(raffle.number), after.numbered(u32::MAX).machine_id(raffle.number));
     let states = machine::page::<Review>(tx, Shard::HOME, (&ids.0, &ids.1), limit).await?;
     let numbers = states.iter().map(|(id, _)| Subject::number_of(id)).collect::<Result<Vec<_>, _>>()?;
     let Some(last) = numbers.last() else { return Ok(vec![]) };
     let sql = "SELECT number,state,actor,at_ms,reason FROM review_move
         WHERE shard=0 AND tenant=? AND raffle=? AND kind=? AND number>? AND number<=? ORDER BY number,place";
-    let [tenant, number] = raffle.values();
-    let own = [Value::Text(after.kind()), Value::Int(after.number().into()), Value::Int(i64::from(*last))];
-    let rows = tx.fetch(sql, &[&[tenant, number][..], &own].concat()).await?;
+    let kind = Value::Text(after.kind());
+    let rows = tx.fetch(sql, &[tenant, number, kind, range[0], Value::Int((*last).into())]).await?;
     let mut moves = rows.iter().map(row_move).collect::<Result<Vec<_>, _>>()?.into_iter().peekable();
-    let with_moves = numbers.into_iter().zip(states).map(|(number, (_, state))| {
-        (number, state, std::iter::from_fn(|| moves.next_if(|made| made.number == number)).collect())
+    let reviewed = own.into_iter().zip(numbers).zip(states).map(|((row, number), (_, state))| {
+        if row.small(0)? != number {
+            return Err(after.numbered(number).missing());
+        }
+        let moves = std::iter::from_fn(|| moves.next_if(|made| made.number == number)).collect();
+        Ok((row, state, moves))
     });
-    Ok(with_moves.collect())
+    reviewed.collect()
 }
 
 async fn note(

@@ -1,5 +1,5 @@
-//! Rate limits: how often a key and a participant may call, and a participant draw. They shed load before it costs anything and protect
-//! nothing that must not be wrong: a limit counts in this process alone, and its memory goes with it.
+//! Rate limits: how often a key and a participant may call, and a participant draw. They shed load before it costs
+//! anything and protect nothing that must not be wrong: a limit counts in this process alone, and its memory goes with it.
 //!
 //! A call that is refused is told with 429, `Retry-After` (RFC 9110, 10.2.3) and the fields of
 //! draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy` names all limits that hold such a call, `RateLimit` the
@@ -185,24 +185,18 @@ mod tests {
             vec![seconds.to_owned(), limit, policy.to_owned()]
         };
         let rates = rates(0, 2, 3);
+        let draw = |who: &str, now_ms| rates.admit_draws(who, NonZeroU32::MIN, now_ms);
         for now_ms in [0, 1] {
-            assert!(rates.admit_draws("ada", NonZeroU32::MIN, now_ms).is_ok());
+            assert!(draw("ada", now_ms).is_ok());
         }
-        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 2)), second);
-        assert_eq!(
-            told(rates.admit_draws("ada", NonZeroU32::MIN, 999)),
-            second,
-            "a millisecond is told as a second"
-        );
-        assert!(rates.admit_draws("ada", NonZeroU32::MIN, 1000).is_ok());
-        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 1000)), minute("59"));
-        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 1001)), minute("59"));
-        assert_eq!(told(rates.admit_draws("ada", NonZeroU32::MIN, 59_999)), minute("1"));
-        assert!(rates.admit_draws("ada", NonZeroU32::MIN, 60_000).is_ok());
-        assert!(
-            rates.admit_draws("bob", NonZeroU32::MIN, 1000).is_ok(),
-            "one participant's draws are not another's"
-        );
+        assert_eq!(told(draw("ada", 2)), second);
+        assert_eq!(told(draw("ada", 999)), second, "a millisecond is told as a second");
+        assert!(draw("ada", 1000).is_ok());
+        assert_eq!(told(draw("ada", 1000)), minute("59"));
+        assert_eq!(told(draw("ada", 1001)), minute("59"));
+        assert_eq!(told(draw("ada", 59_999)), minute("1"));
+        assert!(draw("ada", 60_000).is_ok());
+        assert!(draw("bob", 1000).is_ok(), "one participant's draws are not another's");
     }
 
     #[test]

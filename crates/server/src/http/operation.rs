@@ -115,11 +115,6 @@ impl Operation {
         Self::new("POST", path, id, summary)
     }
 
-    /// A call that puts one thing in the place of another.
-    pub fn put(path: &'static str, id: &'static str, summary: &'static str) -> Self {
-        Self::new("PUT", path, id, summary)
-    }
-
     /// A call that removes something.
     pub fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("DELETE", path, id, summary)
