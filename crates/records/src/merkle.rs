@@ -51,7 +51,7 @@ mod tests {
         ];
         let leaves = inputs.map(|input| <[u8; 32]>::from(Sha256::digest([b"\x00", input].concat())));
         let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        for (count, root) in [
+        for (count, expected) in [
             (0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
             (1, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
             (2, "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"),
@@ -59,7 +59,7 @@ mod tests {
             (5, "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4"),
             (8, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
         ] {
-            assert_eq!(hex(root(&leaves[..count])), root, "{count} leaves");
+            assert_eq!(hex(root(&leaves[..count])), expected, "{count} leaves");
         }
     }
 }
