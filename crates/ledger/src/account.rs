@@ -39,6 +39,15 @@ pub enum Owner {
 }
 
 impl Owner {
+    /// Refuses a name that is too long, empty, or has control characters.
+    pub fn check(&self) -> Result<(), Error> {
+        let (what, name) = match self {
+            Self::Participant(name) => ("participant", name),
+            Self::House(name) => ("house", name),
+        };
+        check_text(what, name, 128)
+    }
+
     /// What leads to all of somebody's accounts: the first 16 bytes of SHA-256 over the kind and the name.
     pub(crate) fn key(&self) -> [u8; 16] {
         let (kind, name) = match self {
@@ -118,11 +127,7 @@ impl Account {
 
     /// Refuses names that are too long, empty, or have control characters.
     pub fn check(&self) -> Result<(), Error> {
-        let (what, owner) = match &self.owner {
-            Owner::Participant(name) => ("participant", name),
-            Owner::House(name) => ("house", name),
-        };
-        check_text(what, owner, 128)?;
+        self.owner.check()?;
         check_text("wallet", &self.wallet, 32)
     }
 }

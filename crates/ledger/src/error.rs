@@ -1,5 +1,6 @@
 //! Why the ledger did not take an order. A transfer that is refused is no error: it is an entry of the journal.
 
+use kernel::amount::NotAUnit;
 use kernel::fault::{Classify, Fault};
 
 use crate::order::Refusal;
@@ -15,6 +16,12 @@ pub enum Error {
         /// How long it may be.
         characters: usize,
     },
+    /// A unit is none.
+    #[error("{0}")]
+    BadUnit(NotAUnit),
+    /// An account is nobody's, or two people's.
+    #[error("name a `participant` or a `house` account, one of them; accounts of the house have no `wallet`")]
+    BadAccount,
     /// An amount is none.
     #[error("an amount must be from 1 to {max}", max = kernel::amount::AMOUNT_MAX)]
     BadAmount,
@@ -77,6 +84,8 @@ impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::BadText { .. }
+            | Self::BadUnit(_)
+            | Self::BadAccount
             | Self::BadAmount
             | Self::BadLegs
             | Self::Unbalanced { .. }
@@ -95,6 +104,8 @@ impl Classify for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::BadText { .. } => "ledger.bad_text",
+            Self::BadUnit(_) => "ledger.bad_unit",
+            Self::BadAccount => "ledger.bad_account",
             Self::BadAmount => "ledger.bad_amount",
             Self::BadLegs => "ledger.bad_legs",
             Self::Unbalanced { .. } => "ledger.unbalanced",

@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
-use records::batch::{self, Batch, Batcher, Decision, Decisions, Limits};
 use records::audit::{self, Cause, Change, Stream};
+use records::batch::{self, Batch, Batcher, Decision, Decisions, Limits};
 use records::error::Error as RecordsError;
 use records::port::{Records, Tx, read, write};
 
-use crate::account::{Account, AccountId, Owner};
+use crate::account::{Account, AccountId, EXCHANGE, Owner};
 use crate::balance::{self, Held};
 use crate::desk::{self, Desk, News};
 use crate::entry::Entry;
 use crate::error::Error;
+use crate::exchange::Rate;
 use crate::journal::{self, JournalKey, Seal};
 use crate::memory::Memory;
 use crate::order::{After, Line, Order, OrderId, Outcome, What};
@@ -126,14 +128,26 @@ impl Ledger {
         self.batcher.submit(order).await
     }
 
+    /// Exchanges an amount into another unit of the same wallet, at the rate of its day: a repeat is the same order, whatever
+    /// has become of the rate, so that is asked for only where the id is new.
+    pub async fn exchange(
+        &self,
+        (id, reference): (OrderId, &str),
+        (from, to): (&Account, &Unit),
+        amount: i64,
+        rate: impl FnOnce() -> Result<Rate, Error>,
+    ) -> Result<Outcome, Error> {
+        let known = self.find(id).await?;
+        let order = match known.as_ref().and_then(|entry| entry.lines.get(3)) {
+            Some(paid) => Order::exchanged(id, from, to, (amount, paid.amount)),
+            None => Order::exchange(id, from, to, amount, rate()?)?,
+        };
+        self.submit(order.about(EXCHANGE, reference)).await
+    }
+
     /// Opens an account, or gives it another overdraft, with an entry of the audit log about `subject` in the same
     /// transaction. A repeat and a refusal leave none.
-    pub async fn open_account(
-        &self,
-        order: Order,
-        subject: String,
-        cause: &Cause,
-    ) -> Result<Outcome, Error> {
+    pub async fn open_account(&self, order: Order, subject: String, cause: &Cause) -> Result<Outcome, Error> {
         order.check()?;
         let What::Open { account, overdraft } = &order.what else { return Err(Error::BadLegs) };
         let detail = format!("wallet {}, unit {}, overdraft {overdraft}", account.wallet, account.unit);
@@ -159,7 +173,9 @@ impl Ledger {
         let (owner, tenant) = (owner.clone(), self.tenant.number);
         let bucket = owner.bucket(self.tenant, self.shard);
         read(&*self.records, self.shard, move |tx| {
-            Box::pin(async move { Ok(balance::of_owner(tx, (tenant, bucket), &owner, (after, limit)).await?) })
+            Box::pin(
+                async move { Ok(balance::of_owner(tx, (tenant, bucket), &owner, (after, limit)).await?) },
+            )
         })
         .await
     }

@@ -154,7 +154,7 @@ impl Order {
     }
 
     /// An exchange of an amount into so many of another unit.
-    fn exchanged(id: OrderId, from: &Account, to: &Unit, (amount, got): (i64, i64)) -> Self {
+    pub(crate) fn exchanged(id: OrderId, from: &Account, to: &Unit, (amount, got): (i64, i64)) -> Self {
         let paid = Account { unit: to.clone(), ..from.clone() };
         let legs = vec![
             Leg { account: from.clone(), amount: -amount },
@@ -167,20 +167,6 @@ impl Order {
             code: EXCHANGE.to_owned(),
             reference: String::new(),
             what: What::Transfer { legs, terms: Terms::default() },
-        }
-    }
-
-    /// An exchange at the rate of its day: where an entry of this id is known, at what it gave then, so that a repeat is the
-    /// same order whatever has become of the rate.
-    pub fn exchange_again(
-        known: Option<&[Line]>,
-        (id, from, to): (OrderId, &Account, &Unit),
-        amount: i64,
-        rate: impl FnOnce() -> Result<Rate, Error>,
-    ) -> Result<Self, Error> {
-        match known.and_then(|lines| lines.get(3)) {
-            Some(line) => Ok(Self::exchanged(id, from, to, (amount, line.amount))),
-            None => Self::exchange(id, from, to, amount, rate()?),
         }
     }
 
