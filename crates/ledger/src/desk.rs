@@ -17,7 +17,7 @@ use crate::hold;
 use crate::journal::{self, Head, JournalKey};
 use crate::lot;
 use crate::memory::Memory;
-use crate::order::{After, Order, OrderId, Outcome, What};
+use crate::order::{After, Order, OrderId, Outcome, Receipt, What};
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
@@ -93,6 +93,20 @@ impl Desk {
         let ids = earlier.iter().copied().collect();
         let book = self.gather(tx, head, (accounts.clone(), ids), &Mutex::default()).await?;
         Ok(Counter { desk: self, head, book, accounts })
+    }
+
+    /// What of an account could be spent, what is due by now done. It locks nothing and writes nothing: true a moment ago.
+    pub async fn available(self, tx: &mut dyn Tx, account: &Account) -> Result<i64, RecordsError> {
+        let id = account.id(self.tenant, self.shard);
+        let mut book =
+            self.gather(tx, Head::EMPTY, (BTreeSet::from([id]), BTreeSet::new()), &Mutex::default()).await?;
+        Ok(book.available(id))
+    }
+
+    /// What an order has done, where it was done; it locks nothing.
+    pub async fn receipt(self, tx: &mut dyn Tx, order: OrderId) -> Result<Option<Receipt>, RecordsError> {
+        let found = journal::by_orders(tx, self.key(), &[order]).await?;
+        Ok(found.first().filter(|entry| entry.refused.is_none()).map(Entry::receipt))
     }
 
     /// How accounts stand: from memory what is known there, the rest from the records.
