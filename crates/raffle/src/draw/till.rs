@@ -38,12 +38,10 @@ impl Till {
     /// Takes a ticket for each draw. They have been counted: one that is not there is a surprise, and nothing is kept.
     pub(super) fn take(&mut self, held: &Account, draws: &[Arc<Draw>]) -> Result<(), RecordsError> {
         for draw in draws {
-            match self.0.decide(&ticket::order(draw.id, held))? {
-                Outcome::Created(_) => {}
-                outcome => {
-                    tracing::error!(draw = %draw.id, ?outcome, "a draw's ticket could not be taken");
-                    return Err(RecordsError::Surprise("ledger_entry"));
-                }
+            let outcome = self.0.decide(&ticket::order(draw.id, held))?;
+            if !matches!(outcome, Outcome::Created(_)) {
+                tracing::error!(draw = %draw.id, ?outcome, "a draw's ticket could not be taken");
+                return Err(RecordsError::Surprise("ledger_entry"));
             }
         }
         Ok(())
