@@ -19,7 +19,7 @@ use raffle::ticket;
 use records::audit::Actor;
 use records::batch::Limits;
 use records::port::read;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::books::created;
 use crate::{Trial, verify_in_python, verify_lines};
@@ -37,7 +37,7 @@ pub struct Stand {
     pub trial: Trial,
     /// The ledger.
     pub ledger: Ledger,
-    driver: JoinHandle<()>,
+    driving: JoinSet<()>,
 }
 
 impl Stand {
@@ -51,7 +51,9 @@ impl Stand {
         trial.publish(&document(zone, tickets), "p").await.expect("publish");
         let clock = Arc::clone(&trial.clock) as Arc<dyn Clock>;
         let (ledger, driver) = Ledger::open(trial.house.raffles.records(), clock, Limits::default());
-        Self { trial, ledger, driver: tokio::spawn(driver) }
+        let mut driving = JoinSet::new();
+        driving.spawn(driver);
+        Self { trial, ledger, driving }
     }
 
     /// Gives a participant tickets of the raffle.
@@ -133,7 +135,7 @@ impl Stand {
     /// Ends the ledger; the house goes on.
     pub async fn end(self) -> Trial {
         self.ledger.close();
-        self.driver.await.expect("a driver");
+        self.driving.join_all().await;
         self.trial
     }
 }

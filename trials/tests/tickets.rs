@@ -230,7 +230,9 @@ async fn only_draws_that_take_a_ticket_touch_the_ledger_and_only_after_every_gat
         Thresholds::default(),
     );
     let (ledger, ledger_driver) = Ledger::open(records, clock, Limits::default());
-    let drivers = tokio::spawn(async move { tokio::join!(driver, ledger_driver) });
+    let mut drivers = JoinSet::new();
+    drivers.spawn(driver);
+    drivers.spawn(ledger_driver);
     for (raffle, tickets) in [("q", "total: 99"), ("r", "wallet: raffle-r"), ("s", "total: 99")] {
         let text = document("UTC", tickets).replace("raffle: r\n", &format!("raffle: {raffle}\n"));
         let request = Request { key: "p".to_owned(), body_hash: [1; 32], actor: Actor::house() };
@@ -280,5 +282,5 @@ async fn only_draws_that_take_a_ticket_touch_the_ledger_and_only_after_every_gat
     assert_eq!(heard(), ["g"]);
     raffles.close();
     ledger.close();
-    drivers.await.expect("drivers");
+    drivers.join_all().await;
 }

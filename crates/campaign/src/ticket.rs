@@ -6,8 +6,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 /// How many tickets each participant has. Every completed draw uses one.
-///
-/// It is part of rules that are hashed: a field that is younger than the first rules is not written where it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
@@ -17,6 +15,7 @@ pub struct Quota {
     /// Per local day; no limit where it is left out.
     #[serde(default)]
     pub per_day: Option<u32>,
+    // Rules are hashed: what is younger than the first of them is not written where it says nothing.
     /// Per local calendar month; no limit where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_month: Option<u32>,
