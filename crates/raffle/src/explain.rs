@@ -1,7 +1,7 @@
 //! Why a draw became what it is, in sentences: from its trace, its rules and what was told of the participant.
 //!
-//! [`story`] is pure: the same draw and rules give the same story. It says what the trace keeps, and where the trace keeps only that
-//! something could not be had, it names every reason that the rules allow.
+//! [`story`] is pure: the same draw and rules give the same story. It says what the trace keeps, and where the trace keeps
+//! only that something could not be had, it names every reason that the rules allow.
 
 use kernel::id::DrawId;
 use ledger::desk::Desk;
