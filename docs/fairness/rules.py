@@ -1,14 +1,19 @@
 """How a raffle's published rules decide a draw, in whole numbers only. See README.md beside it."""
-import bisect
+import bisect, datetime
 
 GIVES = {"open", "yes", "due", "reached"}
+
+
+def month(day):
+    """The calendar month of a local day: what stands before the day of the month."""
+    return str(datetime.date(1970, 1, 1) + datetime.timedelta(days=day))[:7]
 
 
 class Person:
     """What a participant did before."""
 
     def __init__(self):
-        self.number, self.day, self.today, self.chain = 0, None, 0, bytes(32)
+        self.number, self.day, self.today, self.month, self.this_month, self.chain = 0, None, 0, None, 0, bytes(32)
         self.wins, self.last_win, self.paces, self.promised = {}, None, {}, None
 
     def pace(self, seconds, now):
@@ -20,6 +25,8 @@ class Person:
         if self.day != line["day"]:
             self.today, self.wins = 0, {id: (total, 0, last) for id, (total, _, last) in self.wins.items()}
         self.number, self.day, self.today = self.number + 1, line["day"], self.today + 1
+        before, self.month = self.month, month(line["day"])
+        self.this_month = 1 if before != self.month else self.this_month + 1
         for seconds in {rule["seconds"] for rule in rules["eligibility"] if rule["kind"] == "velocity"}:
             tenth, counts = self.pace(seconds, line["at_ms"])
             self.paces[seconds] = (tenth, [counts[0] + 1] + counts[1:])
@@ -54,7 +61,9 @@ class Draw:
             elif (self.line["pseudonym"] in rule["participants"]) != (rule["kind"] == "allow_list"):
                 return "kept away by a list"
         today = 0 if self.new_day else person.today
-        for used, limit in [(person.number, quota["total"]), (today, quota["per_day"])]:
+        this_month = person.this_month if person.month == month(self.line["day"]) else 0
+        uses = [(person.number, "total"), (today, "per_day"), (this_month, "per_month")]
+        for used, limit in [(used, quota.get(per)) for used, per in uses]:
             if limit is not None and used >= limit:
                 return "without a ticket"
         budget, dearest = rules["budget"], max(prize["cost"] for prize in rules["prizes"].values())

@@ -9,6 +9,7 @@ pub mod malformed;
 pub mod wire;
 pub mod routes;
 pub mod booth;
+pub mod stand;
 pub mod books;
 pub mod schema;
 

@@ -12,11 +12,15 @@ use campaign::award::{Awards, DRAW_MADE};
 use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
+use kernel::amount::Unit;
 use kernel::fault::{Classify, Fault as Kind};
-use kernel::id::Shard;
+use kernel::id::{Shard, Tenant};
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use ledger::account::Account;
+use ledger::ledger::Ledger;
+use ledger::order::{Order as LedgerOrder, OrderId, Outcome};
 use raffle::draw::Drawn;
 use raffle::entry::Request;
 use raffle::epoch::GATE_CLOSED;
@@ -28,6 +32,7 @@ use raffle::seal::Sealer;
 use raffle::standing::Attested;
 use raffle::stock::Order;
 use raffle::threshold::Thresholds;
+use raffle::ticket;
 use raffle::turn::Reveals;
 use records::audit::Actor;
 use records::batch::Limits;
@@ -58,6 +63,7 @@ pub struct Found {
 const RAFFLE: &str = "sim";
 const CLIENTS: u64 = 4;
 const CALLS: u64 = 24;
+const PARTICIPANTS: u64 = 6;
 
 fn document(version: u64) -> String {
     format!(
@@ -65,7 +71,7 @@ fn document(version: u64) -> String {
 title: Simulated
 denominator: 100
 when_weights_differ: no_win
-tickets: {{total: 60}}
+tickets: {{total: 60, wallet: {RAFFLE}}}
 prizes:
   - {{id: car, title: Car, weight: {}, stock: 3, rule_tree: locked, cost: 9, cap: {{wins: 1, per: campaign}}}}
   - {{id: mug, title: Mug, weight: 40, stock: 20, cost: 2}}
@@ -91,6 +97,7 @@ epoch: {{entries_max: 1000}}
 /// What runs: dropped as a whole when the process is killed.
 struct House {
     raffles: Raffles,
+    ledger: Ledger,
     awards: Awards,
     tasks: JoinSet<()>,
     _running: watch::Sender<bool>,
@@ -122,6 +129,7 @@ impl World {
             limits,
             Thresholds::default(),
         );
+        let (ledger, ledger_driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let broker = ProcessBroker::default()
@@ -133,9 +141,10 @@ impl World {
         let relay = Relay::new(records, broker, clock, Shard::HOME, pace);
         let mut tasks = JoinSet::new();
         tasks.spawn(driver);
+        tasks.spawn(ledger_driver);
         let (running, stop) = watch::channel(false);
         tasks.spawn(relay.run(stop));
-        House { raffles, awards, tasks, _running: running }
+        House { raffles, ledger, awards, tasks, _running: running }
     }
 }
 
@@ -143,6 +152,7 @@ impl World {
 #[derive(Debug, Clone)]
 enum Call {
     Draw { who: String, parts: u32 },
+    Grant { who: String, tickets: i64 },
     Order(Order),
     Turn,
     Publish(u64),
@@ -182,17 +192,18 @@ impl Log {
 /// The process as its clients see it. (A `watch` channel would wake them in an order of its own chance.)
 #[derive(Default)]
 struct Door {
-    inside: Mutex<Option<Raffles>>,
+    inside: Mutex<Option<(Raffles, Ledger)>>,
     changed: Notify,
 }
 
 impl Door {
-    fn raffles(&self) -> Option<Raffles> {
+    fn inside(&self) -> Option<(Raffles, Ledger)> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, raffles: Option<Raffles>) {
-        *self.inside.lock().unwrap_or_else(PoisonError::into_inner) = raffles;
+    fn set(&self, house: Option<&House>) {
+        let inside = house.map(|house| (house.raffles.clone(), house.ledger.clone()));
+        *self.inside.lock().unwrap_or_else(PoisonError::into_inner) = inside;
         self.changed.notify_waiters();
     }
 }
@@ -202,13 +213,13 @@ async fn call(call: &Call, key: &str, door: &Door, log: &Mutex<Log>) {
     for attempt in 0u64.. {
         assert!(attempt < 10_000, "a call is never answered: {call:?}");
         let changed = door.changed.notified();
-        let Some(raffles) = door.raffles() else {
+        let Some((raffles, ledger)) = door.inside() else {
             changed.await;
             continue;
         };
         let answer = tokio::select! {
             biased;
-            answer = ask(&raffles, call, key) => answer,
+            answer = ask((&raffles, &ledger), call, key) => answer,
             // The process was killed: nobody will answer.
             () = changed => continue,
         };
@@ -219,7 +230,11 @@ async fn call(call: &Call, key: &str, door: &Door, log: &Mutex<Log>) {
     }
 }
 
-async fn ask(raffles: &Raffles, call: &Call, key: &str) -> Result<(String, Vec<raffle::entry::Draw>), Error> {
+async fn ask(
+    (raffles, ledger): (&Raffles, &Ledger),
+    call: &Call,
+    key: &str,
+) -> Result<(String, Vec<raffle::entry::Draw>), Error> {
     let body_hash = sha256(format!("{call:?}").as_bytes());
     let request = Request { key: key.to_owned(), body_hash, actor: Actor::house() };
     match call {
@@ -238,6 +253,19 @@ async fn ask(raffles: &Raffles, call: &Call, key: &str) -> Result<(String, Vec<r
             let told: Vec<_> = draws.iter().map(|draw| format!("{} {:?}", draw.id, draw.prize)).collect();
             Ok((told.join(" "), draws))
         }
+        Call::Grant { who, tickets } => {
+            let accounts = (&Account::house("issued", &Unit::ticket()), &ticket::held(who, RAFFLE));
+            let order = LedgerOrder::transfer(OrderId::of(&[key.as_bytes()]), accounts, *tickets);
+            match ledger.submit(order).await {
+                Ok(Outcome::Created(receipt) | Outcome::Exists(receipt)) => {
+                    Ok((format!("{tickets} tickets, entry {}", receipt.seq), vec![]))
+                }
+                Err(ledger::error::Error::Records(error)) => Err(error.into()),
+                // The checks will miss them.
+                Ok(refused) => Ok((format!("no tickets: {refused:?}"), vec![])),
+                Err(error) => Ok((format!("no tickets: {error}"), vec![])),
+            }
+        }
         Call::Order(order) => {
             let carried = raffles.carry_out(RAFFLE, order.clone(), "simulated".to_owned(), request).await?;
             Ok((format!("{} {}", carried.event.kind, carried.event.seq), vec![]))
@@ -255,10 +283,11 @@ async fn ask(raffles: &Raffles, call: &Call, key: &str) -> Result<(String, Vec<r
 }
 
 fn next_call(dice: &Dice) -> Call {
-    let who = || format!("p{}", dice.below(6));
+    let who = || format!("p{}", dice.below(PARTICIPANTS));
     let prize = || ["car", "mug"][usize::try_from(dice.below(2)).unwrap_or(0)].to_owned();
     match dice.below(100) {
-        0..72 => Call::Draw { who: who(), parts: 1 },
+        0..60 => Call::Draw { who: who(), parts: 1 },
+        60..72 => Call::Grant { who: who(), tickets: 1 + i64::try_from(dice.below(6)).unwrap_or(0) },
         72..82 => Call::Draw { who: who(), parts: 2 + u32::try_from(dice.below(4)).unwrap_or(0) },
         82..87 => Call::Order(Order::Restock { prize: prize(), units: 1 + dice.below(3) }),
         87..89 => Call::Order(Order::Freeze { prize: Some(prize()) }),
@@ -290,8 +319,12 @@ async fn simulate(seed: u64, lies: bool) -> Found {
     let log = Arc::new(Mutex::new(Log::default()));
     let door = Arc::new(Door::default());
     let mut house = world.start();
-    door.set(Some(house.raffles.clone()));
+    door.set(Some(&house));
     call(&Call::Publish(0), "first", &door, &log).await;
+    for who in 0..PARTICIPANTS {
+        let grant = Call::Grant { who: format!("p{who}"), tickets: 9 };
+        call(&grant, &format!("first tickets of {who}"), &door, &log).await;
+    }
     dice.be_kind(false);
 
     let mut clients = JoinSet::new();
@@ -316,7 +349,7 @@ async fn simulate(seed: u64, lies: bool) -> Found {
                 house.tasks.shutdown().await;
                 world.kill.clear();
                 house = world.start();
-                door.set(Some(house.raffles.clone()));
+                door.set(Some(&house));
             }
             ended = clients.join_next() => match ended {
                 Some(ended) => ended.expect("a client"),
@@ -347,7 +380,7 @@ async fn check(house: &House, clock: &ManualClock, log: &Mutex<Log>, found: &mut
     let kept = std::mem::take(&mut log.lock().unwrap_or_else(PoisonError::into_inner).kept);
     let mut broken = Vec::new();
     for (key, call, line, draws) in &kept {
-        match ask(raffles, call, key).await {
+        match ask((raffles, &house.ledger), call, key).await {
             Ok((again_line, again)) if again_line == *line && again == *draws => {}
             other => broken.push(format!("{key} was answered `{line}`, and now {other:?}")),
         }
@@ -379,6 +412,7 @@ async fn check(house: &House, clock: &ManualClock, log: &Mutex<Log>, found: &mut
             let report = crate::verify_lines(&lines);
             broken.extend(report.failed.iter().map(|failed| format!("{}: {}", failed.id, failed.reason)));
             broken.extend(books(house, &lines).await);
+            broken.extend(tickets(house, &kept, &lines).await);
         }
         Err(error) => broken.push(format!("no evidence: {error}")),
     }
@@ -422,6 +456,32 @@ async fn books(house: &House, lines: &[String]) -> Vec<String> {
     let awards = house.awards.page(Shard::HOME, 1, 0, 10_000).await.expect("awards").len();
     if awards != wins {
         broken.push(format!("{awards} awards for {wins} wins"));
+    }
+    broken
+}
+
+/// Granted = held + drawn with, for each participant, by a ledger that proves it.
+async fn tickets(
+    house: &House,
+    kept: &[(String, Call, String, Vec<raffle::entry::Draw>)],
+    lines: &[String],
+) -> Vec<String> {
+    let (records, journal) = (house.raffles.records(), house.ledger.journal());
+    let report = ledger::verify::verify(&*records, journal, Tenant::MAIN).await.expect("a report");
+    let mut broken: Vec<_> = report.failed.iter().map(|wrong| format!("{wrong:?}")).collect();
+    for who in (0..PARTICIPANTS).map(|who| format!("p{who}")) {
+        let granted = kept.iter().map(|(_, call, _, _)| match call {
+            Call::Grant { who: whom, tickets } if *whom == who => *tickets,
+            _ => 0,
+        });
+        let granted: i64 = granted.sum();
+        let (_, pseudonym) = house.raffles.player_key(RAFFLE, &who).await.expect("a raffle");
+        let name = format!("\"pseudonym\":\"{}\"", hex(&pseudonym));
+        let made = lines.iter().filter(|line| line.contains("\"draw\":") && line.contains(&name)).count();
+        let held = house.ledger.balance(&ticket::held(&who, RAFFLE)).await.expect("a wallet").balance;
+        if i64::try_from(made) != Ok(granted - held) {
+            broken.push(format!("{who} was granted {granted} tickets, holds {held} and made {made} draws"));
+        }
     }
     broken
 }

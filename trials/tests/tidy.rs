@@ -149,6 +149,7 @@ fn every_error_code_is_documented() {
         "exhausted",
         "budget",
         "release",
+        "tickets",
         "guaranteed",
         "diff",
         "draft",

@@ -17,6 +17,14 @@ pub enum Error {
     /// All tickets of the day are used.
     #[error("all {0} tickets of today are used; more come at midnight in the campaign's time zone")]
     TicketsUsedToday(u32),
+    /// All tickets of the month are used.
+    #[error(
+        "all {0} tickets of this month are used; more come with the next month in the campaign's time zone"
+    )]
+    TicketsUsedThisMonth(u32),
+    /// The participant holds no ticket, or fewer than are asked for.
+    #[error("too few tickets are left in the participant's wallet `{0}`")]
+    NoTicket(String),
     /// No such award.
     #[error("there is no award {0}")]
     NoSuchAward(String),
@@ -31,7 +39,8 @@ pub enum Error {
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::NotBegun(_) | Self::Ended(_) | Self::TicketsUsed(_) | Self::TicketsUsedToday(_) => {
+            Self::NotBegun(_) | Self::Ended(_) | Self::NoTicket(_) => Fault::Refused,
+            Self::TicketsUsed(_) | Self::TicketsUsedToday(_) | Self::TicketsUsedThisMonth(_) => {
                 Fault::Refused
             }
             Self::NoSuchAward(_) => Fault::Missing,
@@ -46,6 +55,8 @@ impl Classify for Error {
             Self::Ended(_) => "campaign.ended",
             Self::TicketsUsed(_) => "campaign.tickets_used",
             Self::TicketsUsedToday(_) => "campaign.tickets_used_today",
+            Self::TicketsUsedThisMonth(_) => "campaign.tickets_used_this_month",
+            Self::NoTicket(_) => "campaign.no_ticket",
             Self::NoSuchAward(_) => "award.missing",
             Self::HandedOverBefore => "award.handed_over_before",
             Self::Records(error) => error.code(),

@@ -1,8 +1,8 @@
 //! Days and windows in the campaign's own time zone.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{Span, Timestamp, ToSpan};
 
 use crate::error::Error;
 
@@ -59,6 +59,15 @@ impl Zone {
     }
 }
 
+/// The calendar month that holds a local day, both counted from January 1970: a local month follows from the local day alone,
+/// whatever the clocks do in it.
+pub fn month_of(day: i32) -> i32 {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    let date = Span::new().try_days(day).and_then(|days| epoch.checked_add(days));
+    let date = date.unwrap_or(if day < 0 { Date::MIN } else { Date::MAX });
+    (i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1
+}
+
 /// When a campaign runs: from its first instant up to, not including, its last. Milliseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Window {
@@ -108,6 +117,29 @@ mod tests {
             (zone.next_midnight(start).expect("midnight") - start) / 3_600_000
         };
         assert_eq!((hours("2026-03-08"), hours("2026-11-01"), hours("2026-11-02")), (23, 25, 24));
+    }
+
+    #[test]
+    fn a_month_turns_with_the_local_day_that_begins_it() {
+        for (zone, local, month) in [
+            ("UTC", "1969-12-31T23:59:59", -1),
+            ("UTC", "1970-01-01T00:00:00", 0),
+            ("Asia/Kathmandu", "2026-11-30T23:59:59", 682),
+            ("Asia/Kathmandu", "2026-12-01T00:00:00", 683),
+            ("Pacific/Chatham", "2026-12-31T23:59:59", 683),
+            ("Pacific/Chatham", "2027-01-01T00:00:00", 684),
+            // The clocks go back on the first of the month.
+            ("America/New_York", "2026-10-31T23:59:59", 681),
+            ("America/New_York", "2026-11-01T01:30:00", 682),
+            ("America/New_York", "2028-02-29T12:00:00", 697),
+        ] {
+            assert_eq!(month_of(day(zone, local)), month, "{local} in {zone}");
+        }
+        for day in -800_000..800_000 {
+            let turned = month_of(day + 1) - month_of(day);
+            assert!(turned == 0 || turned == 1, "day {day}");
+        }
+        assert!(month_of(i32::MIN) < month_of(-800_000) && month_of(800_000) < month_of(i32::MAX));
     }
 
     #[test]

@@ -17,6 +17,11 @@ pub struct Unit(Arc<str>);
 pub struct NotAUnit;
 
 impl Unit {
+    /// What a participant draws with: one unit is one draw.
+    pub fn ticket() -> Self {
+        Self("ticket".into())
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.0
@@ -63,5 +68,6 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Unit>().is_ok(), is_unit, "{text}");
         }
+        assert_eq!(Unit::ticket().name().parse(), Ok(Unit::ticket()));
     }
 }

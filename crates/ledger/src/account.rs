@@ -17,6 +17,9 @@ pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
 /// The house's account through which one unit becomes another.
 pub const EXCHANGE: &str = "exchange";
 
+/// The house's account that what is spent goes to.
+pub const SPENT: &str = "spent";
+
 /// The house's account that what expires goes to.
 pub const EXPIRED: &str = "expired";
 
@@ -25,7 +28,7 @@ pub const EXPIRED: &str = "expired";
 const STANDARD: [(&str, Overdraft); 4] = [
     ("issued", Overdraft::Unlimited),
     (EXCHANGE, Overdraft::Unlimited),
-    ("spent", Overdraft::Forbidden),
+    (SPENT, Overdraft::Forbidden),
     (EXPIRED, Overdraft::Forbidden),
 ];
 
@@ -195,6 +198,16 @@ impl Overdraft {
             0 => Self::Forbidden,
             NO_FLOOR => Self::Unlimited,
             floor => Self::UpTo(-floor),
+        }
+    }
+}
+
+impl fmt::Display for Overdraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("forbidden"),
+            Self::UpTo(amount) => write!(f, "up to {amount}"),
+            Self::Unlimited => f.write_str("unlimited"),
         }
     }
 }

@@ -103,6 +103,12 @@ impl Book {
         }
     }
 
+    /// What can be spent of an account, once what is due by now is done.
+    pub(crate) fn available(&mut self, account: AccountId) -> i64 {
+        self.settle(account);
+        self.accounts.get(&account).map_or(0, |after| after.balance - after.held - after.pending)
+    }
+
     /// The entry that an order would be, with what it asks in place of what it does.
     fn asked(&self, order: &Order) -> Entry {
         let mut entry = Entry {

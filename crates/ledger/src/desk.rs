@@ -17,7 +17,7 @@ use crate::hold;
 use crate::journal::{self, Head, JournalKey};
 use crate::lot;
 use crate::memory::Memory;
-use crate::order::{After, Order, OrderId, Outcome, What};
+use crate::order::{After, Order, OrderId, Outcome, Receipt, What};
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
@@ -78,6 +78,37 @@ impl Desk {
         Ok((outcomes, News { seq: book.seq, accounts: stand.into_iter().collect() }))
     }
 
+    /// Locks the journal and loads accounts and earlier orders, so that another room can have orders decided one by one
+    /// beside what it decides itself. An order of [`Counter::decide`] is about nothing else; one whose id is not among
+    /// `earlier` must be new.
+    pub async fn open(
+        self,
+        tx: &mut dyn Tx,
+        accounts: &[Account],
+        earlier: &[OrderId],
+    ) -> Result<Counter, RecordsError> {
+        let head = Head::lock(tx, self.key()).await?;
+        let accounts: BTreeSet<_> =
+            accounts.iter().map(|account| account.id(self.tenant, self.shard)).collect();
+        let ids = earlier.iter().copied().collect();
+        let book = self.gather(tx, head, (accounts.clone(), ids), &Mutex::default()).await?;
+        Ok(Counter { desk: self, head, book, accounts })
+    }
+
+    /// What of an account could be spent, what is due by now done. It locks nothing and writes nothing: true a moment ago.
+    pub async fn available(self, tx: &mut dyn Tx, account: &Account) -> Result<i64, RecordsError> {
+        let id = account.id(self.tenant, self.shard);
+        let mut book =
+            self.gather(tx, Head::EMPTY, (BTreeSet::from([id]), BTreeSet::new()), &Mutex::default()).await?;
+        Ok(book.available(id))
+    }
+
+    /// What an order has done, where it was done; it locks nothing.
+    pub async fn receipt(self, tx: &mut dyn Tx, order: OrderId) -> Result<Option<Receipt>, RecordsError> {
+        let found = journal::by_orders(tx, self.key(), &[order]).await?;
+        Ok(found.first().filter(|entry| entry.refused.is_none()).map(Entry::receipt))
+    }
+
     /// How accounts stand: from memory what is known there, the rest from the records.
     async fn standing(
         self,
@@ -115,13 +146,6 @@ impl Desk {
         (orders, may_repeat): (&[&Order], bool),
         memory: &Mutex<Memory>,
     ) -> Result<Book, RecordsError> {
-        let mut book = Book {
-            tenant: Some(self.tenant),
-            shard: self.shard,
-            now_ms: self.now_ms,
-            seq: head.seq,
-            ..Book::default()
-        };
         let subjects = orders.iter().filter_map(|order| match &order.what {
             What::Capture { hold, .. } | What::Release { hold } => Some(*hold),
             What::Reverse { of } => Some(*of),
@@ -129,9 +153,26 @@ impl Desk {
         });
         let repeats = orders.iter().map(|order| order.id).filter(|_| may_repeat);
         let ids: BTreeSet<OrderId> = repeats.chain(subjects).collect();
+        let accounts = orders.iter().flat_map(|order| self.accounts(order)).collect();
+        self.gather(tx, head, (accounts, ids), memory).await
+    }
+
+    /// Loads accounts, and the entries of orders with what they are about.
+    async fn gather(
+        self,
+        tx: &mut dyn Tx,
+        head: Head,
+        (mut accounts, ids): (BTreeSet<AccountId>, BTreeSet<OrderId>),
+        memory: &Mutex<Memory>,
+    ) -> Result<Book, RecordsError> {
+        let mut book = Book {
+            tenant: Some(self.tenant),
+            shard: self.shard,
+            now_ms: self.now_ms,
+            seq: head.seq,
+            ..Book::default()
+        };
         let known = journal::by_orders(tx, self.key(), &ids.into_iter().collect::<Vec<_>>()).await?;
-        let mut accounts: BTreeSet<AccountId> =
-            orders.iter().flat_map(|order| self.accounts(order)).collect();
         accounts.extend(known.iter().flat_map(|entry| entry.lines.iter().map(|line| line.account)));
         accounts.extend(known.iter().filter_map(|entry| entry.to));
         let accounts = accounts.into_iter().collect();
@@ -290,6 +331,36 @@ impl Desk {
             })
             .collect();
         INSERT_DUE.rows(tx, &values).await
+    }
+}
+
+/// The ledger, locked within a transaction, for orders that another room's decisions hang on.
+pub struct Counter {
+    desk: Desk,
+    head: Head,
+    book: Book,
+    /// What was asked for, whether or not it exists.
+    accounts: BTreeSet<AccountId>,
+}
+
+impl Counter {
+    /// What of an account can be spent now: what is held, pending or over is not in it.
+    pub fn available(&mut self, account: &Account) -> i64 {
+        self.book.available(account.id(self.desk.tenant, self.desk.shard))
+    }
+
+    /// Decides an order as if all before it were written. An account that was not loaded would look new, so that is an error.
+    pub fn decide(&mut self, order: &Order) -> Result<Outcome, RecordsError> {
+        let named = self.desk.accounts(order);
+        if named.iter().all(|account| self.accounts.contains(account)) {
+            return Ok(self.book.decide(order));
+        }
+        Err(RecordsError::Corrupt("an order about an account that was not loaded".to_owned()))
+    }
+
+    /// Writes what was decided.
+    pub async fn write(self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        self.desk.save(tx, self.head, &self.book, &[]).await
     }
 }
 

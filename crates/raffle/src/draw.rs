@@ -1,6 +1,7 @@
 //! Draws, in batches: lock the gate and load what judges, decide item by item in memory, write what survived.
 
 mod desk;
+mod till;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use ledger::desk::Desk as LedgerDesk;
 use records::audit::{self, Change, Stream};
 use records::batch::{Batch, Decision, Decisions};
 use records::error::Error as RecordsError;
@@ -22,6 +24,7 @@ use crate::standing::Attested;
 use crate::threshold::Thresholds;
 use crate::turn::{self, Decides, Seed};
 use desk::Desk;
+use till::Till;
 
 /// One request for a draw.
 pub struct Ask {
@@ -121,21 +124,34 @@ impl Batch for Draws {
             by_raffle.entry(ask.raffle.number).or_default().push(place);
         }
         let mut decisions: Vec<Option<Decision<Drawn, Error, Lack>>> = items.iter().map(|_| None).collect();
+        // Every gate, in the order of raffle numbers, then the ledger: whoever locks several of them locks them so.
+        let mut desks = Vec::with_capacity(by_raffle.len());
         for places in by_raffle.values() {
             let asks: Vec<&Ask> = places.iter().map(|place| &*items[*place]).collect();
             let Some(first) = asks.first() else { continue };
-            let Some(mut desk) = Desk::open(tx, &first.raffle, self.shard, &asks).await? else {
-                for place in places {
-                    decisions[*place] = Some(Decision::Refused(Error::NoSuchRaffle(first.raffle.id.clone())));
+            match Desk::open(tx, &first.raffle, self.shard, &asks, &self.catalog).await? {
+                Some(desk) => desks.push((desk, places, asks)),
+                None => {
+                    let missing = || Decision::Refused(Error::NoSuchRaffle(first.raffle.id.clone()));
+                    places.iter().for_each(|place| decisions[*place] = Some(missing()));
                 }
-                continue;
-            };
-            // Read under the lock: no draw is earlier than one with a smaller number.
-            let now_ms = self.clock.now_ms();
-            for (place, ask) in places.iter().zip(&asks) {
-                decisions[*place] = Some(desk.decide(ask, &self.catalog, now_ms));
             }
+        }
+        // Read under the locks: no draw is earlier than one with a smaller number.
+        let now_ms = self.clock.now_ms();
+        let wallets = desks.iter().flat_map(|(desk, _, asks)| desk.wallets(asks)).collect();
+        let ledger = LedgerDesk { tenant: self.tenant, shard: self.shard, now_ms };
+        let mut till = Till::open(tx, ledger, wallets).await?;
+        for (desk, places, asks) in &mut desks {
+            for (place, ask) in places.iter().zip(asks.iter()) {
+                decisions[*place] = Some(desk.decide(ask, &self.catalog, till.as_mut(), now_ms)?);
+            }
+        }
+        for (desk, _, _) in desks {
             desk.write(tx).await?;
+        }
+        if let Some(till) = till {
+            till.write(tx).await?;
         }
         let whole: Option<Decisions<Self>> = decisions.into_iter().collect();
         whole.ok_or_else(|| RecordsError::Corrupt("an item was not decided".to_owned()))

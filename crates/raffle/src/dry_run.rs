@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernel::id::Shard;
+use ledger::desk::Desk;
 use records::gate::{Gate, Segment};
 use records::port::read;
 
@@ -16,6 +17,7 @@ use crate::player;
 use crate::raffles::Raffles;
 use crate::rules::{NO_WIN, Plan, Shelves, Steps};
 use crate::standing::{Attested, History, Standing};
+use crate::ticket;
 
 /// Who would draw, when, and what is told of them.
 pub struct DryRunRequest {
@@ -130,7 +132,8 @@ impl Chances {
 }
 
 impl Raffles {
-    /// What a draw of a participant would be now. Gate, stock and participant are read in one transaction.
+    /// What a draw of a participant would be now. Gate, stock and participant are read in one transaction; whether a ticket
+    /// is there, for rules that ask for one, a moment later.
     pub async fn dry_run(&self, asked: DryRunRequest) -> Result<DryRun, Error> {
         let raffle = self.catalog().raffle(&asked.raffle).await?;
         let player_key = raffle.player(&asked.participant);
@@ -155,13 +158,23 @@ impl Raffles {
         for Segment { item, free, granted, frozen } in &segments {
             shelves.put(item, *free, *granted, *frozen);
         }
-        let chances = if gate.frozen {
+        let mut chances = if gate.frozen {
             Err(Error::Frozen)
         } else if gate.epoch == 0 {
             Err(Error::Over)
         } else {
             Chances::of(&plan, &asked.attested, &standing, &shelves)
         };
+        if let (Ok(_), Some(wallet)) = (&chances, &plan.rules.tickets.wallet) {
+            let held = ticket::held(&asked.participant, wallet);
+            let desk = Desk { tenant: raffle.tenant, shard: key.shard, now_ms };
+            let left = read(&*self.records(), key.shard, move |tx| {
+                Box::pin(async move { Ok::<_, Error>(desk.available(tx, &held).await?) })
+            })
+            .await?;
+            let left = u64::try_from(left).unwrap_or(0);
+            chances = plan.rules.tickets.check_held(left, 1).map_err(Error::from).and(chances);
+        }
         let number = standing.number();
         Ok(DryRun { plan, number, chances })
     }

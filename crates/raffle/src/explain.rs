@@ -1,16 +1,22 @@
 //! Why a draw became what it is, in sentences: from its trace, its rules and what was told of the participant.
 //!
-//! Pure: the same draw and rules give the same story. It says what the trace keeps, and where the trace keeps only that
-//! something could not be had, it names every reason that the rules allow.
+//! [`story`] is pure: the same draw and rules give the same story. It says what the trace keeps, and where the trace keeps
+//! only that something could not be had, it names every reason that the rules allow.
 
+use kernel::id::DrawId;
+use ledger::desk::Desk;
+use records::port::read;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::document::{Mode, WhenSpent};
 use crate::entry::{Draw, decode_trace};
+use crate::error::Error;
 use crate::fairness::hex;
+use crate::raffles::{Found, Raffles};
 use crate::rules::{Chosen, Exhausted, PROMISED, Plan, Step, Steps};
 use crate::standing::{Attested, DRAWS_MADE};
+use crate::ticket;
 
 /// What a sentence is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -50,6 +56,26 @@ pub struct Proof<'a> {
     pub seed_hash: [u8; 32],
     /// The seed in hexadecimal, once it is revealed.
     pub seed: Option<&'a str>,
+    /// Tickets that were left once the draw had taken its own, where it took one from the ledger. The log does not have it.
+    pub tickets_left: Option<i64>,
+}
+
+impl Raffles {
+    /// Tickets that a draw left in its participant's wallet, as the ledger has noted it. `None` where its rules name no wallet.
+    pub async fn tickets_left(&self, found: &Found) -> Result<Option<i64>, Error> {
+        if found.epoch.plan.rules.tickets.wallet.is_none() {
+            return Ok(None);
+        }
+        let DrawId { shard, .. } = found.draw.id;
+        let desk = Desk { tenant: found.raffle.tenant, shard, now_ms: found.draw.at_ms };
+        let order = ticket::order_id(found.draw.id);
+        let receipt = read(&*self.records(), shard, move |tx| {
+            Box::pin(async move { Ok::<_, Error>(desk.receipt(tx, order).await?) })
+        })
+        .await?;
+        let taken = receipt.and_then(|receipt| receipt.lines.into_iter().find(|line| line.amount < 0));
+        Ok(taken.map(|line| line.after.balance - line.after.held - line.after.pending))
+    }
 }
 
 /// The story of a draw under its rules. `None` where its trace cannot be read.
@@ -58,6 +84,8 @@ pub fn story(draw: &Draw, plan: &Plan, proof: Proof<'_>) -> Option<Vec<Sentence>
     let attested = Attested::read(&draw.attested)?;
     let mut teller = Teller { draw, plan, attested, told: Vec::new() };
     teller.admission();
+    teller.tickets(proof.tickets_left);
+    teller.budget();
     teller.pool(chosen.pool)?;
     teller.left_out(&chosen);
     teller.chance(&chosen);
@@ -116,13 +144,34 @@ impl Teller<'_> {
         if rules.eligibility.is_empty() {
             self.say(About::Admission, "No rule of eligibility stood in the way: there is none.");
         }
-        if let Some(total) = rules.tickets.total {
-            self.say(About::Admission, format!("It used ticket {} of {total}.", draw.number));
+    }
+
+    fn tickets(&mut self, left: Option<i64>) {
+        let quota = &self.plan.rules.tickets;
+        if let Some(total) = quota.total {
+            self.say(About::Admission, format!("It used ticket {} of {total}.", self.draw.number));
         }
-        if let Some(per_day) = rules.tickets.per_day {
+        if let Some(per_month) = quota.per_month {
+            self.say(
+                About::Admission,
+                format!("Of the {per_month} tickets of its local month one was left."),
+            );
+        }
+        if let Some(per_day) = quota.per_day {
             self.say(About::Admission, format!("Of the {per_day} tickets of its local day one was left."));
         }
-        if rules.budget.as_ref().is_some_and(|budget| budget.when_spent == WhenSpent::Stop) {
+        if let Some(wallet) = &quota.wallet {
+            let left = left.map_or_else(String::new, |left| format!("; {left} were left"));
+            self.say(
+                About::Admission,
+                format!("It used 1 ticket of the wallet `{wallet}` in the ledger{left}."),
+            );
+        }
+    }
+
+    fn budget(&mut self) {
+        let budget = self.plan.rules.budget.as_ref();
+        if budget.is_some_and(|budget| budget.when_spent == WhenSpent::Stop) {
             self.say(About::Admission, "The budget covered the dearest prize, so draws were taken.");
         }
     }
@@ -264,7 +313,7 @@ impl Teller<'_> {
         self.say(About::Result, told);
     }
 
-    fn proof(&mut self, Proof { epoch, seed_hash, seed }: Proof<'_>) {
+    fn proof(&mut self, Proof { epoch, seed_hash, seed, tickets_left: _ }: Proof<'_>) {
         let told = format!(
             "The integer is HMAC-SHA256 under the seed of epoch {epoch}, over the participant's pseudonym {}, the draw's number and the client seed; SHA-256 of that seed, published before the epoch's first draw, is {}.",
             hex(&self.draw.pseudonym),

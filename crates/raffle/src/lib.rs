@@ -6,7 +6,7 @@
 //! do, in batches; [`turn`] goes from one [`epoch`] to the next; [`review`] is the life of drafts and proposals;
 //! [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`threshold`] says what
 //! needs two people; [`simulate`], [`lint`], [`diff`] and [`odds`] look at documents; [`drift`] holds what chance picks
-//! against the weights; [`rules`] decide; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what people
+//! against the weights; [`rules`] decide; [`ticket`] says which wallet a draw takes a ticket from; [`seal`] and [`fairness`] keep secrets and prove; [`document`] is what people
 //! write, [`eligibility`] and [`node`] the kinds of rules in it, [`standing`] what they decide by.
 
 pub mod verify;
@@ -35,6 +35,7 @@ pub mod diff;
 pub mod odds;
 pub mod drift;
 pub mod rules;
+pub mod ticket;
 pub mod seal;
 pub mod document;
 pub mod error;

@@ -10,6 +10,7 @@ use campaign::window::Zone;
 use crate::document::{self, Document, ExhaustionPolicy, GuaranteedWinners, SumPolicy, WhenSpent};
 use crate::finding::{Finding, Severity, step};
 use crate::standing::{DRAWS_MADE, POINTS_SPENT};
+use crate::ticket::check_wallet;
 
 /// Reads and lints a document. Answers it, where its shape is right, and all findings.
 pub fn check(text: &str, now_ms: i64) -> (Option<Document>, Vec<Finding>) {
@@ -25,6 +26,7 @@ pub fn forbids(findings: &[Finding]) -> bool {
 pub fn lint(document: &Document, now_ms: i64) -> Vec<Finding> {
     let mut found = Vec::new();
     time(document, now_ms, &mut found);
+    tickets(document, &mut found);
     sums(document, &mut found);
     prizes(document, &mut found);
     trees::shapes(document, &mut found);
@@ -65,6 +67,21 @@ fn time(document: &Document, now_ms: i64, found: &mut Vec<Finding>) {
             "/window/until",
             "the window is over: no draw will be taken",
         ));
+    }
+}
+
+fn tickets(document: &Document, found: &mut Vec<Finding>) {
+    let quota = &document.tickets;
+    let Some(wallet) = &quota.wallet else { return };
+    if check_wallet(wallet).is_err() {
+        let told = "a wallet is 1 to 32 characters without control characters";
+        found.push(Finding::error("tickets.bad_wallet", "/tickets/wallet", told));
+    }
+    for (key, limit) in [("total", quota.total), ("per_month", quota.per_month), ("per_day", quota.per_day)] {
+        if limit == Some(0) {
+            let told = format!("`{key}` is 0: no draw is taken, and so no ticket of `wallet` can be used");
+            found.push(Finding::warning("tickets.unusable", format!("/tickets/{key}"), told));
+        }
     }
 }
 
@@ -317,6 +334,36 @@ mod tests {
         };
         check("5", &[]);
         check("unlimited", &["/prizes/1"]);
+    }
+
+    #[test]
+    fn a_wallet_has_a_name_and_tickets_that_can_be_used() {
+        for (tickets, expected) in [
+            ("total: 0", &[][..]),
+            ("total: 1, wallet: raffle-r", &[]),
+            ("wallet: 奖券", &[]),
+            ("total: 0, wallet: w", &["tickets.unusable /tickets/total"]),
+            (
+                "per_month: 0, per_day: 0, wallet: w",
+                &["tickets.unusable /tickets/per_month", "tickets.unusable /tickets/per_day"],
+            ),
+            (r#"wallet: "a\u0007b""#, &["tickets.bad_wallet /tickets/wallet"]),
+            (r#"wallet: """#, &["document.value /tickets/wallet", "tickets.bad_wallet /tickets/wallet"]),
+            (
+                "wallet: 0123456789-0123456789-0123456789-",
+                &["document.value /tickets/wallet", "tickets.bad_wallet /tickets/wallet"],
+            ),
+            ("wallet: true", &["document.type /tickets/wallet"]),
+            ("per_month: -1", &["document.value /tickets/per_month"]),
+        ] {
+            let text = format!(
+                "raffle: r\ntitle: R\ndenominator: 1\nprizes:\n  - {{id: a, title: A, weight: 1, stock: 5}}\ntickets: {{{tickets}}}\n"
+            );
+            let (_, findings) = super::check(&text, 0);
+            let told: Vec<_> =
+                findings.iter().map(|finding| format!("{} {}", finding.code, finding.pointer)).collect();
+            assert_eq!(told, expected, "{tickets}");
+        }
     }
 
     #[test]

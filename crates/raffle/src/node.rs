@@ -82,7 +82,7 @@ pub enum Act<'a> {
 }
 
 /// What a linter knows of the draws that come to a node.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Circumstances {
     /// Tickets of each participant.
     pub tickets: Quota,

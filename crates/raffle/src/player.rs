@@ -87,6 +87,7 @@ impl Player {
                 number: row.count(3)?,
                 day: i32::try_from(row.int(4)?).map_err(|_| Error::Corrupt("a day".to_owned()))?,
                 today: row.count(5)?,
+                this_month: row.count(12)?,
                 wins: read_wins(row.bytes(8)?).ok_or_else(|| Error::Corrupt("wins".to_owned()))?,
                 last_win_ms: row.int_or_null(9)?,
                 paces: read_paces(row.bytes(10)?).ok_or_else(|| Error::Corrupt("paces".to_owned()))?,
@@ -184,8 +185,8 @@ fn read_pace_of_windows(bytes: &mut &[u8], seconds: u32) -> Option<Pace> {
 }
 
 static LOAD: ByKeys = ByKeys::new(
-    "SELECT bucket,pseudonym,participant,number,day,today,chain,recent_keys,wins,last_win_ms,paces,promised
-     FROM player WHERE tenant=? AND raffle=?",
+    "SELECT bucket,pseudonym,participant,number,day,today,chain,recent_keys,wins,last_win_ms,paces,promised,
+     this_month FROM player WHERE tenant=? AND raffle=?",
     &["bucket", "pseudonym"],
     "",
 );
@@ -211,6 +212,7 @@ static SAVE: Insert = Insert::or_replace(
         "last_win_ms",
         "paces",
         "promised",
+        "this_month",
     ],
     4,
 );
@@ -291,7 +293,7 @@ pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Playe
         (encode(&player.recent), write_wins(&history.wins), write_paces(&history.paces))
     });
     let packed: Vec<_> = packed.collect();
-    let mut values = Vec::with_capacity(players.len() * 14);
+    let mut values = Vec::with_capacity(players.len() * 15);
     let mut older = Vec::new();
     for (((bucket, pseudonym), player), (recent, wins, paces)) in players.iter().zip(&packed) {
         let history = &player.history;
@@ -313,6 +315,7 @@ pub async fn save(tx: &mut dyn Tx, gate: GateKey, players: &[(&PlayerKey, &Playe
             Value::int_or_null(history.last_win_ms),
             Value::Bytes(paces),
             Value::text_or_null(history.promised.as_deref()),
+            Value::count(history.this_month),
         ]);
         for (fingerprint, seq) in &player.older[player.older.len() - player.moved..] {
             older.extend(key);

@@ -273,7 +273,7 @@ impl Rules {
             time_zone: document.time_zone.clone(),
             from_ms,
             until_ms: document.window.until.as_deref().and_then(instant),
-            tickets: document.tickets,
+            tickets: document.tickets.clone(),
             epoch_entries_max: document.epoch.entries_max,
             attributes: sorted(&document.attributes),
             metrics: sorted(&document.metrics),

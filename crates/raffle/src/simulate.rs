@@ -2,7 +2,8 @@
 //!
 //! A [`Simulation`] plays a [`Scenario`] with [`Plan`], shelves in memory, participants in memory and a clock that jumps
 //! from draw to draw. No I/O and no other source of chance than the seed: the same document, scenario and run give the
-//! same [`Played`] on every machine. [`Report`] puts many runs together.
+//! same [`Played`] on every machine. [`Report`] puts many runs together. Whether people hold tickets is not in a document:
+//! where its rules take them from a wallet, everybody is taken to hold enough.
 
 mod dice;
 mod forecast;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use campaign::ticket::Used;
+use campaign::window::month_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +89,8 @@ pub struct History {
     pub day: i32,
     /// Draws completed on that day.
     pub today: u64,
+    /// Draws completed in the local month of that day.
+    pub this_month: u64,
     /// Prizes won, by slot.
     pub wins: Vec<Wins>,
     /// When a prize that is no consolation was last won, in milliseconds since the epoch.
@@ -116,6 +120,11 @@ impl History {
     /// Draws completed on a local day.
     pub fn completed_on(&self, day: i32) -> u64 {
         if self.day == day { self.today } else { 0 }
+    }
+
+    /// Draws completed in the local month of a local day.
+    pub fn completed_in_month_of(&self, day: i32) -> u64 {
+        if self.day == day || month_of(self.day) == month_of(day) { self.this_month } else { 0 }
     }
 
     /// Wins of a prize, those of a local day in `today`.
@@ -148,6 +157,7 @@ impl History {
             }
         }
         self.today = self.completed_on(draw.day) + 1;
+        self.this_month = self.completed_in_month_of(draw.day) + 1;
         self.day = draw.day;
         self.number += 1;
         for seconds in draw.windows {
@@ -198,6 +208,12 @@ impl Standing<'_> {
         self.history.completed_on(self.day)
     }
 
+    /// Tickets used by now.
+    pub fn used(&self) -> Used {
+        let this_month = self.history.completed_in_month_of(self.day);
+        Used { total: self.history.number, today: self.completed_today(), this_month }
+    }
+
     /// A metric by its name; `None` where nobody told it.
     pub fn metric(&self, name: &str) -> Option<u64> {
         match name {
@@ -235,6 +251,23 @@ mod tests {
         history.complete(draw(5, 1, None));
         assert_eq!(history.wins_of(7, 1).today, 0, "a day that came back begins anew");
         assert_eq!(history.number, 5);
+    }
+
+    #[test]
+    fn draws_count_by_day_and_month() {
+        let mut history = History::default();
+        // 2026-11-29, -30, -30, then 2026-12-01.
+        for (day, used) in [(20_786, (1, 1)), (20_787, (1, 2)), (20_787, (2, 3)), (20_788, (1, 1))] {
+            history.complete(draw(1, day, None));
+            assert_eq!((history.completed_on(day), history.completed_in_month_of(day)), used, "{day}");
+        }
+        assert_eq!(history.completed_in_month_of(20_818), 1, "the last day of that month");
+        assert_eq!(history.completed_in_month_of(20_819), 0, "the first of the next");
+        assert_eq!(
+            history.completed_in_month_of(20_787),
+            0,
+            "a month that came back begins anew, as a day does"
+        );
     }
 
     #[test]

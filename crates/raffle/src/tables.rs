@@ -168,5 +168,12 @@ pub const ROOM: Room = Room {
             UNIQUE (shard, tenant, raffle, idem_key)
         ){table_end}",
         ],
+        // Draws in the local month of `day`. What a row of before has done in that month is not known without its draws: all
+        // of them count, until the next month begins. That may refuse a draw and never gives one too many, and so the
+        // verifiers, who count from the log, never find one too many either.
+        &[
+            "ALTER TABLE player ADD COLUMN this_month BIGINT NOT NULL DEFAULT 0 CHECK (this_month >= 0)",
+            "UPDATE player SET this_month=number",
+        ],
     ],
 };

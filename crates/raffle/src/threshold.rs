@@ -201,6 +201,7 @@ mod tests {
         check(&document(100, 0, ""), &document(100, 0, &prize("unlimited")), &["review.stock"]);
         check(&document(100, 0, &prize("unlimited")), &document(100, 0, &prize("5000")), &[]);
         check(&document(100, 0, ""), &document(100, 0, "tickets: {per_day: 1}\n"), &[]);
+        check(&document(100, 0, ""), &document(100, 0, "tickets: {per_month: 1, wallet: w}\n"), &[]);
         let cap = "    cap: {wins: 1, per: day}\n";
         let capped = |more: &str| {
             let text = format!(

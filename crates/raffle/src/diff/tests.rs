@@ -10,7 +10,7 @@ fn whole() -> Value {
     json!({
         "raffle": "r", "title": "R", "time_zone": "Asia/Shanghai",
         "window": {"from": "2026-11-01T00:00:00", "until": "2026-12-01T00:00:00"},
-        "tickets": {"total": 9, "per_day": 3},
+        "tickets": {"total": 9, "per_day": 3, "per_month": 7, "wallet": "raffle-r"},
         "denominator": 1000, "when_weights_differ": "no_win",
         "prizes": [
             {"id": "phone", "title": "Phone", "weight": 1, "stock": 5, "rule_tree": "t", "cost": 60_000,
@@ -201,6 +201,8 @@ fn differences_read_as_sentences() {
         &[
             ("/prizes/2/title", json!("Biro")),
             ("/tickets/per_day", json!(4)),
+            ("/tickets/per_month", json!(6)),
+            ("/tickets/wallet", json!("tombola")),
             ("/deny_list/participants", json!(["u2", "u3"])),
             ("/rule_trees/t/nodes/who/one_of", json!(["gold"])),
             ("/eligibility/3/draws", json!(9)),
@@ -213,6 +215,8 @@ fn differences_read_as_sentences() {
             "title of prize `pen`: `Pen` -> `Biro`",
             "one of of node `who` of rule tree `t`: without `silver`",
             "per day of tickets: 3 -> 4",
+            "per month of tickets: 7 -> 6",
+            "wallet of tickets: `raffle-r` -> `tombola`",
         ],
     );
 }

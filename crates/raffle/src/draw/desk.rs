@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use campaign::award::DRAW_MADE;
 use kernel::id::{DrawId, Shard};
+use ledger::account::Account;
 use records::batch::Decision;
 use records::error::Error as RecordsError;
 use records::gate::{Gate, Segment};
 use records::outbox::{self, Effect};
 use records::port::Tx;
 
+use super::till::Till;
 use super::{Ask, Drawn, Lack};
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
 use crate::entry::{self, Draw};
@@ -19,11 +21,14 @@ use crate::fairness::link;
 use crate::player::{self, Asked, Player, PlayerKey};
 use crate::rules::Shelf;
 use crate::standing::{Attested, Standing};
+use crate::ticket;
 
 /// Locked and loaded.
 pub(super) struct Desk {
     raffle: Arc<Raffle>,
     gate: Gate,
+    /// The epoch that draws, where this process knew it when the batch began.
+    live: Option<Arc<LiveEpoch>>,
     players: HashMap<PlayerKey, Player>,
     touched: HashSet<PlayerKey>,
     /// Draws of earlier batches that some key of this one may name.
@@ -82,6 +87,7 @@ impl Desk {
         raffle: &Arc<Raffle>,
         shard: Shard,
         asks: &[&Ask],
+        catalog: &Catalog,
     ) -> Result<Option<Self>, RecordsError> {
         let key = raffle.gate(shard);
         let Some(gate) = Gate::lock(tx, key).await? else { return Ok(None) };
@@ -97,6 +103,7 @@ impl Desk {
         Ok(Some(Self {
             raffle: Arc::clone(raffle),
             first_seq: gate.seq + 1,
+            live: catalog.known_epoch(raffle.number, gate.epoch),
             gate,
             players,
             touched: HashSet::new(),
@@ -104,6 +111,14 @@ impl Desk {
             shelves: Shelves { taken: vec![0; segments.len()], segments },
             fresh: Vec::with_capacity(asks.len()),
         }))
+    }
+
+    /// The wallets that draws of this batch would take tickets from: none where no draw is taken, or all are repeats.
+    pub(super) fn wallets(&self, asks: &[&Ask]) -> Vec<Account> {
+        let live = self.live.as_ref().filter(|_| !self.gate.frozen && self.gate.epoch != 0);
+        let Some(live) = live else { return vec![] };
+        let new = asks.iter().filter(|ask| self.made_before(ask).is_empty());
+        new.filter_map(|ask| wallet(ask, live)).collect()
     }
 
     /// The draw of a sequence: of this batch, or of an earlier one.
@@ -119,31 +134,43 @@ impl Desk {
         &mut self,
         ask: &Ask,
         catalog: &Catalog,
+        till: Option<&mut Till>,
         now_ms: i64,
-    ) -> Decision<Drawn, Error, Lack> {
+    ) -> Result<Decision<Drawn, Error, Lack>, RecordsError> {
         let before = self.made_before(ask);
         if !before.is_empty() {
-            return self.repeat(ask, before, catalog);
+            return Ok(self.repeat(ask, before, catalog));
         }
         if self.gate.frozen {
-            return Decision::Refused(Error::Frozen);
+            return Ok(Decision::Refused(Error::Frozen));
         }
-        if self.gate.epoch == 0 {
-            return Decision::Refused(Error::Over);
+        let (raffle, number) = (self.raffle.number, self.gate.epoch);
+        if number == 0 {
+            return Ok(Decision::Refused(Error::Over));
         }
-        let epoch = match self.epoch(self.gate.epoch, catalog) {
-            Ok(epoch) => epoch,
-            Err(lack) => return Decision::Deferred(lack),
+        // As it was when the batch began: what has been learnt since came too late for the wallets of its rules.
+        let Some(epoch) = self.live.clone() else {
+            return Ok(Decision::Deferred(Lack::Epoch { raffle, epoch: number }));
         };
         // One entry of the epoch is kept for its closing.
         let parts = u64::from(ask.parts);
         if self.gate.seq + parts + 1 - self.gate.epoch_first >= epoch.plan.rules.epoch_entries_max {
-            return Decision::Deferred(Lack::Turn { raffle: self.raffle.number, full: self.gate.epoch });
+            return Ok(Decision::Deferred(Lack::Turn { raffle, full: number }));
         }
-        match self.make_all(ask, &epoch, now_ms) {
-            Ok(draws) => done(draws, epoch, false),
+        let Some(held) = wallet(ask, &epoch) else {
+            return Ok(match self.make_all(ask, &epoch, (now_ms, u64::MAX)) {
+                Ok(draws) => done(draws, epoch, false),
+                Err(error) => Decision::Refused(error),
+            });
+        };
+        let till = till.ok_or(RecordsError::Surprise("ledger_head"))?;
+        Ok(match self.make_all(ask, &epoch, (now_ms, till.left(&held))) {
+            Ok(draws) => {
+                till.take(&held, &draws)?;
+                done(draws, epoch, false)
+            }
             Err(error) => Decision::Refused(error),
-        }
+        })
     }
 
     /// The draws that the same key has made, in their order.
@@ -171,15 +198,15 @@ impl Desk {
         }
     }
 
-    /// Makes every draw of a request, or none.
-    fn make_all(&mut self, ask: &Ask, epoch: &LiveEpoch, now_ms: i64) -> Result<Vec<Arc<Draw>>, Error> {
+    /// Makes every draw of a request, or none: of the tickets that are left each needs one.
+    fn make_all(&mut self, ask: &Ask, epoch: &LiveEpoch, now: (i64, u64)) -> Result<Vec<Arc<Draw>>, Error> {
         let attested = epoch.plan.attest(&ask.attested)?;
         if ask.parts == 1 {
-            return self.make(ask, (epoch, &attested), now_ms, 0).map(|draw| vec![draw]);
+            return self.make(ask, (epoch, &attested), now, 0).map(|draw| vec![draw]);
         }
         let before = self.remember(ask);
         let made: Result<Vec<_>, _> =
-            (0..ask.parts).map(|part| self.make(ask, (epoch, &attested), now_ms, part)).collect();
+            (0..ask.parts).map(|part| self.make(ask, (epoch, &attested), now, part)).collect();
         if made.is_err() {
             self.restore(ask, before);
         }
@@ -216,7 +243,7 @@ impl Desk {
         &mut self,
         ask: &Ask,
         (epoch, attested): (&LiveEpoch, &Attested),
-        now_ms: i64,
+        (now_ms, tickets): (i64, u64),
         part: u32,
     ) -> Result<Arc<Draw>, Error> {
         let plan = &*epoch.plan;
@@ -229,6 +256,7 @@ impl Desk {
         }
         let standing = Standing { pseudonym: ask.pseudonym, history: &player.history, attested, now_ms, day };
         plan.admit(&standing, &self.shelves)?;
+        plan.rules.tickets.check_held(tickets, u64::from(part) + 1).map_err(Error::from)?;
 
         let number = standing.number();
         let client_seed = ask.client_seed.as_deref().unwrap_or(&ask.key);
@@ -286,6 +314,12 @@ impl Desk {
         outbox::post(tx, key.shard, &effects).await?;
         self.gate.save(tx).await
     }
+}
+
+/// The wallet that a draw takes its ticket from, where the rules name one.
+fn wallet(ask: &Ask, epoch: &LiveEpoch) -> Option<Account> {
+    let wallet = epoch.plan.rules.tickets.wallet.as_deref();
+    wallet.map(|wallet| ticket::held(&ask.participant, wallet))
 }
 
 fn done(mut draws: Vec<Arc<Draw>>, epoch: Arc<LiveEpoch>, replayed: bool) -> Decision<Drawn, Error, Lack> {

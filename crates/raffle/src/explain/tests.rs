@@ -65,7 +65,7 @@ fn tell(case: &Case) -> Vec<Sentence> {
         trace: crate::entry::encode_trace(&outcome),
         chain: [0; 32],
     };
-    let proof = Proof { epoch: "main/r/1", seed_hash: [0x5e; 32], seed: None };
+    let proof = Proof { epoch: "main/r/1", seed_hash: [0x5e; 32], seed: None, tickets_left: Some(4) };
     story(&draw, &plan, proof).expect("a story")
 }
 
@@ -272,7 +272,7 @@ fn the_pool_and_what_was_left_out_are_told() {
 
 #[test]
 fn the_story_begins_with_who_was_admitted_and_ends_with_the_proof() {
-    let more = "time_zone: Asia/Shanghai\nwindow: {from: \"2026-11-01T00:00:00\", until: \"2026-12-01T00:00:00\"}\ntickets: {total: 9, per_day: 3}\nattributes: [level]\nbudget: {amount: 10, when_spent: stop}\neligibility:\n  - {kind: allow_list, participants: [ada]}\n  - {kind: deny_list, participants: [eve]}\n  - {kind: attribute, attribute: level, one_of: [gold]}\n  - {kind: velocity, draws: 5, seconds: 60}\n";
+    let more = "time_zone: Asia/Shanghai\nwindow: {from: \"2026-11-01T00:00:00\", until: \"2026-12-01T00:00:00\"}\ntickets: {total: 9, per_month: 5, per_day: 3, wallet: raffle-r}\nattributes: [level]\nbudget: {amount: 10, when_spent: stop}\neligibility:\n  - {kind: allow_list, participants: [ada]}\n  - {kind: deny_list, participants: [eve]}\n  - {kind: attribute, attribute: level, one_of: [gold]}\n  - {kind: velocity, draws: 5, seconds: 60}\n";
     let attested = r#"{"attributes":{"level":"gold"}}"#;
     let told = tell(&Case { a: "stock: 5, cost: 2", more, before: &[None], attested, ..Case::default() });
     let told: Vec<_> = told.iter().map(|said| format!("{:?}: {}", said.about, said.told)).collect();
@@ -286,7 +286,9 @@ fn the_story_begins_with_who_was_admitted_and_ends_with_the_proof() {
             "Admission: Rule 3 of eligibility, `attribute`, let it through: `level` was told as `gold`, which the rule takes.",
             "Admission: Rule 4 of eligibility, `velocity`, let it through: the participant had completed fewer than 5 draws in 60 seconds.",
             "Admission: It used ticket 2 of 9.",
+            "Admission: Of the 5 tickets of its local month one was left.",
             "Admission: Of the 3 tickets of its local day one was left.",
+            "Admission: It used 1 ticket of the wallet `raffle-r` in the ledger; 4 were left.",
             "Admission: The budget covered the dearest prize, so draws were taken.",
             "Pool: The base pool was drawn from: there are no odds tiers.",
             "Chance: Chance gave 0 of 10 (0 to 9): prize `a` (Apple) holds 0 to 3.",

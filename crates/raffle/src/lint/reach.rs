@@ -21,7 +21,7 @@ struct Ways<'d> {
 /// Follows every word that some draw may hear.
 fn ways<'d>(document: &Document, candidate: Option<&Prize>, tree: &'d Tree) -> Ways<'d> {
     let about = Circumstances {
-        tickets: document.tickets,
+        tickets: document.tickets.clone(),
         candidate_is_endless: candidate.map(|prize| is_endless(document, prize)),
     };
     let mut ways = Ways::default();

@@ -45,10 +45,9 @@ impl Rule for Unlock {
 
     /// A participant whose tickets are used completes no more draws.
     fn possible(&self, about: &Circumstances) -> Vec<Word> {
-        let total = about.tickets.total;
         let most = match self.per {
-            Per::Campaign => total,
-            Per::Day => about.tickets.per_day.into_iter().chain(total).min(),
+            Per::Campaign => about.tickets.total,
+            Per::Day => about.tickets.most_in_a_day(),
         };
         let can_open = most.is_none_or(|most| self.after < most).then_some(Word::Open);
         can_open.into_iter().chain((self.after > 0).then_some(Word::Locked)).collect()

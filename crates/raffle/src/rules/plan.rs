@@ -185,7 +185,7 @@ impl Plan {
                 first.retry_ms.map(|wait| refusals.filter_map(|other| other.retry_ms).fold(wait, i64::max));
             return Err(Error::NotEligible(first));
         }
-        self.rules.tickets.check(standing.history.number, standing.completed_today())?;
+        self.rules.tickets.check(standing.used())?;
         match &self.rules.budget {
             Some(budget)
                 if budget.when_spent == WhenSpent::Stop && shelf.free(BUDGET).unwrap_or(0) < self.dearest =>

@@ -53,13 +53,15 @@ impl StoryView {
     /// The story of a draw by its id.
     pub async fn of(raffles: &Raffles, id: &str) -> Result<Self, Error> {
         let draw_id: DrawId = id.parse().map_err(|_| Error::NoSuchDraw(id.to_owned()))?;
-        let Found { draw, raffle, epoch, participant, commitment } = raffles.find(draw_id).await?;
+        let found = raffles.find(draw_id).await?;
+        let tickets_left = raffles.tickets_left(&found).await?;
+        let Found { draw, raffle, epoch, participant, commitment } = found;
         let seed = match &commitment.state {
             Epoch::Revealed { seed, .. } => Some(seed.as_str()),
             Epoch::Open { .. } => None,
         };
         let name = epoch_name(raffle.tenant.name, &raffle.id, draw.epoch);
-        let proof = Proof { epoch: &name, seed_hash: commitment.seed_hash, seed };
+        let proof = Proof { epoch: &name, seed_hash: commitment.seed_hash, seed, tickets_left };
         let sentences = story(&draw, &epoch.plan, proof);
         Ok(Self {
             draw: draw.id.to_string(),
