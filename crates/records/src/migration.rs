@@ -53,8 +53,8 @@ fn bring_up<'t>(
     now_ms: i64,
 ) -> InTx<'t, (), Error> {
     Box::pin(async move {
-        let end = tx.dialect().table_end();
-        tx.exec(&STEPS_TABLE.replace("{table_end}", end), &[]).await?;
+        let dialect = tx.dialect();
+        tx.exec(&dialect.definition(STEPS_TABLE), &[]).await?;
         let found = tx.fetch("SELECT room, MAX(step) FROM schema_step GROUP BY room", &[]).await?;
         for row in &found {
             let (room, found) = (row.text(0)?, row.int(1)?);
@@ -73,7 +73,7 @@ fn bring_up<'t>(
             }
             for (place, step) in room.steps.iter().enumerate().skip(done) {
                 for statement in *step {
-                    tx.exec(&statement.replace("{table_end}", end), &[]).await?;
+                    tx.exec(&dialect.definition(statement), &[]).await?;
                 }
                 let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
                 let values = [Value::Text(room.name), Value::Int(number), Value::Int(now_ms)];
