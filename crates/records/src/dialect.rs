@@ -44,6 +44,19 @@ impl Dialect {
         }
     }
 
+    /// Ends a multi-row INSERT that leaves a row as it is where the key exists, and locks it. The table must have no other
+    /// unique key.
+    pub fn on_key_keep(self, key: &[&str]) -> String {
+        match self {
+            Self::Sqlite => format!(" ON CONFLICT ({}) DO NOTHING", key.join(",")),
+            // A column is set to what it is: that locks the row as an update does, and two who then want to change it do not
+            // stand in each other's way.
+            Self::MariaDb => key
+                .first()
+                .map_or_else(String::new, |column| format!(" ON DUPLICATE KEY UPDATE {column}={column}")),
+        }
+    }
+
     /// Ends a multi-row INSERT that replaces `columns` where the key exists. The table must have no other unique key.
     pub fn on_key_replace(self, key: &[&str], columns: &[&str]) -> String {
         let set =

@@ -60,6 +60,17 @@ impl Error {
     }
 }
 
+impl Error {
+    /// A row was seen missing, and then was there: somebody else made it at the same moment. Asking again finds it.
+    #[must_use]
+    pub fn or_raced(self) -> Self {
+        match self {
+            Self::Duplicate(key) => Self::Contended(key),
+            other => other,
+        }
+    }
+}
+
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {

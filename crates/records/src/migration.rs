@@ -2,13 +2,15 @@
 
 use crate::error::Error;
 use crate::port::{InTx, Records, Tx, Value, write};
+use crate::statement::Insert;
 use kernel::id::Shard;
 
 /// The tables of one room.
 pub struct Room {
     /// The room's name, for example `raffle`.
     pub name: &'static str,
-    /// Its steps in order; each is a list of statements. `{table_end}` stands for the dialect's end of a table.
+    /// Its steps in order; each is a list of definitions. `{table_end}` stands for the dialect's end of a table. Where
+    /// definitions are not part of a transaction, a step that was broken off is run again from its beginning.
     pub steps: &'static [&'static [&'static str]],
 }
 
@@ -36,6 +38,8 @@ const STEPS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_step (
     applied_ms BIGINT NOT NULL,
     PRIMARY KEY (room, step)
 ){table_end}";
+
+static STEP: Insert = Insert::or_keep("schema_step", &["room", "step", "applied_ms"], 2);
 
 /// Brings every database to this release's tables. Refuses a database that a newer release has written, or
 /// that holds rooms which this release does not know, before it changes anything.
@@ -77,7 +81,7 @@ fn bring_up<'t>(
                 }
                 let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
                 let values = [Value::Text(room.name), Value::Int(number), Value::Int(now_ms)];
-                tx.exec("INSERT INTO schema_step (room, step, applied_ms) VALUES (?,?,?)", &values).await?;
+                STEP.rows(tx, &values).await?;
                 tracing::debug!(shard = shard.0, room = room.name, step = number, "migrated");
             }
         }
