@@ -23,6 +23,7 @@ use records::audit::Actor;
 use records::batch::Limits;
 use records::port::Records;
 use records::relay::{Pace, Relay};
+use trials::profile::Place;
 use trials::{Trial, verify_lines};
 
 const RAFFLE: &str = "late-100006-repaired";
@@ -232,7 +233,7 @@ async fn a_start_reveals_what_was_closed_and_given_up() {
     store.close();
     drop(store);
 
-    let trial = Trial::open_in(folder, trials::NOON_MS).await;
+    let trial = Trial::open_in(Place { folder, database: None }, trials::NOON_MS).await;
     trial.wait_for_reveal(RAFFLE, 1).await;
     let lines = trial.evidence(RAFFLE).await;
     let report = verify_lines(&lines);

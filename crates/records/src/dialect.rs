@@ -10,6 +10,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// How many there are.
+    pub const COUNT: usize = Self::MariaDb as usize + 1;
+
     /// Ends a query whose rows must not change before the transaction ends.
     pub fn for_update(self) -> &'static str {
         match self {

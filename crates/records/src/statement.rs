@@ -9,6 +9,12 @@ use crate::port::{Row, Tx, Value};
 /// Row counts of one statement. Any number of rows is a sum of few of these.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
+/// What a statement reads as, once it was asked for: in each dialect, in each size. Statements are static, and one process
+/// may hold records of several kinds.
+type Texts = [[OnceLock<String>; SIZES.len()]; Dialect::COUNT];
+
+const NO_TEXTS: Texts = [const { [const { OnceLock::new() }; SIZES.len()] }; Dialect::COUNT];
+
 /// Splits `rows` into the sizes above: `(index into SIZES, first row, row count)`.
 fn chunks(rows: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let mut from = 0;
@@ -33,7 +39,7 @@ pub struct Insert {
     table: &'static str,
     columns: &'static [&'static str],
     known: Known,
-    texts: [OnceLock<String>; SIZES.len()],
+    texts: Texts,
 }
 
 impl Insert {
@@ -54,11 +60,11 @@ impl Insert {
     }
 
     const fn with(table: &'static str, columns: &'static [&'static str], known: Known) -> Self {
-        Self { table, columns, known, texts: [const { OnceLock::new() }; SIZES.len()] }
+        Self { table, columns, known, texts: NO_TEXTS }
     }
 
     fn text(&self, dialect: Dialect, place: usize) -> &str {
-        self.texts[place].get_or_init(|| {
+        self.texts[dialect as usize][place].get_or_init(|| {
             let tuple = format!("({})", vec!["?"; self.columns.len()].join(","));
             let end = match self.known {
                 Known::Refuse => String::new(),
@@ -89,17 +95,17 @@ pub struct ByKeys {
     head: &'static str,
     columns: &'static [&'static str],
     tail: &'static str,
-    texts: [OnceLock<String>; SIZES.len()],
+    texts: Texts,
 }
 
 impl ByKeys {
     /// `head` ends in a WHERE with at least one condition; `columns` are the rest of the key.
     pub const fn new(head: &'static str, columns: &'static [&'static str], tail: &'static str) -> Self {
-        Self { head, columns, tail, texts: [const { OnceLock::new() }; SIZES.len()] }
+        Self { head, columns, tail, texts: NO_TEXTS }
     }
 
     fn text(&self, dialect: Dialect, place: usize) -> &str {
-        self.texts[place].get_or_init(|| {
+        self.texts[dialect as usize][place].get_or_init(|| {
             let keys = dialect.tuples_in(self.columns, SIZES[place]);
             format!("{} AND {keys} {}", self.head, self.tail)
         })

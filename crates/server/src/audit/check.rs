@@ -1,13 +1,14 @@
 //! `fairground audit`: recomputes the audit log of a store that no server has open.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::Shard;
 use records::audit::{Failure, Report, verify_all};
 use records::error::Error;
 use records::port::{Records, read};
 
+use crate::config::Config;
+use crate::store::Store;
 use crate::terminal::{Outcome, print, print_json, runtime};
 
 /// What `fairground audit` is told.
@@ -21,8 +22,10 @@ pub struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Outcome {
-    let report = runtime()?.block_on(check(&args.data))?;
+/// Checks a store. `config` says whether its records are on a server.
+pub(crate) fn run(args: &Args, mut config: Config) -> Outcome {
+    config.store.data.clone_from(&args.data);
+    let report = runtime()?.block_on(check(&config))?;
     let fine = report.failed.is_empty();
     if args.json {
         print_json(&report)?;
@@ -38,12 +41,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(fine)
 }
 
-async fn check(folder: &Path) -> Result<Report, String> {
+async fn check(config: &Config) -> Result<Report, String> {
+    let folder = &config.store.data;
     // Opening would make an empty store, in which nothing is wrong.
-    if !database_path(folder).exists() {
+    if config.store.database.is_none() && !Store::is_in(&config.store) {
         return Err(format!("there is no database in {}", folder.display()));
     }
-    let records = SqliteRecords::open(folder, Caches::default()).map_err(|error| error.to_string())?;
+    let records = Store::open(&config.store).map_err(|error| error.to_string())?;
     let found = match has_audit(&records).await {
         Ok(true) => verify_all(&records).await.map_err(|error| error.to_string()),
         Ok(false) => Err(format!(
