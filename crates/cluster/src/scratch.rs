@@ -14,14 +14,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
+use mysql_async::{Conn, OptsBuilder};
 use tempfile::TempDir;
 
 use crate::mariadb::Address;
 
-/// The password of the one user; some of it must be escaped in an address.
-const PASSWORD: &str = "p@ss:w/rd";
-const PASSWORD_IN_ADDRESS: &str = "p%40ss%3Aw%2Frd";
+/// The password of the one user.
+pub const PASSWORD: &str = "p@ss:w/rd";
 
 /// What a server keeps when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,23 +109,27 @@ impl Server {
             Some(run(self.folder.path(), self.port, self.commits).expect("a server that starts again"));
     }
 
-    /// The address of a new, empty database, as text with its password.
+    /// The address of a new, empty database, as text without its password.
     pub fn database(&self) -> String {
         let name = format!("trial_{}", self.databases.fetch_add(1, Ordering::SeqCst));
         self.tell(&format!("CREATE DATABASE {name}"));
-        format!("mysql://fairground:{PASSWORD_IN_ADDRESS}@127.0.0.1:{}/{name}", self.port)
+        format!("mysql://fairground@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// The same, read.
+    /// The address of a new, empty database.
     pub fn address(&self) -> Address {
-        Address::parse(&self.database()).expect("an address")
+        Address::parse(&self.database()).expect("an address").with_password(PASSWORD)
     }
 
     /// Runs a statement beside everything else.
     pub fn tell(&self, sql: &str) {
-        let address = format!("mysql://fairground:{PASSWORD_IN_ADDRESS}@127.0.0.1:{}/", self.port);
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.port)
+            .user(Some("fairground"))
+            .pass(Some(PASSWORD));
         let told = async {
-            let mut connection = Conn::new(Opts::from_url(&address).expect("an address")).await?;
+            let mut connection = Conn::new(options).await?;
             connection.query_drop(sql).await?;
             connection.disconnect().await
         };
