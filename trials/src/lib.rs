@@ -109,10 +109,10 @@ impl Trial {
     }
 
     /// Opens a house at noon in which two people are needed for what is above the default sizes.
-    pub async fn open_with_four_eyes() -> Self {
+    pub async fn open_with_four_eyes(profile: Profile) -> Self {
         let mut config = Config::default();
         config.review.four_eyes = Some(true);
-        Self::open_as((Profile::Embedded.place(), 1), NOON_MS, config).await
+        Self::open_as((profile.place(), 1), NOON_MS, config).await
     }
 
     async fn open_as((place, opened): (Place, u64), now_ms: i64, mut config: Config) -> Self {

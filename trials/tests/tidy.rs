@@ -15,9 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["kernel"]),
     ("records", &["kernel"]),
     ("embedded", &["records", "kernel"]),
+    ("cluster", &["records", "kernel"]),
+    ("ledger", &["records", "kernel"]),
     ("campaign", &["records", "kernel"]),
     ("raffle", &["campaign", "records", "kernel"]),
-    ("server", &["raffle", "campaign", "embedded", "records", "guard", "kernel"]),
+    ("server", &["raffle", "campaign", "ledger", "embedded", "cluster", "records", "guard", "kernel"]),
 ];
 
 fn rooms() -> Vec<PathBuf> {

@@ -64,10 +64,7 @@ impl Error {
     /// A row was seen missing, and then was there: somebody else made it at the same moment. Asking again finds it.
     #[must_use]
     pub fn or_raced(self) -> Self {
-        match self {
-            Self::Duplicate(key) => Self::Contended(key),
-            other => other,
-        }
+        if let Self::Duplicate(key) = self { Self::Contended(key) } else { self }
     }
 }
 

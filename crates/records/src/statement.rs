@@ -13,7 +13,9 @@ const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 /// may hold records of several kinds.
 type Texts = [[OnceLock<String>; SIZES.len()]; Dialect::COUNT];
 
-const NO_TEXTS: Texts = [const { [const { OnceLock::new() }; SIZES.len()] }; Dialect::COUNT];
+const fn unasked() -> Texts {
+    [const { [const { OnceLock::new() }; SIZES.len()] }; Dialect::COUNT]
+}
 
 /// Splits `rows` into the sizes above: `(index into SIZES, first row, row count)`.
 fn chunks(rows: usize) -> impl Iterator<Item = (usize, usize, usize)> {
@@ -60,7 +62,7 @@ impl Insert {
     }
 
     const fn with(table: &'static str, columns: &'static [&'static str], known: Known) -> Self {
-        Self { table, columns, known, texts: NO_TEXTS }
+        Self { table, columns, known, texts: unasked() }
     }
 
     fn text(&self, dialect: Dialect, place: usize) -> &str {
@@ -101,7 +103,7 @@ pub struct ByKeys {
 impl ByKeys {
     /// `head` ends in a WHERE with at least one condition; `columns` are the rest of the key.
     pub const fn new(head: &'static str, columns: &'static [&'static str], tail: &'static str) -> Self {
-        Self { head, columns, tail, texts: NO_TEXTS }
+        Self { head, columns, tail, texts: unasked() }
     }
 
     fn text(&self, dialect: Dialect, place: usize) -> &str {

@@ -256,6 +256,9 @@ pub enum ConfigError {
     Wrong(String),
 }
 
+/// Most characters of a key's name: as many as the audit log keeps.
+const NAME_MAX: usize = 128;
+
 const PREFIX: &str = "FAIRGROUND_";
 
 /// The key of the database's address, and the beginning of the key of its password.
@@ -364,6 +367,9 @@ impl Config {
             }
         }
         for key in &config.auth.keys {
+            if !(1..=NAME_MAX).contains(&key.name.chars().count()) {
+                return Err(ConfigError::Wrong(format!("auth.keys: a name has 1 to {NAME_MAX} characters")));
+            }
             if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
                 let told = format!("auth.keys: the sha256 of `{}` is not 64 hexadecimal digits", key.name);
                 return Err(ConfigError::Wrong(told));
@@ -513,6 +519,13 @@ mod tests {
             &[],
             "64 hexadecimal digits",
         );
+        for name in [String::new(), "x".repeat(129)] {
+            let key = format!(
+                "[[auth.keys]]\nname = \"{name}\"\nrole = \"admin\"\nsha256 = \"{}\"",
+                "0".repeat(64)
+            );
+            check(&key, &[], "a name has 1 to 128 characters");
+        }
         check("[[auth.keys]]\nname = \"ops\"\nrole = \"boss\"\nsha256 = \"12\"", &[], "boss");
     }
 }
