@@ -8,12 +8,12 @@ use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use ledger::account::{Account, Overdraft};
 use ledger::ledger::Ledger;
-use ledger::order::{After, Order, OrderId, Outcome, Receipt, Refusal, Terms, What};
+use ledger::order::{After, Leg, Order, OrderId, Outcome, Receipt, Refusal, Terms, What};
 use ledger::verify::{Report, verify};
 use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
 use records::port::{Records, Value, write};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::NOON_MS;
 use crate::profile::{Place, Profile};
@@ -50,7 +50,7 @@ pub struct Books {
     pub clock: Arc<ManualClock>,
     /// Where its records are.
     pub place: Place,
-    driver: JoinHandle<()>,
+    driver: JoinSet<()>,
 }
 
 impl Books {
@@ -68,14 +68,16 @@ impl Books {
         migration::run(&*records, ROOMS, NOON_MS).await.expect("tables");
         let (ledger, driver) =
             Ledger::open(Arc::clone(&records), Arc::clone(&clock) as Arc<dyn Clock>, Limits::default());
-        Self { ledger, records, clock, place, driver: tokio::spawn(driver) }
+        let mut drivers = JoinSet::new();
+        drivers.spawn(driver);
+        Self { ledger, records, clock, place, driver: drivers }
     }
 
     /// Ends it, and keeps its place.
     pub async fn close(self) -> Place {
         let Self { ledger, records, place, driver, .. } = self;
         ledger.close();
-        driver.await.expect("a driver");
+        driver.join_all().await;
         // Whoever lets go of the records last closes them.
         drop((ledger, records));
         place
@@ -111,8 +113,8 @@ impl Books {
 
     /// Gives points to a participant, with terms.
     pub async fn grant(&self, word: &str, participant: &str, amount: i64, terms: Terms) -> Outcome {
-        let order = Order::transfer(id(word), (&mint(), &points(participant)), amount);
-        let What::Transfer { legs, .. } = order.what else { panic!("a transfer") };
+        let leg = |account: Account, amount| Leg { account, amount };
+        let legs = vec![leg(mint(), -amount), leg(points(participant), amount)];
         self.order(word, What::Transfer { legs, terms }).await
     }
 
@@ -145,10 +147,8 @@ impl Books {
 
 /// What an order that was done now says.
 pub fn created(outcome: Outcome) -> Receipt {
-    match outcome {
-        Outcome::Created(receipt) => receipt,
-        other => panic!("created, not {other:?}"),
-    }
+    let told = format!("created, not {outcome:?}");
+    if let Outcome::Created(receipt) = outcome { Some(receipt) } else { None }.expect(&told)
 }
 
 /// A refusal for the first time.

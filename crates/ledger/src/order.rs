@@ -6,12 +6,12 @@ use std::fmt;
 use kernel::amount::{AMOUNT_MAX, Unit};
 use sha2::{Digest, Sha256};
 
-use crate::account::{Account, AccountId, Overdraft, Owner, check_text};
+use crate::account::{Account, AccountId, EXCHANGE, Overdraft, Owner, check_text};
 use crate::error::Error;
+pub use crate::error::LEGS_MAX;
 use crate::exchange::Rate;
+pub use crate::refusal::Refusal;
 
-/// Most legs of one transfer.
-pub const LEGS_MAX: usize = 64;
 /// Longest code, in characters.
 pub const CODE_MAX: usize = 32;
 /// Longest reference, in characters.
@@ -65,7 +65,8 @@ pub struct Terms {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Opens an account, or gives it another overdraft. Participants' wallets open by themselves, without any.
+    /// Opens an account, or gives it another overdraft. Participants' wallets and the house's standard accounts open by
+    /// themselves ([`Account::opens_with`]).
     Open {
         /// Which.
         account: Account,
@@ -83,7 +84,7 @@ pub enum What {
     Hold {
         /// Where it is kept back.
         from: Account,
-        /// Where it goes when it is captured. The account must exist by then.
+        /// Where it goes when it is captured. The account must exist by then, unless it opens by itself.
         to: Account,
         /// How much.
         amount: i64,
@@ -146,22 +147,27 @@ impl Order {
         }
     }
 
-    /// An exchange of an amount into another unit of the same wallet, through accounts of the house that must be open.
+    /// An exchange of an amount into another unit of the same wallet at a rate, through accounts of the house that open by
+    /// themselves.
     pub fn exchange(id: OrderId, from: &Account, to: &Unit, amount: i64, rate: Rate) -> Result<Self, Error> {
-        let got = rate.convert(amount)?;
+        Ok(Self::exchanged(id, from, to, (amount, rate.convert(amount)?)))
+    }
+
+    /// An exchange of an amount into so many of another unit.
+    pub(crate) fn exchanged(id: OrderId, from: &Account, to: &Unit, (amount, got): (i64, i64)) -> Self {
         let paid = Account { unit: to.clone(), ..from.clone() };
         let legs = vec![
             Leg { account: from.clone(), amount: -amount },
-            Leg { account: Account::house("exchange", &from.unit), amount },
-            Leg { account: Account::house("exchange", to), amount: -got },
+            Leg { account: Account::house(EXCHANGE, &from.unit), amount },
+            Leg { account: Account::house(EXCHANGE, to), amount: -got },
             Leg { account: paid, amount: got },
         ];
-        Ok(Self {
+        Self {
             id,
-            code: "exchange".to_owned(),
+            code: EXCHANGE.to_owned(),
             reference: String::new(),
             what: What::Transfer { legs, terms: Terms::default() },
-        })
+        }
     }
 
     /// The same under a code and a reference.
@@ -228,67 +234,6 @@ fn check_legs(legs: &[Leg]) -> Result<(), Error> {
 /// Whether an account is a participant's: what they receive may have terms.
 pub(crate) fn has_terms(account: &Account) -> bool {
     matches!(account.owner, Owner::Participant(_))
-}
-
-/// Why an order was refused. Its id is used up: asked again, it is refused again, whatever has changed since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// An account would owe more than it may.
-    InsufficientFunds,
-    /// The house has not opened this account.
-    NoSuchAccount,
-    /// A balance would be larger than can be counted.
-    BalanceTooLarge,
-    /// There is no hold of this id.
-    NoSuchHold,
-    /// The hold was captured before.
-    HoldCaptured,
-    /// The hold was released before.
-    HoldReleased,
-    /// The hold's time is over.
-    HoldExpired,
-    /// More is to be captured than is held.
-    BeyondHold,
-    /// There is no transfer or capture of this id.
-    NoSuchTransfer,
-    /// It was reversed before, or is a reversal itself.
-    NotReversible,
-    /// The time that was asked for is over, or too far away.
-    BadTime,
-}
-
-impl Refusal {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
-        Self::InsufficientFunds,
-        Self::NoSuchAccount,
-        Self::BalanceTooLarge,
-        Self::NoSuchHold,
-        Self::HoldCaptured,
-        Self::HoldReleased,
-        Self::HoldExpired,
-        Self::BeyondHold,
-        Self::NoSuchTransfer,
-        Self::NotReversible,
-        Self::BadTime,
-    ];
-
-    /// Its name in answers.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::InsufficientFunds => "insufficient_funds",
-            Self::NoSuchAccount => "no_such_account",
-            Self::BalanceTooLarge => "balance_too_large",
-            Self::NoSuchHold => "no_such_hold",
-            Self::HoldCaptured => "hold_captured",
-            Self::HoldReleased => "hold_released",
-            Self::HoldExpired => "hold_expired",
-            Self::BeyondHold => "beyond_hold",
-            Self::NoSuchTransfer => "no_such_transfer",
-            Self::NotReversible => "not_reversible",
-            Self::BadTime => "bad_time",
-        }
-    }
 }
 
 /// How an account stood after an entry.

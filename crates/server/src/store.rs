@@ -5,7 +5,7 @@ use cluster::mariadb::MariaRecords;
 use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::{Bucket, Shard};
 use records::error::Error;
-use records::port::{Records, Work};
+use records::port::{Records, Value, Work, read};
 
 use crate::config;
 
@@ -49,6 +49,35 @@ impl Store {
     /// Whether the data folder holds a database.
     pub fn is_in(store: &config::Store) -> bool {
         database_path(&store.data).exists()
+    }
+
+    /// Opens a store that exists, that no server works on, and that has a step of a room's tables.
+    pub(crate) async fn open_at_rest(
+        store: &config::Store,
+        (room, step): (&'static str, i64),
+        with: &str,
+    ) -> Result<Self, String> {
+        let folder = store.data.display();
+        // Opening would make an empty file, in which nothing is wrong.
+        if store.database.is_none() && !Self::is_in(store) {
+            return Err(format!("there is no database in {folder}"));
+        }
+        let records = Self::open(store).map_err(|error| error.to_string())?;
+        let has_step = read(&records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT step FROM schema_step WHERE room=? AND step=?";
+                Ok::<_, Error>(!tx.fetch(sql, &[Value::Text(room), Value::Int(step)]).await?.is_empty())
+            })
+        });
+        let told = match has_step.await {
+            Ok(true) => return Ok(records),
+            Ok(false) => {
+                format!("{folder} was written by a release without {with}: start this release on it once")
+            }
+            Err(error) => error.to_string(),
+        };
+        records.close();
+        Err(told)
     }
 
     /// Ends the work on it. Blocks.

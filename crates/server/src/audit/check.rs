@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use kernel::id::Shard;
 use records::audit::{Failure, Report, verify_all};
-use records::error::Error;
-use records::port::{Records, read};
 
 use crate::config::Config;
 use crate::store::Store;
@@ -42,31 +39,9 @@ pub(crate) fn run(args: &Args, mut config: Config) -> Outcome {
 }
 
 async fn check(config: &Config) -> Result<Report, String> {
-    let folder = &config.store.data;
-    // Opening would make an empty store, in which nothing is wrong.
-    if config.store.database.is_none() && !Store::is_in(&config.store) {
-        return Err(format!("there is no database in {}", folder.display()));
-    }
-    let records = Store::open(&config.store).map_err(|error| error.to_string())?;
-    let found = match has_audit(&records).await {
-        Ok(true) => verify_all(&records).await.map_err(|error| error.to_string()),
-        Ok(false) => Err(format!(
-            "{} was written by a release without an audit log: start this release on it once",
-            folder.display()
-        )),
-        Err(error) => Err(error.to_string()),
-    };
+    // The audit log came with the second step of its room.
+    let records = Store::open_at_rest(&config.store, ("records", 2), "an audit log").await?;
+    let found = verify_all(&records).await.map_err(|error| error.to_string());
     records.close();
     found
-}
-
-async fn has_audit(records: &dyn Records) -> Result<bool, Error> {
-    read(records, Shard::HOME, |tx| {
-        Box::pin(async move {
-            // The audit log came with the second step of its room.
-            let sql = "SELECT step FROM schema_step WHERE room='records' AND step=2";
-            Ok(!tx.fetch(sql, &[]).await?.is_empty())
-        })
-    })
-    .await
 }

@@ -16,6 +16,7 @@ use raffle::entry;
 use raffle::fairness::sha256;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::auth::Caller;
@@ -148,7 +149,7 @@ pub struct ReasonBody {
 }
 
 /// A reason, where somebody gives one.
-#[derive(serde::Deserialize, JsonSchema)]
+#[derive(serde::Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RemarkBody {
     /// Why.
@@ -210,6 +211,11 @@ impl Sent {
             .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
     }
 
+    /// Reads a JSON body that may be left out.
+    pub fn json_or_nothing<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
     /// The reason in a body [`ReasonBody`].
     pub fn reason(&self) -> Result<String, Problem> {
         let reason = self.json::<ReasonBody>()?.reason.unwrap_or_default();
@@ -219,7 +225,7 @@ impl Sent {
 
     /// The reason in a body [`RemarkBody`], which may be left out.
     pub fn remark(&self) -> Result<String, Problem> {
-        let remark = if self.body.is_empty() { None } else { self.json::<RemarkBody>()?.reason };
+        let remark = self.json_or_nothing::<RemarkBody>()?.reason;
         remark.as_deref().map_or(Ok(()), |remark| text("reason", remark, 500))?;
         Ok(remark.unwrap_or_default())
     }
@@ -290,6 +296,28 @@ where
         }
     }
     deserializer.deserialize_map(EachOnce(PhantomData))
+}
+
+/// An object within a body. Its fields stand by name: serde would also read a list, field by field in the order of the source.
+pub struct Named<T>(pub T);
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ByName<T>(PhantomData<T>);
+
+        impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for ByName<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Named)
+            }
+        }
+        deserializer.deserialize_map(ByName(PhantomData))
+    }
 }
 
 /// Text of 1 to `longest` characters without control characters.
