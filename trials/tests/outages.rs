@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,12 +24,24 @@ const CALLERS: usize = 16;
 /// Draws in a round, over all callers, after which the database is killed.
 const DRAWS: usize = 200;
 
-fn start(folder: &Path, database: &str) -> Result<Server, String> {
-    let environment = [
+fn environment(database: &str) -> [(&'static str, String); 2] {
+    [
         ("FAIRGROUND_STORE__DATABASE", database.to_owned()),
         ("FAIRGROUND_STORE__DATABASE_PASSWORD", PASSWORD.to_owned()),
-    ];
+    ]
+}
+
+fn start(folder: &Path, database: &str) -> Result<Server, String> {
+    let environment = environment(database);
     Server::start(Path::new(PROGRAM), &folder.join("data"), &folder.join("log"), &environment)
+}
+
+/// What a command says about the store at rest, and whether it found nothing wrong.
+fn check(folder: &Path, database: &str, command: &[&str]) -> (String, bool) {
+    let mut program = Command::new(PROGRAM);
+    program.args(command).arg("--data").arg(folder.join("data")).envs(environment(database));
+    let output = program.output().expect("the program");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success())
 }
 
 /// A draw that is asked for.
@@ -141,6 +154,12 @@ async fn a_database_that_is_killed_loses_nothing_and_doubles_nothing() {
         format!("{} {} {draw}\n", ask.key, ask.participant)
     };
     std::fs::write(&acks, told.iter().map(line).collect::<String>()).expect("acknowledgements");
+    assert_eq!(
+        check(folder.path(), &address, &["audit"]),
+        ("1 entries, 1 sealed, 0 failed\n".to_owned(), true)
+    );
+    let (told, fine) = check(folder.path(), &address, &["ledger", "verify"]);
+    assert!(fine && told.ends_with(" 0 failed\n"), "{told}");
     let address = Address::parse(&address).expect("an address").with_password(PASSWORD);
     let records = MariaRecords::open(&address).expect("records");
     let audit = audit_records(&records, &[&acks]).await.expect("an audit");

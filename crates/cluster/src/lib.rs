@@ -1,5 +1,5 @@
 //! Ports kept by servers, which stand on machines of their own.
 
-#[cfg(feature = "trials")]
+#[cfg(feature = "scratch")]
 pub mod scratch;
 pub mod mariadb;

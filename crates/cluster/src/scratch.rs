@@ -31,7 +31,8 @@ pub enum Commits {
     Relaxed,
 }
 
-/// Makes a data folder: the tables of a server, and one user.
+/// Makes a data folder: the tables of a server, and one user. A server that starts clears away what others keep in its folder
+/// for temporary tables, so that each has its own.
 const BOOTSTRAP: &str = r#"
     PATH=$PATH:/usr/sbin; folder=$0
     command -v mariadbd >/dev/null || { echo "mariadbd is missing: make tools installs it"; exit 1; }
@@ -40,7 +41,7 @@ const BOOTSTRAP: &str = r#"
     { printf 'CREATE DATABASE mysql;\nUSE mysql;\n'; cat $tables/mysql_system_tables.sql $tables/mysql_system_tables_data.sql
       printf "FLUSH PRIVILEGES;\nCREATE USER 'fairground'@'%%' IDENTIFIED BY '%s';\n" "$1"
       printf "GRANT ALL ON *.* TO 'fairground'@'%%';\n"; } |
-    mariadbd --no-defaults --bootstrap $user --datadir="$folder/data" --innodb-log-file-size=16M \
+    mariadbd --no-defaults --bootstrap $user --datadir="$folder/data" --tmpdir="$folder" --innodb-log-file-size=16M \
       --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=24M --skip-innodb-doublewrite 2>&1"#;
 
 /// Runs the server until a line comes, or until whoever would send one is gone, and kills it by its id. The folder goes too,

@@ -5,6 +5,8 @@ mod ledger;
 
 pub use ledger::{Ledger, RateRow, RoundingWord};
 
+mod database;
+
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -267,9 +269,6 @@ const NAME_MAX: usize = 128;
 
 const PREFIX: &str = "FAIRGROUND_";
 
-/// The key of the database's address, and the beginning of the key of its password.
-const DATABASE: &str = "database";
-
 /// Variables after the prefix that are no keys: of the log, and of our trials.
 const OTHER_VARIABLES: [&str; 4] = ["LOG", "LOG_FORMAT", "TRIALS_FULL", "WRITE_SNAPSHOTS"];
 
@@ -316,11 +315,8 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let wrong = |error: toml::de::Error| ConfigError::Wrong(error.to_string().trim().to_owned());
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| match error.to_string() {
-            // The complaint shows the line, and the line a password.
-            told if told.contains(DATABASE) => ConfigError::Wrong(format!("{DATABASE}: {}", error.message())),
-            _ => wrong(error),
-        })?;
+        let mut table: toml::Table = toml::from_str(text)
+            .map_err(|error| database::without_password(&error).unwrap_or_else(|| wrong(error)))?;
         for (name, value) in environment {
             let Some(path) = name.strip_prefix(PREFIX) else { continue };
             let Some((section, key)) = path.split_once("__") else {
@@ -337,10 +333,11 @@ impl Config {
                 .ok_or_else(|| ConfigError::Wrong(format!("{name}: `{section}` is no section")))?;
             let key = key.to_ascii_lowercase();
             // A password is taken letter by letter, whatever it looks like.
-            let value = if key.starts_with(DATABASE) { toml::Value::String(value) } else { scalar(&value) };
+            let value =
+                if key.starts_with(database::KEY) { toml::Value::String(value) } else { scalar(&value) };
             section.insert(key, value);
         }
-        let database = database(&mut table)?;
+        let database = database::take(&mut table)?;
         // Through text, so that a complaint names the line and the key as the operator knows them.
         let merged = toml::to_string(&table).map_err(|error| ConfigError::Wrong(error.to_string()))?;
         let mut config: Self = toml::from_str(&merged).map_err(wrong)?;
@@ -385,26 +382,6 @@ impl Config {
             }
         }
         Ok(config)
-    }
-}
-
-/// Takes the address of a database out of the `[store]` section, before anything may complain about that section as it is
-/// written.
-fn database(table: &mut toml::Table) -> Result<Option<Address>, ConfigError> {
-    let Some(store) = table.get_mut("store").and_then(toml::Value::as_table_mut) else { return Ok(None) };
-    let mut take = |key: &str| match store.remove(key) {
-        None => Ok(None),
-        Some(toml::Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(ConfigError::Wrong(format!("store.{key} is no text"))),
-    };
-    match (take(DATABASE)?, take("database_password")?) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(ConfigError::Wrong("store.database_password needs store.database".to_owned())),
-        (Some(address), password) => {
-            let address = Address::parse(&address);
-            let address = address.map_err(|error| ConfigError::Wrong(format!("store.database: {error}")))?;
-            Ok(Some(password.iter().fold(address, |address, password| address.with_password(password))))
-        }
     }
 }
 
@@ -475,33 +452,6 @@ mod tests {
         check(&["ops"], "four_eyes = true", Err("of another name"));
         check(&["law approver", "eve approver"], "four_eyes = true", Err("of another name"));
         check(&[], "four_eyes = true", Err("of another name"));
-    }
-
-    #[test]
-    fn a_database_is_named_and_its_password_never_told() {
-        let address = "[store]\ndatabase = \"mysql://ops:secret@db.example/f\"";
-        let by_name = [("FAIRGROUND_STORE__DATABASE", "mysql://ops@db.example/f")];
-        let by_both = [by_name[0], ("FAIRGROUND_STORE__DATABASE_PASSWORD", "secret")];
-        let by_password = [by_both[1]];
-        for (text, environment) in [(address, &[][..]), ("", &by_both), (address, &by_password)] {
-            let config = read(text, environment).expect("a configuration");
-            let expected = Address::parse("mysql://ops:secret@db.example/f").ok();
-            assert_eq!(config.store.database, expected);
-            assert!(!format!("{config:?}").contains("secret"), "{config:?}");
-        }
-        let numbers = read("", &[by_name[0], ("FAIRGROUND_STORE__DATABASE_PASSWORD", "0x10")]);
-        let expected = Address::parse("mysql://ops:0x10@db.example/f").ok();
-        assert_eq!(numbers.expect("a configuration").store.database, expected);
-        for (text, environment, part) in [
-            ("[store]\ndatabase = \"secret\"", &[][..], "store.database: it is no address"),
-            ("[store]\ndatabase = \"mysql://ops:secret@db.example/f", &[], "database: "),
-            ("[store]\ndatabase = \"mysql://ops:secret@db.example/f\"\ndata = 5", &[], "data"),
-            ("[store]\ndatabase = 5", &[], "store.database is no text"),
-            ("", &by_password, "needs store.database"),
-        ] {
-            let told = read(text, environment).expect_err("wrong");
-            assert!(told.contains(part) && !told.contains("secret"), "{told}");
-        }
     }
 
     #[test]

@@ -26,8 +26,16 @@ const SESSION: [&str; 2] = [
 pub struct AddressError(String);
 
 /// Where a database is, and who we are there. The password is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Address(Opts);
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string() && self.0.pass() == other.0.pass()
+    }
+}
+
+impl Eq for Address {}
 
 impl Address {
     /// Reads `mysql://user:password@host:port/name`. What an address would choose and the records need otherwise is refused:

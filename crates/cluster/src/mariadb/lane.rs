@@ -99,11 +99,14 @@ impl Lane {
 
     async fn transact(&mut self, work: &mut dyn Work) -> Result<(), Error> {
         let mut tx = self.begin().await?;
-        let outcome = match AssertUnwindSafe(work.run(&mut tx)).catch_unwind().await {
-            Ok(Ok(())) => tx.commit().await,
-            Ok(Err(error)) => tx.roll_back().await.and(Err(error)),
-            Err(_) => {
-                tx.roll_back().await.and(Err(Error::Corrupt("work inside a transaction panicked".to_owned())))
+        let done = AssertUnwindSafe(work.run(&mut tx)).catch_unwind().await;
+        let done =
+            done.unwrap_or_else(|_| Err(Error::Corrupt("work inside a transaction panicked".to_owned())));
+        let outcome = match done {
+            Ok(()) => tx.commit().await,
+            Err(error) => {
+                tx.roll_back().await;
+                Err(error)
             }
         };
         self.connection = tx.into_connection();

@@ -76,7 +76,8 @@ impl MariaTx {
     pub(super) async fn commit(&mut self) -> Result<(), Error> {
         if let Some(lost) = &self.lost {
             let lost = lost.clone();
-            return self.roll_back().await.and(Err(lost));
+            self.roll_back().await;
+            return Err(lost);
         }
         self.on(async |connection| connection.query_drop("COMMIT").await).await.map_err(|error| {
             tracing::error!(%error, "a commit failed");
@@ -86,7 +87,7 @@ impl MariaTx {
     }
 
     /// Undoes the transaction. A connection that cannot even do that is closed, and the server undoes it then.
-    pub(super) async fn roll_back(&mut self) -> Result<(), Error> {
+    pub(super) async fn roll_back(&mut self) {
         self.lost = None;
         if self.connection.is_some()
             && let Err(error) = self.on(async |connection| connection.query_drop("ROLLBACK").await).await
@@ -94,7 +95,6 @@ impl MariaTx {
             tracing::warn!(%error, "a rollback failed; its connection is closed");
             self.connection = None;
         }
-        Ok(())
     }
 }
 
