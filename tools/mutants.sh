@@ -36,7 +36,7 @@ find "$tree/crates" "$tree/trials" -name '*.rs' -exec touch {} +
 
 # Prints the tests that fail, sorted, as SUITE::TEST; answers 1 where not every suite came to its end.
 failing() {
-  (cd "$tree" && timeout "${minutes_max}m" cargo test --locked --no-fail-fast -p raffle -p trials "${suites[@]}" 9>&-) \
+  (cd "$tree" && timeout "${minutes_max}m" cargo test --locked --no-fail-fast -p raffle -p ledger -p trials "${suites[@]}" 9>&-) \
     >"$log" 2>&1 || true
   awk '
     $1 == "Running" { name = $NF; sub(/.*\//, "", name); sub(/-[0-9a-f]+\)$/, "", name); begun++ }

@@ -199,16 +199,6 @@ impl Overdraft {
     }
 }
 
-impl fmt::Display for Overdraft {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forbidden => f.write_str("forbidden"),
-            Self::UpTo(amount) => write!(f, "up to {amount}"),
-            Self::Unlimited => f.write_str("unlimited"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

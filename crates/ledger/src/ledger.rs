@@ -145,14 +145,11 @@ impl Ledger {
         self.submit(order.about(EXCHANGE, reference)).await
     }
 
-    /// Opens an account, or gives it another overdraft, with an entry of the audit log about `subject` in the same
-    /// transaction. A repeat and a refusal leave none.
-    pub async fn open_account(&self, order: Order, subject: String, cause: &Cause) -> Result<Outcome, Error> {
+    /// Does what is ordered past the queue, with an entry of the audit log in the same transaction: for what few people order,
+    /// and somebody may ask about. A repeat and a refusal leave no entry.
+    pub async fn submit_noted(&self, order: Order, cause: &Cause, change: Change) -> Result<Outcome, Error> {
         order.check()?;
-        let What::Open { account, overdraft } = &order.what else { return Err(Error::BadLegs) };
-        let detail = format!("wallet {}, unit {}, overdraft {overdraft}", account.wallet, account.unit);
         let desk = Desk { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
-        let change = Change { at_ms: desk.now_ms, action: "open_account", subject, detail };
         let (cause, stream) = (cause.clone(), Stream::changes(self.shard, self.tenant.number));
         write(&*self.records, self.shard, move |tx| {
             Box::pin(async move {

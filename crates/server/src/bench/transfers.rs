@@ -16,7 +16,7 @@ use kernel::id::Tenant;
 use kernel::ports::clock::Clock;
 use ledger::account::{Account, Overdraft};
 use ledger::ledger::Ledger;
-use ledger::order::{Order, OrderId, Outcome, What};
+use ledger::order::{LEGS_MAX, Leg, Order, OrderId, Outcome, Terms, What};
 use ledger::verify::verify;
 use records::batch::Limits;
 use records::migration;
@@ -35,6 +35,8 @@ use crate::wiring::ROOMS;
 const ROUNDS: usize = 5;
 /// Participants with a wallet.
 const PARTICIPANTS: u64 = 100_000;
+/// What each of them has to begin with.
+const GRANT: i64 = 1_000_000;
 /// Orders under way at once.
 const WORKERS: u64 = 2048;
 /// Most transfers of one transaction.
@@ -107,11 +109,20 @@ impl House {
             what: What::Open { account: Account::house("pot", &point), overdraft: Overdraft::Forbidden },
         };
         self.ledger.submit(order).await.map_err(words)?;
-        let issued = Account::house("issued", &point);
-        let until = |asked| asked >= PARTICIPANTS;
+        // As many at once as a transfer has legs beside the one that pays.
+        let at_once = LEGS_MAX as u64 - 1;
+        let until = move |asked: u64| asked * at_once >= PARTICIPANTS;
         self.load(until, move |number| {
-            let id = OrderId::of(&[b"fund", &number.to_be_bytes()]);
-            Order::transfer(id, (&issued, &person(number, &point)), 1_000_000)
+            let people = number * at_once..PARTICIPANTS.min((number + 1) * at_once);
+            let sum = people.clone().map(|_| GRANT).sum::<i64>();
+            let given = people.map(|number| Leg { account: person(number, &point), amount: GRANT });
+            let paid = Leg { account: Account::house("issued", &point), amount: -sum };
+            Order {
+                id: OrderId::of(&[b"fund", &number.to_be_bytes()]),
+                code: "fund".to_owned(),
+                reference: String::new(),
+                what: What::Transfer { legs: given.chain([paid]).collect(), terms: Terms::default() },
+            }
         })
         .await?;
         self.asked.store(0, Ordering::Relaxed);

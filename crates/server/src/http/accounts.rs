@@ -17,7 +17,7 @@ use axum::response::Response;
 use axum::routing::{get, put};
 use kernel::amount::AMOUNT_MAX;
 use raffle::fairness::{from_hex, hex};
-use records::audit::Cause;
+use records::audit::{Cause, Change};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,15 +72,17 @@ async fn open_as(
     (account, subject): (Account, String),
 ) -> Result<Response, Problem> {
     let OpenBody { overdraft, code, reference } = sent.json()?;
-    let overdraft = match overdraft {
-        OverdraftView::Forbidden => Overdraft::Forbidden,
-        OverdraftView::UpTo(amount) => Overdraft::UpTo(amount),
-        OverdraftView::Unlimited => Overdraft::Unlimited,
+    let (overdraft, how_far) = match overdraft {
+        OverdraftView::Forbidden => (Overdraft::Forbidden, "forbidden".to_owned()),
+        OverdraftView::UpTo(amount) => (Overdraft::UpTo(amount), format!("up to {amount}")),
+        OverdraftView::Unlimited => (Overdraft::Unlimited, "unlimited".to_owned()),
     };
+    let detail = format!("wallet {}, unit {}, overdraft {how_far}", account.wallet, account.unit);
+    let change = Change { at_ms: app.clock.now_ms(), action: "open_account", subject, detail };
     let order = order(sent, caller, About { code, reference }, What::Open { account, overdraft })?;
     let request = sent.scoped(caller, "accounts")?;
     let cause = Cause { actor: request.actor, key: request.key, body_hash: Some(request.body_hash) };
-    told(StatusCode::OK, app.ledger.open_account(order, subject, &cause).await?)
+    told(StatusCode::OK, app.ledger.submit_noted(order, &cause, change).await?)
 }
 
 async fn open(

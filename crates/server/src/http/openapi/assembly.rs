@@ -75,7 +75,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     ),
     ("house-accounts", "string", "The name of an account of the house."),
     ("units", "string", "What is counted, such as `point`."),
-    ("transfers", "string", "The id of a transfer or capture."),
+    ("transfers", "string", "The id of the order, as its answer tells it."),
     ("holds", "string", "The hold's id."),
 ];
 
