@@ -17,10 +17,13 @@ test-full: tools
 	  build 'cargo build --release --locked' \
 	  bench 'target/release/fairground bench draws --seconds 3 --json'
 
-# A C compiler builds SQLite and the allocator; python3 runs the outsider's verifier.
+# A C compiler builds SQLite and the allocator; python3 runs the outsider's verifier; trials start mariadbd themselves. Its
+# core package has no service that would run beside them.
 tools:
-	@command -v cc >/dev/null && command -v python3 >/dev/null || \
-	  { apt-get update -qq && apt-get install -y -qq gcc libc6-dev python3; }
+	@PATH="$$PATH:/usr/sbin"; \
+	  command -v cc >/dev/null && command -v python3 >/dev/null && command -v mariadbd >/dev/null || \
+	  { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends gcc libc6-dev python3 mariadb-server-core; }
 
 # Each planted defect must be found by exactly the tests that it names: see trials/mutants/.
 mutants: tools

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use embedded::clock::ManualClock;
-use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
@@ -14,10 +13,10 @@ use ledger::verify::{Report, verify};
 use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
 use records::port::{Records, Value, write};
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::NOON_MS;
+use crate::profile::{Place, Profile};
 
 const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM];
 
@@ -46,43 +45,42 @@ pub struct Books {
     /// The ledger.
     pub ledger: Ledger,
     /// Its records.
-    pub records: Arc<SqliteRecords>,
+    pub records: Arc<dyn Records>,
     /// Its clock.
     pub clock: Arc<ManualClock>,
-    /// Its folder.
-    pub folder: TempDir,
+    /// Where its records are.
+    pub place: Place,
     driver: JoinSet<()>,
 }
 
 impl Books {
     /// Opens one at noon, with a mint of points.
-    pub async fn open() -> Self {
-        let books = Self::open_in(tempfile::tempdir().expect("a folder")).await;
+    pub async fn open(profile: Profile) -> Self {
+        let books = Self::open_in(profile.place()).await;
         books.house("mint", Overdraft::Unlimited).await;
         books
     }
 
-    /// Opens one on a folder, at noon.
-    pub async fn open_in(folder: TempDir) -> Self {
-        let records = Arc::new(SqliteRecords::open(folder.path(), Caches::default()).expect("records"));
+    /// Opens one on what there is in a place, at noon.
+    pub async fn open_in(place: Place) -> Self {
+        let records = place.open();
         let clock = Arc::new(ManualClock::at(NOON_MS));
         migration::run(&*records, ROOMS, NOON_MS).await.expect("tables");
-        let (ledger, driver) = Ledger::open(
-            Arc::clone(&records) as Arc<dyn Records>,
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            Limits::default(),
-        );
+        let (ledger, driver) =
+            Ledger::open(Arc::clone(&records), Arc::clone(&clock) as Arc<dyn Clock>, Limits::default());
         let mut drivers = JoinSet::new();
         drivers.spawn(driver);
-        Self { ledger, records, clock, folder, driver: drivers }
+        Self { ledger, records, clock, place, driver: drivers }
     }
 
-    /// Ends it, and keeps its folder.
-    pub async fn close(self) -> TempDir {
-        self.ledger.close();
-        self.driver.join_all().await;
-        self.records.close();
-        self.folder
+    /// Ends it, and keeps its place.
+    pub async fn close(self) -> Place {
+        let Self { ledger, records, place, driver, .. } = self;
+        ledger.close();
+        driver.join_all().await;
+        // Whoever lets go of the records last closes them.
+        drop((ledger, records));
+        place
     }
 
     /// Moves the clock on.

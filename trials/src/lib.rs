@@ -11,6 +11,7 @@ pub mod routes;
 pub mod booth;
 pub mod stand;
 pub mod books;
+pub mod profile;
 pub mod schema;
 
 use std::collections::BTreeSet;
@@ -30,9 +31,9 @@ use raffle::standing::{Attested, POINTS_SPENT};
 use raffle::stock::{Carried, Order};
 use raffle::verify::{Report, verify};
 use records::audit::Actor;
-use tempfile::TempDir;
 
 use crate::ports::SeededEntropy;
+use crate::profile::{Place, Profile};
 
 /// 2026-11-23T12:00:00Z, the instant at which houses open.
 pub const NOON_MS: i64 = 1_795_435_200_000;
@@ -86,8 +87,8 @@ pub struct Trial {
     pub house: House,
     /// Its clock.
     pub clock: Arc<ManualClock>,
-    /// Its data folder.
-    pub folder: TempDir,
+    /// Where its data folder and its records are.
+    pub place: Place,
     /// How often it was opened: what its chance follows from, so that a trial ends the same each time.
     opened: u64,
 }
@@ -95,35 +96,40 @@ pub struct Trial {
 impl Trial {
     /// Opens a house at noon.
     pub async fn open() -> Self {
-        Self::open_in(tempfile::tempdir().expect("a folder"), NOON_MS).await
+        Self::open_on(Profile::Embedded).await
     }
 
-    /// Opens a house on a folder.
-    pub async fn open_in(folder: TempDir, now_ms: i64) -> Self {
-        Self::open_as((folder, 1), now_ms, Config::default()).await
+    /// Opens a house at noon, with its records where a profile has them.
+    pub async fn open_on(profile: Profile) -> Self {
+        Self::open_in(profile.place(), NOON_MS).await
+    }
+
+    /// Opens a house on what there is in a place.
+    pub async fn open_in(place: Place, now_ms: i64) -> Self {
+        Self::open_as((place, 1), now_ms, Config::default()).await
     }
 
     /// Opens a house at noon in which two people are needed for what is above the default sizes.
-    pub async fn open_with_four_eyes() -> Self {
+    pub async fn open_with_four_eyes(profile: Profile) -> Self {
         let mut config = Config::default();
         config.review.four_eyes = Some(true);
-        Self::open_as((tempfile::tempdir().expect("a folder"), 1), NOON_MS, config).await
+        Self::open_as((profile.place(), 1), NOON_MS, config).await
     }
 
-    async fn open_as((folder, opened): (TempDir, u64), now_ms: i64, mut config: Config) -> Self {
+    async fn open_as((place, opened): (Place, u64), now_ms: i64, mut config: Config) -> Self {
         let clock = Arc::new(ManualClock::at(now_ms));
-        config.store.data = folder.path().join("data");
+        place.configure(&mut config);
         let ports =
             Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(opened)) };
         let house = House::open(&config, ports).await.expect("a house");
-        Self { house, clock, folder, opened }
+        Self { house, clock, place, opened }
     }
 
     /// Closes the house and opens it again.
     pub async fn reopen(self) -> Self {
         let now_ms = kernel::ports::clock::Clock::now_ms(&*self.clock);
         self.house.close().await;
-        Self::open_as((self.folder, self.opened + 1), now_ms, Config::default()).await
+        Self::open_as((self.place, self.opened + 1), now_ms, Config::default()).await
     }
 
     /// Publishes a document under a key.

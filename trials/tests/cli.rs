@@ -8,6 +8,7 @@ use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::Shard;
 use records::port::write;
 use trials::books::{Books, created, mint, points};
+use trials::profile::Profile;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
 
@@ -72,10 +73,10 @@ fn the_document_of_the_api_is_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_check_of_the_ledger_names_the_row_that_was_tampered_with() {
-    let books = Books::open().await;
+    let books = Books::open(Profile::Embedded).await;
     created(books.send("one", &mint(), &points("ada"), 50).await);
     created(books.send("two", &points("ada"), &points("bob"), 20).await);
-    let folder = books.close().await;
+    let folder = books.close().await.folder;
     let data = folder.path().display().to_string();
     assert_eq!(
         run(&["ledger", "verify", "--data", &data]),

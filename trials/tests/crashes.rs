@@ -202,11 +202,11 @@ async fn a_start_reveals_what_was_closed_and_given_up() {
         trial.prize(RAFFLE, "ada", &format!("k{number}")).await;
     }
     trial.settle().await;
-    let Trial { house, clock, folder, .. } = trial;
+    let Trial { house, clock, place, .. } = trial;
     house.close().await;
 
     // An epoch is closed while nobody hears of it, until the news is given up.
-    let data = folder.path().join("data");
+    let data = place.folder.path().join("data");
     let key = std::fs::read_to_string(data.join("seed.key")).expect("a key");
     let sealer = Sealer::new(&from_hex(&key).expect("32 bytes"));
     let store = Arc::new(SqliteRecords::open(&data, Caches::default()).expect("a store"));
@@ -232,7 +232,7 @@ async fn a_start_reveals_what_was_closed_and_given_up() {
     store.close();
     drop(store);
 
-    let trial = Trial::open_in(folder, trials::NOON_MS).await;
+    let trial = Trial::open_in(place, trials::NOON_MS).await;
     trial.wait_for_reveal(RAFFLE, 1).await;
     let lines = trial.evidence(RAFFLE).await;
     let report = verify_lines(&lines);

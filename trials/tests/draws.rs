@@ -9,6 +9,7 @@ use raffle::error::Error;
 use raffle::stock::Order;
 use records::audit::{Actor, Cause};
 use tokio::task::JoinSet;
+use trials::profile::Profile;
 use trials::{NOON_MS, Trial, example};
 
 const RAFFLE: &str = "late-100006-repaired";
@@ -20,9 +21,8 @@ fn document(more: &str) -> String {
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_requests_with_one_key_make_one_draw() {
-    let trial = Arc::new(Trial::open().await);
+async fn a_hundred_requests_with_one_key_make_one_draw(profile: Profile) {
+    let trial = Arc::new(Trial::open_on(profile).await);
     trial.publish(&example(RAFFLE), "p").await.expect("publish");
     let mut crowd = JoinSet::new();
     for _ in 0..100 {
@@ -41,9 +41,8 @@ async fn a_hundred_requests_with_one_key_make_one_draw() {
     assert_eq!(next.draw.number, 2, "the repeats were counted");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_answers_the_same_for_as_long_as_its_record_lives() {
-    let trial = Trial::open().await;
+async fn a_key_answers_the_same_for_as_long_as_its_record_lives(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&example(RAFFLE), "p").await.expect("publish");
     // More draws than keys fit into a participant's row, in one epoch and the next.
     let mut before = Vec::new();
@@ -99,9 +98,8 @@ async fn exhaust(
     won
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_finite_prize_is_granted_exactly_its_stock_on_the_base_path() {
-    let trial = Trial::open().await;
+async fn every_finite_prize_is_granted_exactly_its_stock_on_the_base_path(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     // The rarest prize, 3 in 9703, would need 300,000 draws; make it as common as its peers.
     trial.publish(&example(RAFFLE).replace("weight: 3,", "weight: 300,"), "p").await.expect("publish");
     let won = exhaust(&trial, RAFFLE, |number| format!("p{}", number % 400), 8_000).await;
@@ -119,9 +117,8 @@ async fn every_finite_prize_is_granted_exactly_its_stock_on_the_base_path() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tiers_and_the_deny_list_take_stock_and_run_dry() {
-    let trial = Trial::open().await;
+async fn tiers_and_the_deny_list_take_stock_and_run_dry(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let tiers = "odds_tiers: {metric: draws_made, mode: exact, tiers: [{threshold: 1, prizes: [mug]}]}\n";
     trial.publish(&document(tiers), "p").await.expect("publish");
     let won = exhaust(&trial, "small", |number| format!("p{number}"), 40).await;
@@ -136,9 +133,8 @@ async fn tiers_and_the_deny_list_take_stock_and_run_dry() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn exact_tiers_hold_at_their_draw_and_no_other() {
-    let trial = Trial::open().await;
+async fn exact_tiers_hold_at_their_draw_and_no_other(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&example(RAFFLE), "p").await.expect("publish");
     for number in 1..=12 {
         let drawn = trial.draw(RAFFLE, "ada", &format!("k{number}")).await.expect("a draw");
@@ -152,9 +148,8 @@ async fn exact_tiers_hold_at_their_draw_and_no_other() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn points_choose_the_highest_tier_reached() {
-    let trial = Trial::open().await;
+async fn points_choose_the_highest_tier_reached(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&example("early-100001"), "p").await.expect("publish");
     let mut pools = Vec::new();
     for points in [0, 3_999, 4_000, 4_900, 4_999, 5_000, 5_900, 6_000, u64::MAX >> 1] {
@@ -169,15 +164,14 @@ async fn points_choose_the_highest_tier_reached() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn unlocks_and_tickets_count_by_the_campaigns_own_day() {
+async fn unlocks_and_tickets_count_by_the_campaigns_own_day(profile: Profile) {
     for (zone, midnight_ms) in [
         // The instant at which the day after 2026-11-23 begins, in each zone.
         ("Asia/Shanghai", 1_795_449_600_000),
         ("America/New_York", 1_795_496_400_000),
         ("Pacific/Chatham", 1_795_428_900_000 + 86_400_000),
     ] {
-        let trial = Trial::open().await;
+        let trial = Trial::open_on(profile).await;
         trial.clock.set(midnight_ms - 1);
         let trees = "rule_trees: {later: {start: lock, nodes: {lock: {kind: unlock, after: 2, per: day}, stock: {kind: stock}}, edges: [{from: lock, on: open, to: stock}]}}\n";
         let text = format!(
@@ -212,9 +206,8 @@ async fn unlocks_and_tickets_count_by_the_campaigns_own_day() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_that_is_over_takes_no_draw_and_reveals_its_seed() {
-    let trial = Trial::open().await;
+async fn a_campaign_that_is_over_takes_no_draw_and_reveals_its_seed(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let window = "window: {from: \"2026-11-23T13:00:00\", until: \"2026-11-23T14:00:00\"}\n";
     trial.publish(&document(window), "p").await.expect("publish");
     let not_begun = trial.draw("small", "ada", "early").await;
@@ -235,9 +228,8 @@ async fn a_campaign_that_is_over_takes_no_draw_and_reveals_its_seed() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_epoch_makes_way_for_the_next() {
-    let trial = Trial::open().await;
+async fn a_full_epoch_makes_way_for_the_next(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&document("epoch: {entries_max: 1000}\n"), "p").await.expect("publish");
     let won = exhaust(&trial, "small", |number| format!("p{}", number % 50), 2_500).await;
     assert_eq!(won.values().sum::<u64>(), 2_500);
@@ -250,9 +242,8 @@ async fn a_full_epoch_makes_way_for_the_next() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn versions_follow_each_other_and_stock_stays() {
-    let trial = Trial::open().await;
+async fn versions_follow_each_other_and_stock_stays(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let first = trial.publish(&document(""), "p1").await.expect("publish");
     let again = trial.publish(&document(""), "p1").await.expect("repeat");
     assert!(again.replayed);
@@ -279,9 +270,8 @@ async fn versions_follow_each_other_and_stock_stays() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn frozen_prizes_and_raffles_give_nothing_until_thawed() {
-    let trial = Trial::open().await;
+async fn frozen_prizes_and_raffles_give_nothing_until_thawed(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let text = document("")
         .replace("weight: 4", "weight: 10")
         .replace("weight: 6", "weight: 0")
@@ -312,9 +302,8 @@ async fn frozen_prizes_and_raffles_give_nothing_until_thawed() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_award_is_opened_for_every_win_and_handed_over_once() {
-    let trial = Trial::open().await;
+async fn an_award_is_opened_for_every_win_and_handed_over_once(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&document(""), "p").await.expect("publish");
     let mut wins = Vec::new();
     for number in 0..20 {
@@ -335,3 +324,18 @@ async fn an_award_is_opened_for_every_win_and_handed_over_once() {
     assert_eq!(other, Err(CampaignError::HandedOverBefore));
     trial.house.close().await;
 }
+
+trials::in_each_profile!(
+    a_hundred_requests_with_one_key_make_one_draw,
+    a_key_answers_the_same_for_as_long_as_its_record_lives,
+    every_finite_prize_is_granted_exactly_its_stock_on_the_base_path,
+    tiers_and_the_deny_list_take_stock_and_run_dry,
+    exact_tiers_hold_at_their_draw_and_no_other,
+    points_choose_the_highest_tier_reached,
+    unlocks_and_tickets_count_by_the_campaigns_own_day,
+    a_campaign_that_is_over_takes_no_draw_and_reveals_its_seed,
+    a_full_epoch_makes_way_for_the_next,
+    versions_follow_each_other_and_stock_stays,
+    frozen_prizes_and_raffles_give_nothing_until_thawed,
+    an_award_is_opened_for_every_win_and_handed_over_once,
+);

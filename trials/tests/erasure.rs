@@ -10,6 +10,7 @@ use raffle::proposal::Proposed;
 use records::audit::{Actor, Cause, Filter};
 use std::path::Path;
 use std::sync::Arc;
+use trials::profile::Profile;
 use trials::{Trial, example, verify_in_python, verify_lines};
 
 const RAFFLE: &str = "late-100006-repaired";
@@ -35,9 +36,8 @@ async fn erasures(trial: &Trial) -> Vec<(String, String, String)> {
     noted
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_forgotten_and_their_draws_still_prove_and_count() {
-    let trial = Trial::open().await;
+async fn a_person_is_forgotten_and_their_draws_still_prove_and_count(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     for raffle in ["one", "two", "three"] {
         trial.publish(&document(raffle), "p").await.expect("publish");
     }
@@ -97,9 +97,8 @@ async fn a_person_is_forgotten_and_their_draws_still_prove_and_count() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_forgotten_where_somebody_proposed_a_promise_to_them() {
-    let trial = Trial::open().await;
+async fn a_person_is_forgotten_where_somebody_proposed_a_promise_to_them(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let text = format!("{}guaranteed_winners: allowed\n", document("one"));
     trial.publish(&text, "p").await.expect("publish");
     let raffles = &trial.house.raffles;
@@ -181,3 +180,8 @@ async fn erasing_takes_an_admin_and_a_reason() {
     assert!(log.contains("an admin calls"), "{log}");
     assert!(!log.contains("ada"), "the log keeps the name: {log}");
 }
+
+trials::in_each_profile!(
+    a_person_is_forgotten_and_their_draws_still_prove_and_count,
+    a_person_is_forgotten_where_somebody_proposed_a_promise_to_them,
+);

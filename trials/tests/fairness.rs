@@ -2,14 +2,15 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use raffle::stock::Order;
+use trials::profile::Profile;
 use trials::{Trial, example, verify_in_python, verify_lines};
 
 const RAFFLE: &str = "late-100006-repaired";
 
 /// A raffle with everything in its log: tiers, the deny list, stock that runs out, restock, freezes, two versions, three
 /// epochs.
-async fn eventful() -> Vec<String> {
-    let trial = Trial::open().await;
+async fn eventful(profile: Profile) -> Vec<String> {
+    let trial = Trial::open_on(profile).await;
     let text = example(RAFFLE).replace("stock: 100,", "stock: 3,");
     trial.publish(&text, "p1").await.expect("publish");
     for draw in 0..40 {
@@ -56,9 +57,8 @@ fn both_reject(what: &str, lines: &[String]) {
     assert!(!accepted, "the outsider's verifier accepted: {what}: {report}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn both_verifiers_accept_the_truth_and_nothing_else() {
-    let lines = eventful().await;
+async fn both_verifiers_accept_the_truth_and_nothing_else(profile: Profile) {
+    let lines = eventful(profile).await;
     both_accept(&lines, 200);
 
     let a_draw =
@@ -119,9 +119,8 @@ async fn both_verifiers_accept_the_truth_and_nothing_else() {
     both_reject("altered rules", &altered(0, "\\\"102\\\",300", "\\\"102\\\",301"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_caller_told_is_marked_attested() {
-    let trial = Trial::open().await;
+async fn what_a_caller_told_is_marked_attested(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&example("early-100001"), "p").await.expect("publish");
     for (draw, points) in
         [None, Some(3_999), Some(4_000), Some(4_900), Some(5_900), Some(6_000)].iter().enumerate()
@@ -162,3 +161,8 @@ fn the_published_vectors_hold() {
         assert_eq!(integer, number("integer"), "{vector}");
     }
 }
+
+trials::in_each_profile!(
+    both_verifiers_accept_the_truth_and_nothing_else,
+    what_a_caller_told_is_marked_attested,
+);

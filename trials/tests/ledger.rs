@@ -8,6 +8,7 @@ use ledger::exchange::{Rate, Rounding};
 use ledger::order::{HOLD_MAX_MS, LEGS_MAX, Leg, Order, Outcome, Refusal, Terms, What};
 use trials::NOON_MS;
 use trials::books::{Books, created, id, mint, points, refused, unit};
+use trials::profile::Profile;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -27,9 +28,8 @@ async fn nothing_wrong(books: &Books) {
     assert_eq!(books.verified().await.failed, []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_outcome_once_told_never_changes() {
-    let books = Books::open().await;
+async fn an_outcome_once_told_never_changes(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     let first = created(books.send("one", &mint(), &ada, 50).await);
     assert_eq!((first.lines[1].after.seq, first.lines[1].after.balance), (1, 50));
@@ -63,9 +63,8 @@ async fn an_outcome_once_told_never_changes() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn all_legs_are_moved_or_none() {
-    let books = Books::open().await;
+async fn all_legs_are_moved_or_none(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob, cleo) = (points("ada"), points("bob"), points("cleo"));
     created(books.send("ada", &mint(), &ada, 100).await);
     created(books.send("bob", &mint(), &bob, 10).await);
@@ -86,9 +85,8 @@ async fn all_legs_are_moved_or_none() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_could_never_be_done_is_told_and_uses_no_id() {
-    let books = Books::open().await;
+async fn what_could_never_be_done_is_told_and_uses_no_id(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     let coins = Account::of("ada", &unit("coin"));
     let many: Vec<Account> = (0..LEGS_MAX).map(|number| points(&number.to_string())).collect();
@@ -128,9 +126,8 @@ async fn what_could_never_be_done_is_told_and_uses_no_id() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_owes_more_than_they_may() {
-    let books = Books::open().await;
+async fn nobody_owes_more_than_they_may(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     created(books.send("ada", &mint(), &ada, 10).await);
     assert_eq!(books.send("a", &ada, &bob, 11).await, refused(Refusal::InsufficientFunds));
@@ -159,9 +156,8 @@ async fn nobody_owes_more_than_they_may() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_debits_at_once_never_overdraw() {
-    let books = Books::open().await;
+async fn a_thousand_debits_at_once_never_overdraw(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     created(books.send("ada", &mint(), &ada, 400).await);
     let mut tasks = tokio::task::JoinSet::new();
@@ -182,9 +178,8 @@ async fn a_thousand_debits_at_once_never_overdraw() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hold_is_captured_released_or_over() {
-    let books = Books::open().await;
+async fn a_hold_is_captured_released_or_over(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, pot) = (points("ada"), books.house("pot", Overdraft::Forbidden).await);
     created(books.send("ada", &mint(), &ada, 100).await);
     let hold = |amount, hours: i64| What::Hold {
@@ -238,9 +233,8 @@ async fn a_hold_is_captured_released_or_over() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_is_done_without_anybody_asking() {
-    let books = Books::open().await;
+async fn what_is_due_is_done_without_anybody_asking(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, pot) = (points("ada"), books.house("pot", Overdraft::Forbidden).await);
     created(books.send("ada", &mint(), &ada, 100).await);
     for (word, hours) in [("one", 1), ("two", 2), ("three", 3)] {
@@ -264,9 +258,8 @@ async fn what_is_due_is_done_without_anybody_asking() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_done_is_undone_once_and_both_stay() {
-    let books = Books::open().await;
+async fn what_was_done_is_undone_once_and_both_stay(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     created(books.send("grant", &mint(), &ada, 100).await);
     created(books.send("gift", &ada, &bob, 60).await);
@@ -291,9 +284,8 @@ async fn what_was_done_is_undone_once_and_both_stay() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn points_become_available_are_spent_in_order_and_expire() {
-    let books = Books::open().await;
+async fn points_become_available_are_spent_in_order_and_expire(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, shop) = (points("ada"), books.house("shop", Overdraft::Forbidden).await);
     created(books.send("plain", &mint(), &ada, 5).await);
     let later = Terms { available_ms: Some(NOON_MS + HOUR_MS), expires_ms: Some(NOON_MS + 4 * HOUR_MS) };
@@ -331,9 +323,8 @@ async fn created_any(books: &Books, word: &str) -> Outcome {
     Outcome::Created(entry.receipt())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_expires_when_the_hold_is_over() {
-    let books = Books::open().await;
+async fn what_is_held_expires_when_the_hold_is_over(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, pot) = (points("ada"), books.house("pot", Overdraft::Forbidden).await);
     created(books.grant("grant", "ada", 10, expiring(1)).await);
     let expires_ms = NOON_MS + 2 * HOUR_MS;
@@ -351,9 +342,8 @@ async fn what_is_held_expires_when_the_hold_is_over() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_unit_becomes_another_at_the_rate_that_is_said() {
-    let books = Books::open().await;
+async fn one_unit_becomes_another_at_the_rate_that_is_said(profile: Profile) {
+    let books = Books::open(profile).await;
     let (point, coin) = (unit("point"), unit("coin"));
     let ada = points("ada");
     created(books.send("ada", &mint(), &ada, 105).await);
@@ -369,9 +359,8 @@ async fn one_unit_becomes_another_at_the_rate_that_is_said() {
 }
 
 /// The house's standard accounts, and participants' wallets, are there when something first moves to or from them.
-#[tokio::test(flavor = "multi_thread")]
-async fn standard_accounts_open_by_themselves_and_others_do_not() {
-    let books = Books::open_in(tempfile::tempdir().expect("a folder")).await;
+async fn standard_accounts_open_by_themselves_and_others_do_not(profile: Profile) {
+    let books = Books::open_in(profile.place()).await;
     for name in ["ticket", "coin"] {
         let unit = unit(name);
         let of = |name: &str| Account::house(name, &unit);
@@ -419,9 +408,8 @@ async fn standard_accounts_open_by_themselves_and_others_do_not() {
     books.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_is_there_after_a_restart() {
-    let books = Books::open().await;
+async fn everything_is_there_after_a_restart(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     created(books.grant("grant", "ada", 50, expiring(1)).await);
     let first = created(books.send("gift", &ada, &bob, 20).await);
@@ -433,3 +421,19 @@ async fn everything_is_there_after_a_restart() {
     nothing_wrong(&books).await;
     books.close().await;
 }
+
+trials::in_each_profile!(
+    an_outcome_once_told_never_changes,
+    all_legs_are_moved_or_none,
+    what_could_never_be_done_is_told_and_uses_no_id,
+    nobody_owes_more_than_they_may,
+    a_thousand_debits_at_once_never_overdraw,
+    a_hold_is_captured_released_or_over,
+    what_is_due_is_done_without_anybody_asking,
+    what_was_done_is_undone_once_and_both_stay,
+    points_become_available_are_spent_in_order_and_expire,
+    what_is_held_expires_when_the_hold_is_over,
+    one_unit_becomes_another_at_the_rate_that_is_said,
+    standard_accounts_open_by_themselves_and_others_do_not,
+    everything_is_there_after_a_restart,
+);

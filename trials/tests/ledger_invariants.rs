@@ -12,6 +12,7 @@ use ledger::verify::Failure;
 use tokio::task::JoinSet;
 use trials::books::{Books, created, id, mint, points, refused, unit};
 use trials::count;
+use trials::profile::Profile;
 
 /// Submits orders all at once, and answers what became of them in their order.
 async fn at_once(ledger: &Ledger, orders: impl IntoIterator<Item = Order>) -> Vec<Outcome> {
@@ -44,9 +45,8 @@ async fn ends_well(books: Books) {
 }
 
 /// 01: what leaves is what arrives, in each unit, in every entry. 11: units are never mixed.
-#[tokio::test(flavor = "multi_thread")]
-async fn each_entry_is_balanced_in_each_unit() {
-    let books = Books::open().await;
+async fn each_entry_is_balanced_in_each_unit(profile: Profile) {
+    let books = Books::open(profile).await;
     let coins = Account::of("ada", &unit("coin"));
     let mixed = Order::transfer(id("mixed"), (&mint(), &coins), 5);
     assert!(books.ledger.submit(mixed).await.is_err(), "points do not become coins");
@@ -58,9 +58,8 @@ async fn each_entry_is_balanced_in_each_unit() {
 }
 
 /// 02: the journal is only added to. 12: an undone entry and what undoes it both stay.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_journal_is_only_added_to() {
-    let books = Books::open().await;
+async fn the_journal_is_only_added_to(profile: Profile) {
+    let books = Books::open(profile).await;
     created(books.send("one", &mint(), &points("ada"), 5).await);
     let before = entries(&books).await;
     created(books.order("undo", What::Reverse { of: id("one") }).await);
@@ -75,9 +74,8 @@ async fn the_journal_is_only_added_to() {
 
 /// 03: each seal is chained to the one before. 13: balances can be made again from the journal alone. Whoever changes one row
 /// is found, and the row is named.
-#[tokio::test(flavor = "multi_thread")]
-async fn one_row_that_was_changed_is_named() {
-    let books = Books::open().await;
+async fn one_row_that_was_changed_is_named(profile: Profile) {
+    let books = Books::open(profile).await;
     let pot = books.house("pot", Overdraft::Forbidden).await;
     created(books.send("one", &mint(), &points("ada"), 50).await);
     created(books.send("two", &points("ada"), &points("bob"), 20).await);
@@ -158,9 +156,8 @@ async fn one_row_that_was_changed_is_named() {
 }
 
 /// 04, 15: a repeat changes nothing, and says what it repeats: also a repeat of what was refused.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_says_that_it_is_one() {
-    let books = Books::open().await;
+async fn a_repeat_says_that_it_is_one(profile: Profile) {
+    let books = Books::open(profile).await;
     let first = created(books.send("one", &mint(), &points("ada"), 5).await);
     assert_eq!(books.send("one", &mint(), &points("ada"), 5).await, Outcome::Exists(first));
     assert_eq!(
@@ -174,9 +171,8 @@ async fn a_repeat_says_that_it_is_one() {
 }
 
 /// 05: of 64 at once with one id, one is done. Others beside them are not disturbed.
-#[tokio::test(flavor = "multi_thread")]
-async fn of_sixty_four_repeats_at_once_one_is_done() {
-    let books = Books::open().await;
+async fn of_sixty_four_repeats_at_once_one_is_done(profile: Profile) {
+    let books = Books::open(profile).await;
     let (mint, ada) = (mint(), points("ada"));
     for round in 0..count(5, 50) {
         let same = (0..64).map(|_| pay(format!("same {round}"), &mint, &ada, 5));
@@ -196,9 +192,8 @@ async fn of_sixty_four_repeats_at_once_one_is_done() {
 }
 
 /// 06: of 500 credits at once none is lost. 14: an account's postings are numbered without gaps, each after the one before.
-#[tokio::test(flavor = "multi_thread")]
-async fn of_five_hundred_credits_at_once_none_is_lost() {
-    let books = Books::open().await;
+async fn of_five_hundred_credits_at_once_none_is_lost(profile: Profile) {
+    let books = Books::open(profile).await;
     let (mint, ada) = (mint(), points("ada"));
     let orders = (0..500).map(|number| pay(format!("credit {number}"), &mint, &ada, 1 + number % 7));
     let outcomes = at_once(&books.ledger, orders).await;
@@ -224,9 +219,8 @@ async fn of_five_hundred_credits_at_once_none_is_lost() {
 }
 
 /// 07: 400 transfers among 8 accounts lose and make nothing. 08: a balance is what the journal adds up to.
-#[tokio::test(flavor = "multi_thread")]
-async fn transfers_among_a_few_conserve() {
-    let books = Books::open().await;
+async fn transfers_among_a_few_conserve(profile: Profile) {
+    let books = Books::open(profile).await;
     let people: Vec<Account> = (0..8).map(|number| points(&format!("p{number}"))).collect();
     for (number, person) in people.iter().enumerate() {
         created(books.send(&format!("fund {number}"), &mint(), person, 100).await);
@@ -253,9 +247,8 @@ async fn transfers_among_a_few_conserve() {
 }
 
 /// 09: of 20 debits with funds for 10, 10 are done, and nothing is left. 10: a thousand moves of one are a thousand.
-#[tokio::test(flavor = "multi_thread")]
-async fn funds_for_ten_pay_ten_and_a_thousand_ones_are_a_thousand() {
-    let books = Books::open().await;
+async fn funds_for_ten_pay_ten_and_a_thousand_ones_are_a_thousand(profile: Profile) {
+    let books = Books::open(profile).await;
     let (ada, bob) = (points("ada"), points("bob"));
     created(books.send("ada", &mint(), &ada, 1_000).await);
     let outcomes =
@@ -312,10 +305,9 @@ impl Model {
 }
 
 /// Histories of transfers, holds, captures, releases, reversals and time that passes, each step held against the model.
-#[tokio::test(flavor = "multi_thread")]
-async fn histories_are_those_of_the_model() {
+async fn histories_are_those_of_the_model(profile: Profile) {
     for seed in 0..count(20, 300) as u64 {
-        let books = Books::open().await;
+        let books = Books::open(profile).await;
         let people: Vec<Account> = (0..4).map(|number| points(&format!("p{number}"))).collect();
         let (mut model, mut now_ms) = (Model::default(), trials::NOON_MS);
         for (number, person) in people.iter().enumerate() {
@@ -400,3 +392,15 @@ async fn histories_are_those_of_the_model() {
         ends_well(books).await;
     }
 }
+
+trials::in_each_profile!(
+    each_entry_is_balanced_in_each_unit,
+    the_journal_is_only_added_to,
+    one_row_that_was_changed_is_named,
+    a_repeat_says_that_it_is_one,
+    of_sixty_four_repeats_at_once_one_is_done,
+    of_five_hundred_credits_at_once_none_is_lost,
+    transfers_among_a_few_conserve,
+    funds_for_ten_pay_ten_and_a_thousand_ones_are_a_thousand,
+    histories_are_those_of_the_model,
+);

@@ -11,6 +11,7 @@ use raffle::standing::Attested;
 use raffle::stock::Order;
 use records::audit::Actor;
 use tokio::task::JoinSet;
+use trials::profile::Profile;
 use trials::{NOON_MS, Trial, verify_in_python, verify_lines};
 
 const SECOND_MS: i64 = 1_000;
@@ -28,8 +29,8 @@ fn with_fallback(a: &str, more: &str) -> String {
     document(a, &format!("when_exhausted: {{policy: fallback, prize: b}}\n{more}"))
 }
 
-async fn open(text: &str) -> Trial {
-    let trial = Trial::open().await;
+async fn open(profile: Profile, text: &str) -> Trial {
+    let trial = Trial::open_on(profile).await;
     trial.publish(text, "p").await.expect("publish");
     trial
 }
@@ -61,24 +62,22 @@ async fn replay(trial: Trial) {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cap_holds_for_each_participant_and_day() {
-    let trial = open(&with_fallback("stock: unlimited, cap: {wins: 2, per: day}", "")).await;
+async fn a_cap_holds_for_each_participant_and_day(profile: Profile) {
+    let trial = open(profile, &with_fallback("stock: unlimited, cap: {wins: 2, per: day}", "")).await;
     assert_eq!(draw(&trial, "ada", "x", 4).await, "aabb");
     assert_eq!(draw(&trial, "bob", "x", 3).await, "aab");
     trial.clock.set(NOON_MS + DAY_MS);
     assert_eq!(draw(&trial, "ada", "y", 3).await, "aab");
     replay(trial).await;
-    let trial = open(&with_fallback("stock: 9, cap: {wins: 2, per: campaign}", "")).await;
+    let trial = open(profile, &with_fallback("stock: 9, cap: {wins: 2, per: campaign}", "")).await;
     assert_eq!(draw(&trial, "ada", "x", 3).await, "aab");
     trial.clock.set(NOON_MS + DAY_MS);
     assert_eq!(draw(&trial, "ada", "y", 1).await, "b");
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_win_is_followed_by_none_for_the_interval() {
-    let trial = open(&with_fallback("stock: unlimited", "win_interval_seconds: 60\n")).await;
+async fn a_win_is_followed_by_none_for_the_interval(profile: Profile) {
+    let trial = open(profile, &with_fallback("stock: unlimited", "win_interval_seconds: 60\n")).await;
     assert_eq!(draw(&trial, "ada", "x", 3).await, "abb", "a consolation is no win");
     trial.clock.set(NOON_MS + 59 * SECOND_MS);
     assert_eq!(draw(&trial, "ada", "y", 1).await, "b");
@@ -87,10 +86,9 @@ async fn a_win_is_followed_by_none_for_the_interval() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stock_is_released_in_time() {
+async fn stock_is_released_in_time(profile: Profile) {
     let slots = "stock: 5, release: {slots: [{from: \"2026-11-23T12:00:00\", units: 2}, {from: \"2026-11-23T13:00:00\", units: 2}]}";
-    let trial = open(&with_fallback(slots, "")).await;
+    let trial = open(profile, &with_fallback(slots, "")).await;
     assert_eq!(draw(&trial, "ada", "x", 3).await, "aab");
     trial.clock.set(NOON_MS + 3_600 * SECOND_MS - 1);
     assert_eq!(draw(&trial, "ada", "y", 1).await, "b");
@@ -103,24 +101,23 @@ async fn stock_is_released_in_time() {
         "stock: 9, release: {every_day: 2}",
         "window: {from: \"2026-11-22T18:00:00\"}\ntime_zone: Asia/Shanghai\n",
     );
-    let trial = open(&daily).await;
+    let trial = open(profile, &daily).await;
     assert_eq!(draw(&trial, "ada", "x", 5).await, "aaaab", "yesterday's are there too");
     trial.clock.set(NOON_MS + DAY_MS);
     assert_eq!(draw(&trial, "ada", "y", 3).await, "aab");
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_budget_is_never_exceeded() {
+async fn a_budget_is_never_exceeded(profile: Profile) {
     let degrade = "budget: {amount: 25, when_spent: degrade}\n";
-    let trial = open(&with_fallback("stock: unlimited, cost: 10", degrade)).await;
+    let trial = open(profile, &with_fallback("stock: unlimited, cost: 10", degrade)).await;
     assert_eq!(draw(&trial, "ada", "x", 4).await, "aabb");
     trial.order("r", Order::RaiseBudget { amount: 5 }, "o").await.expect("raise");
     assert_eq!(draw(&trial, "ada", "y", 2).await, "ab");
     replay(trial).await;
 
     let stop = "budget: {amount: 25, when_spent: stop}\n";
-    let trial = open(&document("stock: 100, cost: 10", &format!("{stop}no_win_tree: t\nrule_trees: {{t: {{start: f, nodes: {{f: {{kind: fallback, prize: b}}}}, edges: []}}}}\n"))).await;
+    let trial = open(profile, &document("stock: 100, cost: 10", &format!("{stop}no_win_tree: t\nrule_trees: {{t: {{start: f, nodes: {{f: {{kind: fallback, prize: b}}}}, edges: []}}}}\n"))).await;
     assert_eq!(draw(&trial, "ada", "x", 4).await, "aa!!");
     assert_eq!(trial.draw("r", "ada", "x2").await.err(), Some(Error::BudgetSpent));
     trial.order("r", Order::RaiseBudget { amount: 5 }, "o").await.expect("raise");
@@ -128,23 +125,21 @@ async fn a_budget_is_never_exceeded() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_waited_long_enough_is_due() {
+async fn who_waited_long_enough_is_due(profile: Profile) {
     let trees = "rule_trees:\n  wait: {start: p, nodes: {p: {kind: pity, prize: a, after: 3}, give: {kind: fallback, prize: a}}, edges: [{from: p, on: due, to: give}]}\n";
     let text = format!(
         "raffle: r\ntitle: R\ndenominator: 1000000\nwhen_weights_differ: no_win\nprizes:\n  - {{id: a, title: A, weight: 1, stock: 100}}\nno_win_tree: wait\n{trees}"
     );
-    let trial = open(&text).await;
+    let trial = open(profile, &text).await;
     assert_eq!(draw(&trial, "ada", "x", 9).await, "---a---a-");
     assert_eq!(draw(&trial, "bob", "x", 4).await, "---a");
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_milestone_is_met_exactly_once_however_many_draw_at_once() {
+async fn a_milestone_is_met_exactly_once_however_many_draw_at_once(profile: Profile) {
     let tree = "rule_tree: m, stock: 100";
     let trees = "rule_trees:\n  m: {start: m, nodes: {m: {kind: milestone, draws: [10, 50]}, other: {kind: fallback, prize: b}}, edges: [{from: m, on: missed, to: other}]}\n";
-    let trial = Arc::new(open(&document(tree, trees)).await);
+    let trial = Arc::new(open(profile, &document(tree, trees)).await);
     let mut crowd = JoinSet::new();
     for number in 0..100 {
         let trial = Arc::clone(&trial);
@@ -160,8 +155,7 @@ async fn a_milestone_is_met_exactly_once_however_many_draw_at_once() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_had_is_dealt_with_as_the_rules_say() {
+async fn what_cannot_be_had_is_dealt_with_as_the_rules_say(profile: Profile) {
     let text = |policy: &str| {
         format!(
             "raffle: r\ntitle: R\ndenominator: 100\nprizes:\n  - {{id: a, title: A, weight: 98, stock: 3}}\n  - {{id: b, title: B, weight: 1, stock: 5}}\n  - {{id: c, title: C, weight: 1, stock: unlimited}}\nwhen_exhausted: {{{policy}}}\n"
@@ -172,7 +166,7 @@ async fn what_cannot_be_had_is_dealt_with_as_the_rules_say() {
         ("policy: fallback, prize: c", "a3 c"),
         ("policy: renormalise", "a3 b5 c"),
     ] {
-        let trial = open(&text(policy)).await;
+        let trial = open(profile, &text(policy)).await;
         let mut won: BTreeMap<String, u32> = BTreeMap::new();
         for number in 0..60 {
             *won.entry(trial.prize("r", "ada", &format!("k{number}")).await).or_default() += 1;
@@ -205,10 +199,9 @@ fn level(level: &str) -> Attested {
     Attested { attributes: BTreeMap::from([("level".to_owned(), level.to_owned())]), ..Attested::default() }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rules_of_eligibility_refuse_in_their_order_and_use_no_ticket() {
+async fn rules_of_eligibility_refuse_in_their_order_and_use_no_ticket(profile: Profile) {
     let more = "tickets: {total: 2}\nattributes: [level]\neligibility:\n  - {kind: deny_list, participants: [mallory]}\n  - {kind: allow_list, participants: [ada, bob, mallory]}\n  - {kind: attribute, attribute: level, one_of: [gold]}\n";
-    let trial = open(&with_fallback("stock: 50, rule_tree: t", &format!("{more}rule_trees: {{t: {{start: l, nodes: {{l: {{kind: attribute, attribute: level, one_of: [gold]}}}}, edges: []}}}}\n"))).await;
+    let trial = open(profile, &with_fallback("stock: 50, rule_tree: t", &format!("{more}rule_trees: {{t: {{start: l, nodes: {{l: {{kind: attribute, attribute: level, one_of: [gold]}}}}, edges: []}}}}\n"))).await;
     let refused = async |who: &str, told: Attested| match ask(&trial, who, "k", told, 1).await {
         Err(Error::NotEligible(refusal)) => refusal.rule,
         _ => "",
@@ -231,13 +224,12 @@ async fn rules_of_eligibility_refuse_in_their_order_and_use_no_ticket() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_custom_metric_chooses_the_tier() {
+async fn a_custom_metric_chooses_the_tier(profile: Profile) {
     let more = "metrics: [steps]\nodds_tiers: {metric: steps, mode: at_least, tiers: [{threshold: 10, prizes: [a]}]}\n";
     let text = document("stock: 50", more)
         .replace("denominator: 1\n", "denominator: 1000000\nwhen_weights_differ: no_win\n");
     let text = text.replace("weight: 0, stock: unlimited, consolation: true", "weight: 1, stock: unlimited");
-    let trial = open(&text).await;
+    let trial = open(profile, &text).await;
     let steps =
         |steps| Attested { metrics: BTreeMap::from([("steps".to_owned(), steps)]), ..Attested::default() };
     assert_eq!(ask(&trial, "ada", "1", steps(9), 1).await, Ok("-".to_owned()));
@@ -246,10 +238,9 @@ async fn a_custom_metric_chooses_the_tier() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn velocity_says_when_to_come_back() {
+async fn velocity_says_when_to_come_back(profile: Profile) {
     let rules = "eligibility:\n  - {kind: velocity, draws: 2, seconds: 60}\n  - {kind: velocity, draws: 4, seconds: 600}\n";
-    let trial = open(&with_fallback("stock: unlimited", rules)).await;
+    let trial = open(profile, &with_fallback("stock: unlimited", rules)).await;
     assert_eq!(draw(&trial, "ada", "x", 3).await, "aa!");
     let Err(Error::NotEligible(refusal)) = trial.draw("r", "ada", "x2").await else {
         unreachable!("a third draw");
@@ -276,10 +267,9 @@ async fn velocity_says_when_to_come_back() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_tickets_nobody_draws() {
+async fn without_tickets_nobody_draws(profile: Profile) {
     for tickets in ["total: 0", "per_day: 0"] {
-        let trial = open(&with_fallback("stock: 5", "")).await;
+        let trial = open(profile, &with_fallback("stock: 5", "")).await;
         assert_eq!(draw(&trial, "ada", "x", 1).await, "a");
         let lines = {
             trial.reveal("r", "reveal").await;
@@ -293,25 +283,24 @@ async fn without_tickets_nobody_draws() {
         let reason = "without a ticket";
         let (told, accepted) = verify_in_python(&forged);
         assert!(!accepted && told.to_string().contains(reason), "{told}");
-        let trial = open(&with_fallback("stock: 5", &format!("tickets: {{{tickets}}}\n"))).await;
+        let trial = open(profile, &with_fallback("stock: 5", &format!("tickets: {{{tickets}}}\n"))).await;
         assert_eq!(draw(&trial, "ada", "x", 1).await, "!");
         replay(trial).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_of_a_prize_keep_it_for_some_and_from_others() {
+async fn lists_of_a_prize_keep_it_for_some_and_from_others(profile: Profile) {
     let lists = "stock: 50, only_for: [ada, bob, mallory], never_for: [mallory]";
-    let trial = open(&with_fallback(lists, "")).await;
+    let trial = open(profile, &with_fallback(lists, "")).await;
     for (who, expected) in [("ada", "a"), ("bob", "a"), ("mallory", "b"), ("eve", "b")] {
         assert_eq!(draw(&trial, who, "x", 1).await, expected, "{who}");
     }
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn several_draws_of_one_request_are_all_made_or_none() {
-    let trial = open(&with_fallback("stock: 7", "tickets: {total: 15}\nepoch: {entries_max: 1000}\n")).await;
+async fn several_draws_of_one_request_are_all_made_or_none(profile: Profile) {
+    let trial =
+        open(profile, &with_fallback("stock: 7", "tickets: {total: 15}\nepoch: {entries_max: 1000}\n")).await;
     assert_eq!(ask(&trial, "ada", "ten", Attested::default(), 10).await, Ok("aaaaaaabbb".to_owned()));
     assert_eq!(
         ask(&trial, "ada", "ten", Attested::default(), 10).await,
@@ -343,10 +332,9 @@ async fn several_draws_of_one_request_are_all_made_or_none() {
     replay(trial).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_promise_is_kept_once_stands_in_the_log_and_needs_rules_that_allow_it() {
+async fn a_promise_is_kept_once_stands_in_the_log_and_needs_rules_that_allow_it(profile: Profile) {
     let text = with_fallback("stock: 50", "");
-    let trial = open(&text).await;
+    let trial = open(profile, &text).await;
     let player = trial.house.raffles.player_key("r", "ada").await.expect("a key");
     let promise_of = |prize: &str| Order::Promise { player, prize: prize.to_owned() };
     assert_eq!(trial.order("r", promise_of("a"), "o").await, Err(Error::PromisesForbidden));
@@ -365,3 +353,20 @@ async fn a_promise_is_kept_once_stands_in_the_log_and_needs_rules_that_allow_it(
     assert_eq!(draw(&trial, "ada", "z", 2).await, "cara");
     replay(trial).await;
 }
+
+trials::in_each_profile!(
+    a_cap_holds_for_each_participant_and_day,
+    a_win_is_followed_by_none_for_the_interval,
+    stock_is_released_in_time,
+    a_budget_is_never_exceeded,
+    who_waited_long_enough_is_due,
+    a_milestone_is_met_exactly_once_however_many_draw_at_once,
+    what_cannot_be_had_is_dealt_with_as_the_rules_say,
+    rules_of_eligibility_refuse_in_their_order_and_use_no_ticket,
+    a_custom_metric_chooses_the_tier,
+    velocity_says_when_to_come_back,
+    without_tickets_nobody_draws,
+    lists_of_a_prize_keep_it_for_some_and_from_others,
+    several_draws_of_one_request_are_all_made_or_none,
+    a_promise_is_kept_once_stands_in_the_log_and_needs_rules_that_allow_it,
+);

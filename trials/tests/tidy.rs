@@ -15,10 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["kernel"]),
     ("records", &["kernel"]),
     ("embedded", &["records", "kernel"]),
+    ("cluster", &["records", "kernel"]),
     ("ledger", &["records", "kernel"]),
     ("campaign", &["ledger", "records", "kernel"]),
     ("raffle", &["campaign", "ledger", "records", "kernel"]),
-    ("server", &["raffle", "campaign", "ledger", "embedded", "records", "guard", "kernel"]),
+    ("server", &["raffle", "campaign", "ledger", "embedded", "cluster", "records", "guard", "kernel"]),
 ];
 
 fn rooms() -> Vec<PathBuf> {

@@ -18,6 +18,7 @@ use raffle::stock::Order;
 use records::audit::{self, Actor, Entry, Filter};
 use records::port::read;
 use tokio::task::JoinSet;
+use trials::profile::Profile;
 use trials::{Trial, verify_in_python, verify_lines};
 
 /// A raffle in which `car` has this weight of a thousand.
@@ -78,9 +79,8 @@ async fn changes(trial: &Trial) -> Vec<String> {
     entries.iter().map(|(_, entry)| told(entry)).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_one_drafts_another_approves_before_it_is_published() {
-    let trial = Trial::open_with_four_eyes().await;
+async fn what_one_drafts_another_approves_before_it_is_published(profile: Profile) {
+    let trial = Trial::open_with_four_eyes(profile).await;
     trial.publish(&document(100, ""), "p").await.expect("the first version is one person's");
     let dearer = document(300, "");
     assert!(is_needed(trial.publish(&dearer, "q").await.err(), "odds of prize `car`, base pool: 10% -> 30%"));
@@ -123,9 +123,8 @@ async fn what_one_drafts_another_approves_before_it_is_published() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_draft_of_another_version_is_stale_and_a_wrong_one_waits_for_its_author() {
-    let trial = Trial::open().await;
+async fn a_draft_of_another_version_is_stale_and_a_wrong_one_waits_for_its_author(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(&document(100, ""), "p").await.expect("publish");
     let drafts = trial.house.raffles.drafts();
     for (weight, key) in [(300, "d1"), (400, "d2")] {
@@ -161,9 +160,8 @@ async fn a_draft_of_another_version_is_stale_and_a_wrong_one_waits_for_its_autho
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two() {
-    let trial = Trial::open_with_four_eyes().await;
+async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two(profile: Profile) {
+    let trial = Trial::open_with_four_eyes(profile).await;
     let first = document(100, "guaranteed_winners: allowed\n");
     assert!(is_needed(trial.publish(&first, "p").await.err(), "guaranteed winners"));
     write(&trial, "ada", &first, "d").await.expect("a draft");
@@ -227,9 +225,8 @@ async fn what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_old_version_comes_back_as_the_next_unless_its_stock_has_moved() {
-    let trial = Trial::open().await;
+async fn an_old_version_comes_back_as_the_next_unless_its_stock_has_moved(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let mug = "  - {id: mug, title: Mug, weight: 10, stock: 7}\n";
     trial.publish(&document(100, mug), "p1").await.expect("publish");
     trial.publish(&document(200, mug), "p2").await.expect("publish");
@@ -255,7 +252,7 @@ async fn an_old_version_comes_back_as_the_next_unless_its_stock_has_moved() {
     assert_eq!(refused, Err(Error::StockIsNotEdited { prize: "mug".to_owned(), published, asked }));
     trial.house.close().await;
 
-    let trial = Trial::open_with_four_eyes().await;
+    let trial = Trial::open_with_four_eyes(profile).await;
     trial.publish(&document(100, ""), "p1").await.expect("publish");
     trial.publish(&document(110, ""), "p2").await.expect("publish");
     trial.publish(&document(121, ""), "p3").await.expect("publish");
@@ -264,9 +261,8 @@ async fn an_old_version_comes_back_as_the_next_unless_its_stock_has_moved() {
     trial.house.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_who_approve_or_publish_at_once_make_one_move() {
-    let trial = Arc::new(Trial::open_with_four_eyes().await);
+async fn many_who_approve_or_publish_at_once_make_one_move(profile: Profile) {
+    let trial = Arc::new(Trial::open_with_four_eyes(profile).await);
     trial.publish(&document(100, ""), "p").await.expect("publish");
     write(&trial, "ada", &document(300, ""), "d").await.expect("a draft");
     happen(&trial, 1, "ada", Event::Submit, "s").await.expect("submit");
@@ -295,10 +291,9 @@ async fn many_who_approve_or_publish_at_once_make_one_move() {
     assert_eq!(draft.moves.len(), 4);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_draw_under_a_storm_of_publications_is_explained_by_its_version() {
+async fn every_draw_under_a_storm_of_publications_is_explained_by_its_version(profile: Profile) {
     const VERSIONS: u64 = 12;
-    let trial = Arc::new(Trial::open().await);
+    let trial = Arc::new(Trial::open_on(profile).await);
     trial.publish(&document(1, ""), "p1").await.expect("publish");
     let (made, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut crowd = JoinSet::new();
@@ -428,3 +423,12 @@ async fn two_keys_review_over_http() {
     }
     assert!(server.terminate().expect("an end"));
 }
+
+trials::in_each_profile!(
+    what_one_drafts_another_approves_before_it_is_published,
+    a_draft_of_another_version_is_stale_and_a_wrong_one_waits_for_its_author,
+    what_is_at_the_threshold_is_for_one_and_what_is_above_it_for_two,
+    an_old_version_comes_back_as_the_next_unless_its_stock_has_moved,
+    many_who_approve_or_publish_at_once_make_one_move,
+    every_draw_under_a_storm_of_publications_is_explained_by_its_version,
+);

@@ -27,6 +27,9 @@ impl JournalKey {
     }
 }
 
+static NEW_HEAD: Insert =
+    Insert::or_keep("ledger_head", &["shard", "tenant", "seq", "batch", "seal_hash"], 2);
+
 /// Where a journal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -44,9 +47,10 @@ impl Head {
         if let Some(head) = Self::fetch(tx, key, lock).await? {
             return Ok(head);
         }
-        let insert = "INSERT INTO ledger_head (shard,tenant,seq,batch,seal_hash) VALUES (?,?,0,0,?)";
-        tx.exec(insert, &[&key.values()[..], &[Value::Bytes(&[0; 32])]].concat()).await?;
-        Ok(Self::EMPTY)
+        let empty = [Value::Int(0), Value::Int(0), Value::Bytes(&[0; 32])];
+        NEW_HEAD.rows(tx, &[&key.values()[..], &empty].concat()).await?;
+        // Somebody else may have made it meanwhile, and written to it.
+        Self::fetch(tx, key, lock).await?.ok_or(RecordsError::Surprise("ledger_head"))
     }
 
     /// Where it ended a moment ago.

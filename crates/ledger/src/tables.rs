@@ -23,7 +23,7 @@ const STEP_1: &[&str] = &[
         seq BIGINT NOT NULL,
         id VARBINARY(16) NOT NULL,
         at_ms BIGINT NOT NULL,
-        body VARBINARY(8000) NOT NULL,
+        body BLOB NOT NULL,
         digest VARBINARY(32) NOT NULL,
         PRIMARY KEY (shard, tenant, seq)
     ){table_end}",

@@ -299,7 +299,8 @@ pub(crate) async fn identity(
         "INSERT INTO raffle (shard,tenant,id,number,pseudonym_key,created_ms) VALUES (0,?,?,?,?,?)",
         &values,
     )
-    .await?;
+    .await
+    .map_err(records::error::Error::or_raced)?;
     Ok(raffle(number, new_key))
 }
 

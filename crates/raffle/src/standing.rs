@@ -166,6 +166,11 @@ impl History {
             self.paces.retain(|known| known.seconds != *seconds);
             self.paces.push(pace);
         }
+        // A pace that no window from now on can touch says nothing any more; its rule may be long gone.
+        self.paces.retain(|pace| {
+            let tenth = draw.at_ms.div_euclid(Pace::tenth_ms(pace.seconds));
+            tenth.saturating_sub(pace.tenth) < i64::try_from(TENTHS).unwrap_or(i64::MAX)
+        });
         if draw.kept_promise {
             self.promised = None;
         }

@@ -90,7 +90,7 @@ pub const ROOM: Room = Room {
             idem_key VARCHAR(255) NOT NULL,
             body_hash VARBINARY(32) NOT NULL,
             client_seed VARCHAR(255),
-            attested VARCHAR(4000) NOT NULL,
+            attested MEDIUMTEXT NOT NULL,
             part INTEGER NOT NULL,
             parts INTEGER NOT NULL,
             prize VARCHAR(64),
@@ -112,7 +112,7 @@ pub const ROOM: Room = Room {
             recent_keys VARBINARY(192) NOT NULL,
             wins VARBINARY(8000) NOT NULL,
             last_win_ms BIGINT,
-            paces VARBINARY(512) NOT NULL,
+            paces BLOB NOT NULL,
             promised VARCHAR(64),
             PRIMARY KEY (bucket, tenant, raffle, pseudonym)
         ){table_end}",

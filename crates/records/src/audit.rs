@@ -20,6 +20,7 @@ use kernel::id::Shard;
 use crate::error::Error;
 use crate::merkle::hash_fields;
 use crate::port::{Row, Tx, Value};
+use crate::statement::Insert;
 
 pub(crate) const HEAD_TABLE: &str = "CREATE TABLE audit_head (
     shard INTEGER NOT NULL,
@@ -122,6 +123,12 @@ impl fmt::Display for Stream {
     }
 }
 
+static NEW_HEAD: Insert = Insert::or_keep(
+    "audit_head",
+    &["shard", "tenant", "stream", "seq", "batch", "sealed_seq", "seal_hash"],
+    3,
+);
+
 /// The row that numbers a stream and names its latest seal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
@@ -155,11 +162,10 @@ impl Head {
         if let Some(head) = Self::fetch(tx, stream, end).await? {
             return Ok(head);
         }
-        let empty = [Value::Bytes(&[0; 32])];
-        let insert = "INSERT INTO audit_head (shard,tenant,stream,seq,batch,sealed_seq,seal_hash)
-             VALUES (?,?,?,0,0,0,?)";
-        tx.exec(insert, &[&stream.values()[..], &empty].concat()).await?;
-        Ok(Self::EMPTY)
+        let empty = [Value::Int(0), Value::Int(0), Value::Int(0), Value::Bytes(&[0; 32])];
+        NEW_HEAD.rows(tx, &[&stream.values()[..], &empty].concat()).await?;
+        // Somebody else may have made it meanwhile, and written to it.
+        Self::fetch(tx, stream, end).await?.ok_or(Error::Surprise("audit_head"))
     }
 
     async fn save(&self, tx: &mut dyn Tx, stream: &Stream, before: &Self) -> Result<(), Error> {

@@ -76,6 +76,9 @@ impl Default for Limits {
     }
 }
 
+/// How often the transactions of one round may make way for others. Each time, another was kept.
+const RERUNS: u32 = 32;
+
 struct Pending<B: Batch> {
     item: Arc<B::Item>,
     reply: oneshot::Sender<Result<B::Answer, B::Error>>,
@@ -233,7 +236,7 @@ impl<B: Batch> Driver<B> {
         owed: &mut Vec<Reply<B>>,
     ) -> Vec<(Pending<B>, B::Lack)> {
         let mut lacking = Vec::new();
-        let mut rounds = vec![round];
+        let (mut rounds, mut reruns) = (vec![round], 0);
         while let Some(mut round) = rounds.pop() {
             let items: Vec<_> = round.iter().map(|pending| Arc::clone(&pending.item)).collect();
             let batch = Arc::clone(&self.batch);
@@ -258,6 +261,11 @@ impl<B: Batch> Driver<B> {
                             Decision::Deferred(lack) => lacking.push((pending, lack)),
                         }
                     }
+                }
+                Err(Error::Contended(way)) if reruns < RERUNS => {
+                    tracing::info!(items = round.len(), way, "a batch made way and is rerun");
+                    reruns += 1;
+                    rounds.push(round);
                 }
                 Err(error) if error.is_about_a_row() && round.len() > 1 => {
                     tracing::warn!(items = round.len(), %error, "a batch is rerun in halves");

@@ -17,6 +17,9 @@ pub enum Error {
     /// A guard in SQL counted other rows than the decision expected. Nothing was kept.
     #[error("a guard refused a write: {0}")]
     Surprise(&'static str),
+    /// Other transactions stood in the way, and this one made way. Nothing was kept; run anew it may well succeed.
+    #[error("another write stood in the way: {0}")]
+    Contended(String),
     /// A row or statement makes no sense.
     #[error("the records answered something impossible: {0}")]
     Corrupt(String),
@@ -48,6 +51,7 @@ impl Error {
             Self::Duplicate(_) | Self::Surprise(_) | Self::Corrupt(_) => true,
             Self::Unavailable(_)
             | Self::OutcomeUnknown
+            | Self::Contended(_)
             | Self::QueueFull
             | Self::Closed
             | Self::NewerSchema { .. }
@@ -56,10 +60,22 @@ impl Error {
     }
 }
 
+impl Error {
+    /// A row was seen missing, and then was there: somebody else made it at the same moment. Asking again finds it.
+    #[must_use]
+    pub fn or_raced(self) -> Self {
+        if let Self::Duplicate(key) = self { Self::Contended(key) } else { self }
+    }
+}
+
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Unavailable(_) | Self::OutcomeUnknown | Self::QueueFull | Self::Closed => Fault::Busy,
+            Self::Unavailable(_)
+            | Self::OutcomeUnknown
+            | Self::Contended(_)
+            | Self::QueueFull
+            | Self::Closed => Fault::Busy,
             Self::Duplicate(_) => Fault::Conflict,
             Self::Surprise(_) | Self::Corrupt(_) | Self::NewerSchema { .. } | Self::RolledBack => Fault::Bug,
         }
@@ -71,6 +87,7 @@ impl Classify for Error {
             Self::OutcomeUnknown => "records.outcome_unknown",
             Self::Duplicate(_) => "records.duplicate",
             Self::Surprise(_) => "records.surprise",
+            Self::Contended(_) => "records.contended",
             Self::Corrupt(_) => "records.corrupt",
             Self::QueueFull => "records.queue_full",
             Self::Closed => "records.closed",

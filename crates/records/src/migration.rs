@@ -2,13 +2,15 @@
 
 use crate::error::Error;
 use crate::port::{InTx, Records, Tx, Value, write};
+use crate::statement::Insert;
 use kernel::id::Shard;
 
 /// The tables of one room.
 pub struct Room {
     /// The room's name, for example `raffle`.
     pub name: &'static str,
-    /// Its steps in order; each is a list of statements. `{table_end}` stands for the dialect's end of a table.
+    /// Its steps in order; each is a list of definitions. `{table_end}` stands for the dialect's end of a table. Where
+    /// definitions are not part of a transaction, a step that was broken off is run again from its beginning.
     pub steps: &'static [&'static [&'static str]],
 }
 
@@ -37,6 +39,8 @@ const STEPS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_step (
     PRIMARY KEY (room, step)
 ){table_end}";
 
+static STEP: Insert = Insert::or_keep("schema_step", &["room", "step", "applied_ms"], 2);
+
 /// Brings every database to this release's tables. Refuses a database that a newer release has written, or
 /// that holds rooms which this release does not know, before it changes anything.
 pub async fn run(records: &dyn Records, rooms: &'static [&'static Room], now_ms: i64) -> Result<(), Error> {
@@ -53,8 +57,8 @@ fn bring_up<'t>(
     now_ms: i64,
 ) -> InTx<'t, (), Error> {
     Box::pin(async move {
-        let end = tx.dialect().table_end();
-        tx.exec(&STEPS_TABLE.replace("{table_end}", end), &[]).await?;
+        let dialect = tx.dialect();
+        tx.exec(&dialect.definition(STEPS_TABLE), &[]).await?;
         let found = tx.fetch("SELECT room, MAX(step) FROM schema_step GROUP BY room", &[]).await?;
         for row in &found {
             let (room, found) = (row.text(0)?, row.int(1)?);
@@ -73,11 +77,11 @@ fn bring_up<'t>(
             }
             for (place, step) in room.steps.iter().enumerate().skip(done) {
                 for statement in *step {
-                    tx.exec(&statement.replace("{table_end}", end), &[]).await?;
+                    tx.exec(&dialect.definition(statement), &[]).await?;
                 }
                 let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
                 let values = [Value::Text(room.name), Value::Int(number), Value::Int(now_ms)];
-                tx.exec("INSERT INTO schema_step (room, step, applied_ms) VALUES (?,?,?)", &values).await?;
+                STEP.rows(tx, &values).await?;
                 tracing::debug!(shard = shard.0, room = room.name, step = number, "migrated");
             }
         }

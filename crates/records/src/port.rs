@@ -146,6 +146,7 @@ pub trait Work: Send {
 /// 5. `read` sees one moment's committed rows, runs beside writers, and cannot write.
 /// 6. A CHECK, a unique key and a NOT NULL are enforced; a broken unique key is `Duplicate`.
 /// 7. Keys compare byte by byte: case, accents and trailing blanks count.
+/// 8. Where transactions stand in each other's way, one may be told `Contended`; it does not go on.
 #[async_trait]
 pub trait Records: Send + Sync {
     /// The databases behind this port, home first.

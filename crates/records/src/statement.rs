@@ -9,6 +9,14 @@ use crate::port::{Row, Tx, Value};
 /// Row counts of one statement. Any number of rows is a sum of few of these.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
+/// What a statement reads as, once it was asked for: in each dialect, in each size. Statements are static, and one process
+/// may hold records of several kinds.
+type Texts = [[OnceLock<String>; SIZES.len()]; Dialect::COUNT];
+
+const fn unasked() -> Texts {
+    [const { [const { OnceLock::new() }; SIZES.len()] }; Dialect::COUNT]
+}
+
 /// Splits `rows` into the sizes above: `(index into SIZES, first row, row count)`.
 fn chunks(rows: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let mut from = 0;
@@ -20,32 +28,51 @@ fn chunks(rows: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     })
 }
 
+/// What becomes of a row whose key exists. Leading columns, so many, form the key.
+#[derive(Clone, Copy)]
+enum Known {
+    Refuse,
+    Replace(usize),
+    Keep(usize),
+}
+
 /// An INSERT of many rows.
 pub struct Insert {
     table: &'static str,
     columns: &'static [&'static str],
-    /// Leading columns that form the key, when an existing row is to be replaced.
-    replaces_by: Option<usize>,
-    texts: [OnceLock<String>; SIZES.len()],
+    known: Known,
+    texts: Texts,
 }
 
 impl Insert {
     /// Rows that must be new: an existing key is [`Error::Duplicate`].
     pub const fn new(table: &'static str, columns: &'static [&'static str]) -> Self {
-        Self { table, columns, replaces_by: None, texts: [const { OnceLock::new() }; SIZES.len()] }
+        Self::with(table, columns, Known::Refuse)
     }
 
     /// Rows that replace the row with the same key, which is the first `key` columns.
     pub const fn or_replace(table: &'static str, columns: &'static [&'static str], key: usize) -> Self {
-        Self { table, columns, replaces_by: Some(key), texts: [const { OnceLock::new() }; SIZES.len()] }
+        Self::with(table, columns, Known::Replace(key))
+    }
+
+    /// Rows that are made where they are missing, and stay as they are where the row with the same key, which is the first
+    /// `key` columns, exists. Either way they are locked; which it was is not told.
+    pub const fn or_keep(table: &'static str, columns: &'static [&'static str], key: usize) -> Self {
+        Self::with(table, columns, Known::Keep(key))
+    }
+
+    const fn with(table: &'static str, columns: &'static [&'static str], known: Known) -> Self {
+        Self { table, columns, known, texts: unasked() }
     }
 
     fn text(&self, dialect: Dialect, place: usize) -> &str {
-        self.texts[place].get_or_init(|| {
+        self.texts[dialect as usize][place].get_or_init(|| {
             let tuple = format!("({})", vec!["?"; self.columns.len()].join(","));
-            let end = self.replaces_by.map_or_else(String::new, |key| {
-                dialect.on_key_replace(&self.columns[..key], &self.columns[key..])
-            });
+            let end = match self.known {
+                Known::Refuse => String::new(),
+                Known::Replace(key) => dialect.on_key_replace(&self.columns[..key], &self.columns[key..]),
+                Known::Keep(key) => dialect.on_key_keep(&self.columns[..key]),
+            };
             let tuples = vec![tuple; SIZES[place]].join(",");
             format!("INSERT INTO {} ({}) VALUES {tuples}{end}", self.table, self.columns.join(","))
         })
@@ -57,7 +84,7 @@ impl Insert {
         for (place, from, size) in chunks(values.len() / width) {
             let part = &values[from * width..(from + size) * width];
             let changed = tx.exec(self.text(tx.dialect(), place), part).await?;
-            if self.replaces_by.is_none() && changed != size as u64 {
+            if matches!(self.known, Known::Refuse) && changed != size as u64 {
                 return Err(Error::Surprise(self.table));
             }
         }
@@ -70,17 +97,17 @@ pub struct ByKeys {
     head: &'static str,
     columns: &'static [&'static str],
     tail: &'static str,
-    texts: [OnceLock<String>; SIZES.len()],
+    texts: Texts,
 }
 
 impl ByKeys {
     /// `head` ends in a WHERE with at least one condition; `columns` are the rest of the key.
     pub const fn new(head: &'static str, columns: &'static [&'static str], tail: &'static str) -> Self {
-        Self { head, columns, tail, texts: [const { OnceLock::new() }; SIZES.len()] }
+        Self { head, columns, tail, texts: unasked() }
     }
 
     fn text(&self, dialect: Dialect, place: usize) -> &str {
-        self.texts[place].get_or_init(|| {
+        self.texts[dialect as usize][place].get_or_init(|| {
             let keys = dialect.tuples_in(self.columns, SIZES[place]);
             format!("{} AND {keys} {}", self.head, self.tail)
         })
@@ -139,10 +166,14 @@ mod tests {
 
     #[test]
     fn an_upsert_names_its_key_and_its_columns() {
-        static PLAYERS: Insert = Insert::or_replace("player", &["a", "b", "c"], 2);
-        assert_eq!(
-            PLAYERS.text(Dialect::Sqlite, 4),
-            "INSERT INTO player (a,b,c) VALUES (?,?,?) ON CONFLICT (a,b) DO UPDATE SET c=excluded.c"
-        );
+        let ends = |dialect: Dialect, end: &str| {
+            let insert = Insert::or_replace("player", &["a", "b", "c", "d"], 2);
+            assert_eq!(
+                insert.text(dialect, 4),
+                format!("INSERT INTO player (a,b,c,d) VALUES (?,?,?,?){end}")
+            );
+        };
+        ends(Dialect::Sqlite, " ON CONFLICT (a,b) DO UPDATE SET c=excluded.c,d=excluded.d");
+        ends(Dialect::MariaDb, " ON DUPLICATE KEY UPDATE c=VALUES(c),d=VALUES(d)");
     }
 }

@@ -124,8 +124,8 @@ pub fn main() -> ExitCode {
             Command::Simulate(args) => simulate_file(&args),
             Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
-            Command::Audit(args) => audit::check::run(&args),
-            Command::Ledger(command) => journal::run(&command),
+            Command::Audit(args) => from_environment().and_then(|config| audit::check::run(&args, config)),
+            Command::Ledger(command) => from_environment().and_then(|config| journal::run(&command, config)),
             Command::Schema => print(schema()).map(|()| true),
             Command::Openapi => print(openapi::text()).map(|()| true),
             Command::Completions { shell } => completions(shell),
@@ -298,9 +298,13 @@ fn show_odds(file: &Path, json: bool) -> Outcome {
     print(&text).map(|()| true)
 }
 
+/// The configuration of a command that takes no file.
+fn from_environment() -> Result<Config, String> {
+    Config::load(None, environment()).map_err(|error| error.to_string())
+}
+
 fn explain(args: &why::Args) -> Outcome {
-    let config = Config::load(None, environment()).map_err(|error| error.to_string())?;
-    why::run(args, config)
+    why::run(args, from_environment()?)
 }
 
 fn completions(shell: Shell) -> Outcome {

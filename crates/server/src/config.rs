@@ -5,10 +5,13 @@ mod ledger;
 
 pub use ledger::{Ledger, RateRow, RoundingWord};
 
+mod database;
+
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use cluster::mariadb::Address;
 use raffle::threshold::Thresholds;
 use serde::Deserialize;
 
@@ -60,6 +63,10 @@ pub struct Server {
 pub struct Store {
     /// The data folder. Default `fairground-data`.
     pub data: PathBuf,
+    /// `database = "mysql://user:password@host:port/name"`: the MariaDB database of the records; `database_password` is
+    /// taken before the password in it. Default: a file in the data folder. Secrets stay in the data folder either way.
+    #[serde(skip)]
+    pub database: Option<Address>,
     /// The file with the key under which seeds are sealed. Default `seed.key` in the data folder, made where it is missing.
     pub seed_key_file: Option<PathBuf>,
     /// Memory for the writer's page cache, in MiB. Default 64.
@@ -210,6 +217,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             data: PathBuf::from("fairground-data"),
+            database: None,
             seed_key_file: None,
             writer_cache_mib: const { number(64) },
         }
@@ -255,6 +263,9 @@ pub enum ConfigError {
     #[error("the configuration is wrong: {0}")]
     Wrong(String),
 }
+
+/// Most characters of a key's name: as many as the audit log keeps.
+const NAME_MAX: usize = 128;
 
 const PREFIX: &str = "FAIRGROUND_";
 
@@ -304,7 +315,8 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let wrong = |error: toml::de::Error| ConfigError::Wrong(error.to_string().trim().to_owned());
-        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        let mut table: toml::Table = toml::from_str(text)
+            .map_err(|error| database::without_password(&error).unwrap_or_else(|| wrong(error)))?;
         for (name, value) in environment {
             let Some(path) = name.strip_prefix(PREFIX) else { continue };
             let Some((section, key)) = path.split_once("__") else {
@@ -319,11 +331,17 @@ impl Config {
                 .or_insert_with(|| toml::Value::Table(toml::Table::new()))
                 .as_table_mut()
                 .ok_or_else(|| ConfigError::Wrong(format!("{name}: `{section}` is no section")))?;
-            section.insert(key.to_ascii_lowercase(), scalar(&value));
+            let key = key.to_ascii_lowercase();
+            // A password is taken letter by letter, whatever it looks like.
+            let value =
+                if key.starts_with(database::KEY) { toml::Value::String(value) } else { scalar(&value) };
+            section.insert(key, value);
         }
+        let database = database::take(&mut table)?;
         // Through text, so that a complaint names the line and the key as the operator knows them.
         let merged = toml::to_string(&table).map_err(|error| ConfigError::Wrong(error.to_string()))?;
-        let config: Self = toml::from_str(&merged).map_err(wrong)?;
+        let mut config: Self = toml::from_str(&merged).map_err(wrong)?;
+        config.store.database = database;
         for (name, value, most) in [
             ("server.connections_max", config.server.connections_max, 1_000_000),
             ("server.body_bytes_max", config.server.body_bytes_max, 1_048_576),
@@ -355,6 +373,9 @@ impl Config {
             }
         }
         for key in &config.auth.keys {
+            if !(1..=NAME_MAX).contains(&key.name.chars().count()) {
+                return Err(ConfigError::Wrong(format!("auth.keys: a name has 1 to {NAME_MAX} characters")));
+            }
             if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
                 let told = format!("auth.keys: the sha256 of `{}` is not 64 hexadecimal digits", key.name);
                 return Err(ConfigError::Wrong(told));
@@ -457,6 +478,13 @@ mod tests {
             &[],
             "64 hexadecimal digits",
         );
+        for name in [String::new(), "x".repeat(129)] {
+            let key = format!(
+                "[[auth.keys]]\nname = \"{name}\"\nrole = \"admin\"\nsha256 = \"{}\"",
+                "0".repeat(64)
+            );
+            check(&key, &[], "a name has 1 to 128 characters");
+        }
         check("[[auth.keys]]\nname = \"ops\"\nrole = \"boss\"\nsha256 = \"12\"", &[], "boss");
     }
 }

@@ -1,6 +1,6 @@
 //! `fairground ledger`: the ledger of a store that no server has open.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use kernel::id::{Shard, Tenant};
@@ -8,7 +8,8 @@ use ledger::journal::JournalKey;
 use ledger::tables::ROOM;
 use ledger::verify::{Failure, Report, verify};
 
-use crate::audit::check::open_at_rest;
+use crate::config::Config;
+use crate::store::Store;
 use crate::terminal::{Outcome, print, print_json, runtime};
 
 /// What `fairground ledger` does.
@@ -29,9 +30,11 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(command: &Command) -> Outcome {
+/// Checks a store. `config` says whether its records are on a server.
+pub(crate) fn run(command: &Command, mut config: Config) -> Outcome {
     let Command::Verify(args) = command;
-    let report = runtime()?.block_on(check(&args.data))?;
+    config.store.data.clone_from(&args.data);
+    let report = runtime()?.block_on(check(&config))?;
     let fine = report.failed.is_empty();
     if args.json {
         print_json(&report)?;
@@ -47,9 +50,9 @@ pub(crate) fn run(command: &Command) -> Outcome {
     Ok(fine)
 }
 
-async fn check(folder: &Path) -> Result<Report, String> {
+async fn check(config: &Config) -> Result<Report, String> {
     let last = i64::try_from(ROOM.steps.len()).unwrap_or(i64::MAX);
-    let records = open_at_rest(folder, (ROOM.name, last), "this ledger").await?;
+    let records = Store::open_at_rest(&config.store, (ROOM.name, last), "this ledger").await?;
     let key = JournalKey { shard: Shard::HOME, tenant: Tenant::MAIN.number };
     let found = verify(&records, key, Tenant::MAIN).await.map_err(|error| error.to_string());
     records.close();

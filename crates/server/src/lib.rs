@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod traces;
 pub mod audit;
 pub mod errands;
+pub mod store;
 pub mod token;
 pub mod secrets;
 pub mod config;

@@ -23,7 +23,7 @@ pub enum SecretError {
     NoSecret(PathBuf),
     /// There is a database that was sealed with a key that is gone.
     #[error(
-        "the data folder holds a database, but {0} is missing: its seeds cannot be opened. Bring the file back"
+        "the database holds what a key has sealed, but {0} is missing: its seeds cannot be opened. Bring the file back"
     )]
     Gone(PathBuf),
     /// No chance is to be had.

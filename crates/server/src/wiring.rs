@@ -8,7 +8,6 @@ use campaign::award::{Awards, DRAW_MADE};
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
-use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::{Shard, Tenant};
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
@@ -32,6 +31,7 @@ use crate::config::{Config, Telemetry};
 use crate::errands::Errands;
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
+use crate::store::{Store, StoreError};
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 
@@ -52,7 +52,7 @@ const ERRANDS_MAX: usize = 4;
 pub enum WiringError {
     /// The store cannot be opened.
     #[error(transparent)]
-    Open(#[from] embedded::sqlite::OpenError),
+    Open(#[from] StoreError),
     /// A secret is not to be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -112,7 +112,7 @@ pub struct House {
     pub metrics: Arc<Metrics>,
     /// What is traced; `None` where no endpoint is configured.
     pub traces: Option<Arc<Tracer>>,
-    store: Arc<SqliteRecords>,
+    store: Arc<Store>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -126,11 +126,7 @@ fn seed_key_file(config: &Config) -> PathBuf {
 impl House {
     /// Opens the store, brings its tables up to date, and starts what runs beside the listener.
     pub async fn open(config: &Config, ports: Ports) -> Result<Self, WiringError> {
-        let caches = Caches {
-            writer_kib: config.store.writer_cache_mib.get().saturating_mul(1024),
-            ..Caches::default()
-        };
-        let store = Arc::new(SqliteRecords::open(&config.store.data, caches)?);
+        let store = Arc::new(Store::open(&config.store)?);
         let (traces, exporter) = traces(config, &ports)?;
         let metrics = Arc::new(Metrics::new(ports.clock.now_ms(), traces.clone()));
         let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
@@ -279,17 +275,17 @@ fn traces(config: &Config, ports: &Ports) -> Result<(Option<Arc<Tracer>>, Option
 pub struct Archive {
     /// Its raffles.
     pub raffles: Raffles,
-    store: Arc<SqliteRecords>,
+    store: Arc<Store>,
 }
 
 impl Archive {
     /// Opens a store that exists and that no other process holds.
     pub async fn open(config: &Config) -> Result<Self, WiringError> {
-        let path = database_path(&config.store.data);
-        if !path.exists() {
+        // Opening would make an empty file.
+        if config.store.database.is_none() && !Store::is_in(&config.store) {
             return Err(WiringError::NoStore(config.store.data.clone()));
         }
-        let store = Arc::new(SqliteRecords::open(&config.store.data, Caches::default())?);
+        let store = Arc::new(Store::open(&config.store)?);
         let Ports { clock, entropy } = Ports::default();
         let records = Arc::clone(&store) as Arc<dyn Records>;
         let sealer = sealer(config, &*records, false, &*entropy).await?;

@@ -99,6 +99,31 @@ pub async fn a_stream_has_no_gaps_and_its_pages_miss_nothing(records: Arc<dyn Re
     assert_eq!(report(&records).await, Report { entries: 40, sealed: 40, failed: vec![] });
 }
 
+/// Whoever comes first makes the row that numbers a stream; whoever comes at the same moment waits for it.
+pub async fn a_stream_begins_once(records: Arc<dyn Records>) {
+    for tenant in 2..12 {
+        let mut crowd = JoinSet::new();
+        for number in 1..=8 {
+            let records = Arc::clone(&records);
+            crowd.spawn(async move {
+                let noted: Result<u64, Error> = write(&*records, Shard::HOME, move |tx| {
+                    Box::pin(async move {
+                        let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+                        let subject = number.to_string();
+                        let change = Change { at_ms: 0, action: "begin", subject, detail: String::new() };
+                        audit::append(tx, &Stream::changes(Shard::HOME, tenant), &cause, change).await
+                    })
+                })
+                .await;
+                noted.expect("an entry")
+            });
+        }
+        let mut seqs = crowd.join_all().await;
+        seqs.sort_unstable();
+        assert_eq!(seqs, (1..=8).collect::<Vec<_>>());
+    }
+}
+
 /// Either what an attempt at tampering was answered, undone again, or what the records said.
 enum Told {
     Report(Report),

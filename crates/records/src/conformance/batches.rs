@@ -223,7 +223,12 @@ pub async fn any_interleaving_equals_some_serial_order(records: Arc<dyn Records>
 pub async fn a_failing_database_answers_each_caller_rightly(records: Arc<dyn Records>) {
     let mut runner = TestRunner::deterministic();
     let fates = prop::collection::vec(
-        prop_oneof![4 => Just(Fate::Kept), 1 => Just(Fate::Lost), 1 => Just(Fate::Unsure)],
+        prop_oneof![
+            4 => Just(Fate::Kept),
+            1 => Just(Fate::Lost),
+            1 => Just(Fate::MadeWay),
+            1 => Just(Fate::Unsure)
+        ],
         1..12,
     );
     for batch in [1, 3, 512].into_iter().cycle().take(40) {
@@ -232,6 +237,21 @@ pub async fn a_failing_database_answers_each_caller_rightly(records: Arc<dyn Rec
         let faulty: Arc<dyn Records> = Arc::new(Faulty::new(Arc::clone(&records), fates.clone()));
         let told = play(faulty, adds, Limits { batch, ..Limits::default() }).await;
         check_serial(&told, &tills(&records).await, fates.iter().any(|fate| *fate != Fate::Kept));
+        wipe(&records).await;
+    }
+}
+
+/// A batch that made way is run again, and nobody hears of it; one that always has to is given up.
+pub async fn a_batch_that_makes_way_is_rerun(records: Arc<dyn Records>) {
+    let add = Add { till: 1, amount: 1, spoils: false, lacks: None };
+    for (fates, kept) in
+        [(vec![Fate::MadeWay, Fate::MadeWay, Fate::Kept], true), (vec![Fate::MadeWay], false)]
+    {
+        let faulty: Arc<dyn Records> = Arc::new(Faulty::new(Arc::clone(&records), fates));
+        let told = play(faulty, vec![add.clone(); 5], Limits::default()).await;
+        let made_way = Err(Refusal::Records(Error::Contended("as planned".to_owned())));
+        assert!(told.iter().all(|(_, told)| if kept { told.is_ok() } else { *told == made_way }), "{told:?}");
+        assert_eq!(tills(&records).await.get(&1).copied(), kept.then_some((5, 5)));
         wipe(&records).await;
     }
 }

@@ -16,6 +16,8 @@ pub enum Fate {
     Kept,
     /// It is rolled back, and the caller told that the database is away.
     Lost,
+    /// It makes way for another transaction.
+    MadeWay,
     /// It is kept, and the caller told that nobody knows.
     Unsure,
 }
@@ -34,13 +36,13 @@ impl Faulty {
     }
 }
 
-struct Doomed(Box<dyn Work>);
+struct Doomed(Box<dyn Work>, Error);
 
 #[async_trait]
 impl Work for Doomed {
     async fn run(&mut self, tx: &mut dyn Tx) -> Result<(), Error> {
         self.0.run(tx).await?;
-        Err(Error::Unavailable("as planned".to_owned()))
+        Err(self.1.clone())
     }
 }
 
@@ -58,7 +60,14 @@ impl Records for Faulty {
         let place = self.next.fetch_add(1, Ordering::SeqCst);
         match self.fates.get(place % self.fates.len().max(1)).unwrap_or(&Fate::Kept) {
             Fate::Kept => self.inner.write(shard, work).await,
-            Fate::Lost => self.inner.write(shard, Box::new(Doomed(work))).await,
+            Fate::Lost => {
+                let doomed = Doomed(work, Error::Unavailable("as planned".to_owned()));
+                self.inner.write(shard, Box::new(doomed)).await
+            }
+            Fate::MadeWay => {
+                let doomed = Doomed(work, Error::Contended("as planned".to_owned()));
+                self.inner.write(shard, Box::new(doomed)).await
+            }
             Fate::Unsure => {
                 self.inner.write(shard, work).await?;
                 Err(Error::OutcomeUnknown)

@@ -57,6 +57,7 @@ macro_rules! records_conformance {
             gates::a_gate_that_moved_is_a_surprise,
             gates::a_segment_never_grants_what_it_lacks,
             audits::a_stream_has_no_gaps_and_its_pages_miss_nothing,
+            audits::a_stream_begins_once,
             audits::whatever_is_tampered_with_is_named,
             audits::forged_digests_meet_their_seal_and_forged_seals_the_next,
             audits::what_was_tampered_with_is_not_sealed,
@@ -68,6 +69,7 @@ macro_rules! records_conformance {
             effects::a_dead_letter_makes_way,
             batches::any_interleaving_equals_some_serial_order,
             batches::a_failing_database_answers_each_caller_rightly,
+            batches::a_batch_that_makes_way_is_rerun,
             batches::a_full_queue_says_so_and_a_closed_one_drains,
         );
     };

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::sync::Arc;
 
 use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::{DrawId, Shard};
@@ -95,14 +94,18 @@ const PAGE: i64 = 20_000;
 /// Audits the store of a data folder against acknowledgement logs.
 pub async fn audit(data: &Path, acks: &[&Path]) -> Result<Audit, String> {
     let store = SqliteRecords::open(data, Caches::default()).map_err(|error| error.to_string())?;
-    let records: Arc<dyn Records> = Arc::new(store);
+    audit_records(&store, acks).await
+}
+
+/// Audits records, wherever they are.
+pub async fn audit_records(records: &dyn Records, acks: &[&Path]) -> Result<Audit, String> {
     let mut audit = Audit::default();
     let mut told = told(acks, &mut audit)?;
     let mut granted: BTreeMap<(i64, String), u64> = BTreeMap::new();
     let mut keys = HashSet::new();
     let (mut raffle, mut seq) = (0, 0);
     loop {
-        let rows = read(&*records, Shard::HOME, move |tx| {
+        let rows = read(records, Shard::HOME, move |tx| {
             Box::pin(async move {
                 let sql = format!(
                     "SELECT d.raffle,d.seq,d.bucket,d.pseudonym,d.idem_key,d.prize,p.participant,d.trace FROM draw d
@@ -136,7 +139,7 @@ pub async fn audit(data: &Path, acks: &[&Path]) -> Result<Audit, String> {
         }
     }
     audit.lost += told.len() as u64;
-    balance(&*records, &granted, &mut audit).await?;
+    balance(records, &granted, &mut audit).await?;
     Ok(audit)
 }
 

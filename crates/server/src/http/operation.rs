@@ -228,5 +228,10 @@ const KEYED: [&str; 11] = [
 ];
 
 /// What may be told, besides, to whoever changes something.
-const WRITING: [&str; 4] =
-    ["records.duplicate", "records.outcome_unknown", "records.queue_full", "records.surprise"];
+const WRITING: [&str; 5] = [
+    "records.contended",
+    "records.duplicate",
+    "records.outcome_unknown",
+    "records.queue_full",
+    "records.surprise",
+];
