@@ -4,6 +4,7 @@
 use kernel::id::Shard;
 use records::port::{Value, write};
 use tokio::task::JoinSet;
+use trials::profile::Profile;
 use trials::stand::Stand;
 use trials::{NOON_MS, Trial, verify_in_python, verify_lines};
 
@@ -39,7 +40,7 @@ const MONTHS: [(&str, i64, i64); 4] = [
 async fn quotas_turn_with_the_local_day_and_month() {
     for (zone, month_ms, day_ms) in MONTHS {
         let open = async |tickets: &str| {
-            let folder = tempfile::tempdir().expect("a folder");
+            let folder = Profile::Embedded.place();
             Stand::over(Trial::open_in(folder, month_ms - 1).await, zone, tickets).await
         };
         let stand = open("per_month: 3").await;
@@ -65,7 +66,7 @@ async fn quotas_turn_with_the_local_day_and_month() {
 #[tokio::test(flavor = "multi_thread")]
 async fn draws_across_midnight_never_exceed_a_days_or_a_months_quota() {
     for (zone, month_ms, _) in MONTHS {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Profile::Embedded.place();
         let trial = Trial::open_in(folder, month_ms - 1).await;
         let stand = Stand::over(trial, zone, "per_day: 4, per_month: 4").await;
         for who in 0..3 {
@@ -135,7 +136,7 @@ async fn verifiers_count_a_months_draws_themselves() {
 /// Rows that were written before months were counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_before_counts_all_its_draws_until_its_month_ends() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = Profile::Embedded.place();
     // 2026-10-31, 2026-11-23 and 2026-12-01, each at noon.
     let [october_ms, december_ms] = [NOON_MS - 23 * 24 * HOUR_MS, NOON_MS + 8 * 24 * HOUR_MS];
     let stand = Stand::over(Trial::open_in(folder, october_ms).await, "UTC", "per_month: 3").await;
