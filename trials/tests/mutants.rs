@@ -8,9 +8,11 @@ use trials::root;
 
 /// A source in which a test of the suite stands: a trial, or a file of the raffle or ledger room.
 fn source(suite: &str, path: &[&str]) -> String {
+    // The ledger has a trial of its name: that one's tests stand in no module, or in that of a profile.
+    let profiles = ["on_sqlite", "on_mariadb"];
+    let is_trial = path.len() == 1 || path.first().is_some_and(|module| profiles.contains(module));
     let file = match suite {
-        // The ledger has a trial of its name: that one's tests stand in no module.
-        "raffle" | "ledger" if path.len() > 1 => {
+        "raffle" | "ledger" if !is_trial => {
             format!("crates/{suite}/src/{}.rs", path.first().copied().unwrap_or_default())
         }
         trial => format!("trials/tests/{trial}.rs"),
