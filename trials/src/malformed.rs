@@ -57,6 +57,7 @@ const PAGES: &[&str] = &[
     "/raffles/{id}/drafts",
     "/raffles/{id}/proposals",
     "/raffles/{id}/awards",
+    "/switches/{switch}/changes",
     "/audit",
     "/audit/seals",
 ];
@@ -180,6 +181,7 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = target.replace("{id}", if path.starts_with("/draws") { draw } else { "tried" });
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
     let target = target.replace("{participant}", "nobody");
+    let target = target.replace("{switch}", "limit.participant_draws_per_second");
     let query = match method {
         "DELETE" => "?reason=asked",
         _ if path.ends_with("/diff") => "?from=1",
@@ -188,7 +190,8 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let is_document = takes_document(path);
     let bearer = b"Bearer the key of admin".to_vec();
     let mut headers = vec![("authorization", bearer)];
-    if method == "POST" {
+    let has_body = ["POST", "PUT"].contains(&method);
+    if has_body {
         let media = if is_document { "application/yaml" } else { "application/json" };
         headers.push(("content-type", media.as_bytes().to_vec()));
         headers.push(("idempotency-key", format!("sound-{}", path.len()).into_bytes()));
@@ -198,7 +201,7 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
         method: method.to_owned(),
         target: format!("/api/v1{target}{query}"),
         headers,
-        body: if method == "POST" { body.into_bytes() } else { vec![] },
+        body: if has_body { body.into_bytes() } else { vec![] },
     }
 }
 
@@ -227,7 +230,7 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
         }
         all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
     }
-    if let Some(fields) = body_of(path).filter(|_| method == "POST") {
+    if let Some(fields) = body_of(path).filter(|_| ["POST", "PUT"].contains(&method)) {
         all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
     }
     if !sound.body.is_empty() {

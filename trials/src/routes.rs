@@ -54,6 +54,9 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/awards/{draw}", READERS, false),
     ("POST", "/awards/{draw}/hand-over", OPERATORS, false),
     ("POST", "/participant-tokens", DRAWERS, false),
+    ("GET", "/switches", REVIEWERS, false),
+    ("PUT", "/switches/{switch}", OPERATORS, false),
+    ("GET", "/switches/{switch}/changes", REVIEWERS, false),
     ("GET", "/audit", AUDITORS, false),
     ("GET", "/audit/seals", AUDITORS, false),
 ];

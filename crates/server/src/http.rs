@@ -13,6 +13,7 @@ pub mod awards;
 pub mod participants;
 pub mod audit;
 pub mod erasure;
+pub mod switches;
 pub mod health;
 pub mod metrics;
 pub mod trace;
@@ -46,6 +47,7 @@ use crate::traces::context::Context;
 
 use crate::audit::AuditLog;
 use crate::errands::Errands;
+use crate::switches::Board;
 use crate::token::TokenKey;
 
 /// What handlers work with.
@@ -64,6 +66,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Who may call.
     pub keys: Keys,
+    /// What is turned off or held back.
+    pub switches: Arc<Board>,
     /// How often they may.
     pub rates: Rates,
     /// Signs and reads participants' tokens.
@@ -93,12 +97,13 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
+    api = api.merge(switches::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
     Router::new()
         .nest(
-            "/api/v1",
+            API,
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
                 .merge(raffles::publish_routes())
                 .merge(drafts::write_routes()),
@@ -126,6 +131,17 @@ async fn wrong_method() -> Problem {
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Asks the switches, before anything is begun and before anybody is looked up.
+fn admit(app: &App, method: &Method, route: Option<&MatchedPath>) -> Result<(), Problem> {
+    let Some(path) = route.and_then(|route| route.as_str().strip_prefix(API)) else { return Ok(()) };
+    let now_ms = app.clock.now_ms();
+    app.switches.seen().what.admit(method.as_str(), path, now_ms)?;
+    app.rates.admit_route(method.as_str(), path, now_ms)
+}
+
+/// Where the routes of the API are nested.
+const API: &str = "/api/v1";
+
 /// Around every request: an id, a time limit, and the id in whatever is answered.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).filter(|id| request::is_token(id.as_bytes(), 64)).cloned();
@@ -136,7 +152,13 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let caller = Context::of(request.headers());
     let begun = app.traces.as_ref().and_then(|traces| traces.begin(caller));
     let span = trace::log_span(begun.map(|begun| begun.trace).or(caller.map(|caller| caller.trace)));
-    let answering = next.run(request).instrument(span.clone());
+    let answering = async {
+        match admit(&app, &method, route.as_ref()) {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        }
+    };
+    let answering = answering.instrument(span.clone());
     let mut code = None;
     let mut response = match tokio::time::timeout(app.request_time, answering).await {
         Ok(response) => response,
@@ -146,7 +168,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         let status = problem.status();
         code = Some(problem.code());
         app.metrics.requests.problem(problem.code());
-        if status.is_server_error() {
+        if status.is_server_error() && !problem.is_wanted() {
             let request = id.to_str().unwrap_or_default();
             let _within = span.enter();
             tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");

@@ -11,6 +11,7 @@ pub mod wiring;
 pub mod metrics;
 pub mod traces;
 pub mod audit;
+pub mod switches;
 pub mod errands;
 pub mod token;
 pub mod secrets;

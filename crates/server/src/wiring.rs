@@ -19,10 +19,12 @@ use raffle::raffles::Raffles;
 use raffle::seal::Sealer;
 use raffle::turn::Reveals;
 use records::batch::Limits;
+use records::follow::LOOK_MS;
 use records::migration::{self, RECORDS, Room};
 use records::outbox;
 use records::port::{Records, write};
 use records::relay::{Pace, Relay};
+use records::setting;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -31,11 +33,12 @@ use crate::config::{Config, Telemetry};
 use crate::errands::Errands;
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
+use crate::switches::Board;
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
-pub const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &raffle::tables::ROOM];
+pub const ROOMS: &[&Room] = &[&RECORDS, &setting::ROOM, &ledger::tables::ROOM, &raffle::tables::ROOM];
 
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
@@ -96,6 +99,8 @@ pub struct House {
     pub awards: Awards,
     /// The audit log.
     pub audit: AuditLog,
+    /// What is turned off or held back.
+    pub switches: Arc<Board>,
     /// What requests have begun and is done whole.
     pub errands: Arc<Errands>,
     /// The one look that is taken at a time at whether writes are kept.
@@ -178,6 +183,8 @@ impl House {
             background.spawn(exporter.run(stopped.clone()));
         }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
+        let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
+        background.spawn(follow(Arc::clone(&switches), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
         let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
@@ -186,6 +193,7 @@ impl House {
             raffles,
             awards,
             audit,
+            switches,
             errands,
             pulses,
             clock,
@@ -313,6 +321,26 @@ async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
+        }
+    }
+}
+
+/// Looks at what all processes follow, again and again. A look that fails leaves what was seen before in force.
+async fn follow(switches: Arc<Board>, mut stop: watch::Receiver<bool>) {
+    let mut fails = false;
+    loop {
+        let looked = switches.look().await;
+        match &looked {
+            Err(error) if !fails => {
+                tracing::warn!(%error, "the switches cannot be read: those seen last stay in force")
+            }
+            Ok(_) if fails => tracing::info!("the switches can be read again"),
+            Ok(_) | Err(_) => {}
+        }
+        fails = looked.is_err();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
         }
     }
 }

@@ -62,6 +62,24 @@ const PROPOSED: &[&str] = &[
     "{\"order\":\"promise\",\"participant\":\"\",\"prize\":\"car\"}",
     "{\"order\":\"promise\",\"participant\":\"bob\",\"prize\":\"boat\"}",
 ];
+const SWITCH: &[&str] = &[
+    "\"7\"",
+    "true",
+    "[]",
+    "{}",
+    "[7]",
+    "-1",
+    "1.5",
+    "1e2",
+    "1e400",
+    "1000001",
+    "4294967296",
+    "NaN",
+    "\"normal\"",
+    "\"\"",
+];
+const UNTIL: &[&str] =
+    &["\"5\"", "true", "[]", "{}", "0", "-1", "1", "1.5", "1e400", "18446744073709551616", "NaN", "\"\""];
 const UNITS: &[&str] = &["0", "1000000000001"];
 const SECONDS: &[&str] = &["0", "86401", "4294967296"];
 const METRICS: &[&str] = &[
@@ -139,6 +157,16 @@ const BODIES: &[(&str, &[Field])] = &[
     ("/raffles/{id}/proposals/{proposal}/approve", REMARK),
     ("/raffles/{id}/proposals/{proposal}/reject", REASON),
     ("/raffles/{id}/proposals/{proposal}/withdraw", REASON),
+    (
+        "/switches/{switch}",
+        &[
+            free("value", "7", SWITCH),
+            free("participant", "\"bob\"", TEXT),
+            free("until_ms", "4102444800000", UNTIL),
+            needed("version", "0", NUMBER),
+            needed("reason", "\"because\"", TEXT),
+        ],
+    ),
     ("/participant-tokens", &[needed("participant", "\"ada\"", TEXT), needed("seconds", "60", NUMBER)]),
 ];
 

@@ -28,6 +28,7 @@ use super::App;
 use super::auth::{self, Allowed, Caller, Look};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, each_once, text};
+use crate::switches::table::DRAWS;
 
 /// Routes of draws.
 pub fn routes() -> Router<Arc<App>> {
@@ -193,8 +194,17 @@ async fn draw(
     let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
     read.expect_by(&caller)?;
-    app.rates.admit_draws(&read.participant, read.parts(), app.clock.now_ms())?;
     let participant = read.participant.clone();
+    if let Err(refusal) = may_draw(&app, &read) {
+        // Who is kept from drawing still learns what they drew: else a lost answer would look like a draw that failed.
+        let before = if refusal.is_wanted() {
+            app.raffles.drawn_before(&raffle, &participant, &request).await?
+        } else {
+            None
+        };
+        let drawn = before.ok_or(refusal)?;
+        return Ok(drawn_view(&drawn, &participant, read.draws.is_some()));
+    }
     let asked = DrawRequest {
         raffle,
         participant: participant.clone(),
@@ -203,15 +213,26 @@ async fn draw(
         parts: read.parts().get(),
         request,
     };
-    let is_set = read.draws.is_some();
-    let Drawn { draw, more, epoch, replayed } = app.raffles.draw(asked).await?;
-    let view = |draw| DrawView::of(draw, &epoch.plan, Some(&participant));
-    let drawn = if is_set {
-        DrawnView::Set { draws: std::iter::once(&draw).chain(&more).map(|draw| view(draw)).collect() }
+    let drawn = app.raffles.draw(asked).await?;
+    Ok(drawn_view(&drawn, &participant, read.draws.is_some()))
+}
+
+/// Whether the limits and switches let a participant draw. Asked once, before anything is begun.
+fn may_draw(app: &App, read: &DrawBody) -> Result<(), Problem> {
+    let now_ms = app.clock.now_ms();
+    app.rates.admit_draws(&read.participant, read.parts(), now_ms)?;
+    Ok(app.switches.seen().what.expect_on(DRAWS, now_ms)?)
+}
+
+fn drawn_view(drawn: &Drawn, participant: &str, is_set: bool) -> Response {
+    let Drawn { draw, more, epoch, replayed } = drawn;
+    let view = |draw| DrawView::of(draw, &epoch.plan, Some(participant));
+    let view = if is_set {
+        DrawnView::Set { draws: std::iter::once(draw).chain(more).map(|draw| view(draw)).collect() }
     } else {
-        DrawnView::One(view(&draw))
+        DrawnView::One(view(draw))
     };
-    Ok(answer(StatusCode::CREATED, &drawn, replayed))
+    answer(StatusCode::CREATED, &view, *replayed)
 }
 
 async fn noop(

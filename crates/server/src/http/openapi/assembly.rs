@@ -11,7 +11,7 @@ use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
     audit, awards, drafts, draws, dry_runs, erasure, explain, health, metrics, openapi, participants,
-    proposals, raffles, versions,
+    proposals, raffles, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -38,6 +38,7 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Awards", "What was won, and whether it is in the winner's hands.", API, awards::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
+        ("Switches", "What is turned off or held back while the product runs.", API, switches::operations()),
         ("Audit", "Who did what, and the seals over it.", API, audit::operations()),
         (
             "Health",
@@ -61,6 +62,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("draws", "string", "The draw's id, as drawing answers it."),
     ("awards", "string", "The id of the draw that won."),
     ("participants", "string", "The participant's name."),
+    ("switches", "string", "The switch's name."),
 ];
 
 const INTRODUCTION: &str = "Fairground runs raffles: rules come from a document, stock never oversells, a repeat of a \
