@@ -57,6 +57,7 @@ const PAGES: &[&str] = &[
     "/raffles/{id}/drafts",
     "/raffles/{id}/proposals",
     "/raffles/{id}/awards",
+    "/experiments",
     "/switches/{switch}/changes",
     "/audit",
     "/audit/seals",
@@ -94,6 +95,15 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "reason",
             &long,
         ]
+    } else if method == "GET" && path.ends_with("/assignment") {
+        &[
+            "",
+            "participant=",
+            "participant=%00",
+            "participant",
+            "participant=a&participant=b",
+            "participant=a&colour=red",
+        ]
     } else if path.ends_with("/diff") {
         &["", "from", "from=", "from=0", "from=-1", "from=x", "from=2", "from=1&from=1", "from=1&colour=red"]
     } else if path == "/raffles/{id}/drafts/{draft}" {
@@ -102,7 +112,7 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
         &[]
     };
     let mut queries: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-    if is_list && path != "/raffles" {
+    if is_list && !["/raffles", "/experiments"].contains(&path) {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );
@@ -157,6 +167,7 @@ fn wrong_bearers() -> Vec<Option<Vec<u8>>> {
 
 /// The documents and proposals that moves are about: each move has one of its own, in the state that it needs.
 const MOVED: &[(&str, &str, &str)] = &[
+    ("/experiments/{experiment}/start", "{experiment}", "drafted"),
     ("/drafts/{draft}/submit", "{draft}", "1"),
     ("/drafts/{draft}/approve", "{draft}", "2"),
     ("/drafts/{draft}/reject", "{draft}", "3"),
@@ -181,10 +192,12 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = target.replace("{id}", if path.starts_with("/draws") { draw } else { "tried" });
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
     let target = target.replace("{participant}", "nobody");
+    let target = target.replace("{experiment}", "tried");
     let target = target.replace("{switch}", "limit.participant_draws_per_second");
     let query = match method {
         "DELETE" => "?reason=asked",
         _ if path.ends_with("/diff") => "?from=1",
+        "GET" if path.ends_with("/assignment") => "?participant=nobody",
         _ => "",
     };
     let is_document = takes_document(path);
@@ -208,6 +221,7 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
 /// Whether a route remembers its mutations by Idempotency-Key.
 fn takes_key(method: &str, path: &str) -> bool {
     method == "POST"
+        && !path.starts_with("/experiments")
         && !["/participant-tokens", "/awards/{draw}/hand-over", "/raffles/{id}/dry-runs"].contains(&path)
 }
 

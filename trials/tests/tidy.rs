@@ -155,6 +155,7 @@ fn every_error_code_is_documented() {
         "proposal",
         "review",
         "switch",
+        "experiment",
     ];
     let mut used = BTreeSet::new();
     for room in rooms() {

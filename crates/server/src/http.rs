@@ -13,6 +13,7 @@ pub mod awards;
 pub mod participants;
 pub mod audit;
 pub mod erasure;
+pub mod experiments;
 pub mod switches;
 pub mod health;
 pub mod metrics;
@@ -33,6 +34,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
+use campaign::experiment::board::Experiments;
 use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
@@ -56,6 +58,8 @@ pub struct App {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// Experiments.
+    pub experiments: Experiments,
     /// The audit log.
     pub audit: AuditLog,
     /// What is done whole, whoever waits for it.
@@ -97,7 +101,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
-    api = api.merge(switches::routes());
+    api = api.merge(switches::routes()).merge(experiments::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }

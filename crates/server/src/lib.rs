@@ -8,6 +8,7 @@ pub mod demo;
 pub mod serve;
 pub mod http;
 pub mod wiring;
+pub mod goals;
 pub mod metrics;
 pub mod traces;
 pub mod audit;

@@ -103,6 +103,7 @@ impl Ready {
         let app = Arc::new(App {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
+            experiments: house.experiments.clone(),
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
             pulses: Arc::clone(&house.pulses),

@@ -43,6 +43,8 @@ struct ErasedView {
     raffles: u64,
     /// Those that knew it until this call.
     erased: u64,
+    /// Experiments in which they were exposed, until this call.
+    experiments: u64,
 }
 
 /// Needs no Idempotency-Key: doing it again changes nothing.
@@ -56,9 +58,14 @@ async fn erase(
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
     let raffles = app.raffles.clone();
-    let work = async move { raffles.erase(&participant, &cause, &reason).await };
+    let experiments = app.experiments.clone();
+    let work = async move {
+        let erased = raffles.erase(&participant, &cause, &reason).await?;
+        let exposed = experiments.erase(&participant, &cause, &reason).await?;
+        Ok::<_, Problem>((erased, exposed))
+    };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.
     let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
-    let Erased { raffles, now } = erased?;
-    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now }, false))
+    let (Erased { raffles, now }, experiments) = erased?;
+    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, experiments }, false))
 }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    audit, awards, drafts, draws, dry_runs, erasure, explain, health, metrics, openapi, participants,
-    proposals, raffles, switches, versions,
+    audit, awards, drafts, draws, dry_runs, erasure, experiments, explain, health, metrics, openapi,
+    participants, proposals, raffles, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -36,6 +36,7 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Draws", "", API, dry_runs::operations()),
         ("Draws", "", API, explain::operations()),
         ("Awards", "What was won, and whether it is in the winner's hands.", API, awards::operations()),
+        ("Experiments", "What is tried on whom, and what it has shown.", API, experiments::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
         ("Switches", "What is turned off or held back while the product runs.", API, switches::operations()),
@@ -62,6 +63,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("draws", "string", "The draw's id, as drawing answers it."),
     ("awards", "string", "The id of the draw that won."),
     ("participants", "string", "The participant's name."),
+    ("experiments", "string", "The experiment's id."),
     ("switches", "string", "The switch's name."),
 ];
 
