@@ -119,6 +119,8 @@ async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over
     other["title"] = "Another".into();
     assert_eq!(code(&post(&booth, OPERATOR, "/experiments", &other).await), (409, "experiment.exists"));
     assert_eq!(drawn_from(&draw(&booth, "p0", "drafted").await), "spring", "a draft leads nobody");
+    // What was drawn in the instant of the start may be heard after it, and count.
+    booth.clock.set(NOON_MS + 1);
     done(&booth, OPERATOR, "/experiments/w1/start", &json!({ "reason": "go" })).await;
 
     let (mut led, mut exposed) = (BTreeMap::new(), [0, 0]);
@@ -145,6 +147,7 @@ async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over
         assert_eq!(draws[arm]["value"], 2.0);
     }
 
+    booth.clock.set(NOON_MS + 2);
     done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "enough" })).await;
     for who in &people {
         assert_eq!(

@@ -103,6 +103,8 @@ async fn a_mode_ends_by_itself_and_switches_are_answered_in_every_one() {
         (code(&refused), &refused.headers["retry-after"]),
         ((503, "switch.degraded"), &"60".parse().expect("text"))
     );
+    let head = send(booth.address, SERVICE, "HEAD", "/raffles", "", "").await;
+    assert_eq!(head.status.as_u16(), 503, "what answers GET answers HEAD");
     assert_eq!(draw(&booth, "ada", "k1").await.status.as_u16(), 201);
     let switches = send(booth.address, OPERATOR, "GET", "/switches", "", "").await.json().expect("json");
     assert_eq!((&switches["mode"], &switches["seen"]), (&"essential".into(), &switches["revision"]));
@@ -125,6 +127,35 @@ async fn a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is()
     assert_eq!(code(&draw(&booth, "ada", "k2").await), (403, "switch.blocked"));
     assert_eq!(draw(&booth, "ada", "k1").await.body, first.body);
     assert_eq!(draw(&booth, "bob", "k1").await.status.as_u16(), 201);
+    drop(booth.close().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_lists_and_sets() {
+    let booth = Booth::open().await;
+    let key_file = booth.folder.path().join("ops.key");
+    std::fs::write(&key_file, OPERATOR).expect("a key");
+    let run = async |words: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_fairground-on-trial"));
+        command.arg("switches").args(words).arg("--server").arg(format!("http://{}", booth.address));
+        let output = command.arg("--key-file").arg(&key_file).output().await.expect("an output");
+        let told = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.success(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let set = run(&["set", "mode", "reduced", "--reason", "a storm"]).await;
+    assert_eq!(set, (true, "mode is set, at version 1\n".to_owned()));
+    // The version that stands is looked up, so setting again is a change of it.
+    let limit = "limit.key_requests_per_second";
+    assert!(run(&["set", limit, "50", "--key", "service-1", "--reason", "loud"]).await.0);
+    assert!(run(&["set", limit, "60", "--key", "service-1", "--reason", "less loud"]).await.0);
+    let (_, told) = run(&["list"]).await;
+    assert!(told.contains("  \"reduced\" (version 1), by operator-1: a storm\n"), "{told}");
+    assert!(told.contains("  60 for key service-1 (version 3), by operator-1: less loud\n"), "{told}");
+    let (_, told) = run(&["set", "mode", "back", "--reason", "calm", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("json");
+    assert_eq!((&told["version"], &told["value"]), (&4.into(), &serde_json::Value::Null));
+    let (is_fine, told) = run(&["set", "mode", "frantic", "--reason", "x"]).await;
+    assert!(!is_fine && told.contains("not what is expected"), "{told}");
     drop(booth.close().await);
 }
 

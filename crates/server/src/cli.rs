@@ -19,6 +19,7 @@ use crate::demo;
 use crate::http::openapi;
 use crate::serve::{Ready, run};
 use crate::simulate;
+use crate::switchboard;
 use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::why;
 use crate::wiring::Ports;
@@ -91,6 +92,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell or set what a running server turns off or holds back.
+    #[command(subcommand)]
+    Switches(switchboard::Command),
     /// Recompute the audit log of a data folder that no server has open.
     Audit(audit::check::Args),
     /// Print the JSON Schema of raffle documents.
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
             Command::Simulate(args) => simulate_file(&args),
             Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
+            Command::Switches(command) => switchboard::run(&command),
             Command::Audit(args) => audit::check::run(&args),
             Command::Schema => print(schema()).map(|()| true),
             Command::Openapi => print(openapi::text()).map(|()| true),

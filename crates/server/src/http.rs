@@ -138,6 +138,8 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Asks the switches, before anything is begun and before anybody is looked up.
 fn admit(app: &App, method: &Method, route: Option<&MatchedPath>) -> Result<(), Problem> {
     let Some(path) = route.and_then(|route| route.as_str().strip_prefix(API)) else { return Ok(()) };
+    // What answers GET answers HEAD too.
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     let now_ms = app.clock.now_ms();
     app.switches.seen().what.admit(method.as_str(), path, now_ms)?;
     app.rates.admit_route(method.as_str(), path, now_ms)

@@ -2,6 +2,7 @@
 
 pub mod cli;
 mod simulate;
+mod switchboard;
 mod why;
 pub mod bench;
 pub mod demo;

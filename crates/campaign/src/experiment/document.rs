@@ -20,6 +20,7 @@ pub const WIN: &str = "win";
 /// What an experiment is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ExperimentSubject")]
 pub enum Subject {
     /// Draws of this raffle are led to the raffle of each participant's arm.
     Raffle(String),
@@ -30,6 +31,7 @@ pub enum Subject {
 /// A half-open range of the layer's 10,000 buckets: who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ExperimentBuckets")]
 pub struct Buckets {
     /// The first that takes part.
     pub from: u32,
@@ -55,6 +57,7 @@ impl Buckets {
 /// One of the things that are tried. The first arm is the control that the others are compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ExperimentArm")]
 pub struct Arm {
     /// Its id: 1 to 48 of a-z, 0-9, `_` and `-`, a letter or digit first.
     pub arm: String,
@@ -69,6 +72,7 @@ pub struct Arm {
 /// What counts as success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ExperimentGoal")]
 pub struct Goal {
     /// Its id. `draw` and `win` are counted from the draws themselves; all others are told.
     pub goal: String,
@@ -79,6 +83,7 @@ pub struct Goal {
 /// What of a goal is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ExperimentMeasure")]
 pub enum Measure {
     /// The share of exposed participants who reached the goal at least once.
     Share,
@@ -89,6 +94,7 @@ pub enum Measure {
 /// An experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ExperimentDocument")]
 pub struct Document {
     /// Its id: 1 to 48 of a-z, 0-9, `_` and `-`, a letter or digit first. It salts the arms' buckets.
     pub experiment: String,

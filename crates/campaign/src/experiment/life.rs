@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Where an experiment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[schemars(rename = "ExperimentLife")]
 pub enum Life {
     /// Written, and nobody is exposed.
     Draft,

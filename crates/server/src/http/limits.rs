@@ -10,7 +10,7 @@
 
 mod rate;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -85,13 +85,15 @@ enum Hold {
 }
 
 /// What holds whom, as the switches have it at an instant.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Live {
     revision: u64,
     /// When a switch ends by itself, so that this is to be made anew.
     until_ms: Option<i64>,
     all: HashMap<Group, Hold>,
     own: HashMap<(Group, Whose), Hold>,
+    /// The groups in which somebody is held alone: in all others nobody is looked up.
+    apart: HashSet<Group>,
 }
 
 /// Tells the switches as this process sees them.
@@ -109,7 +111,7 @@ pub struct Rates {
 impl Rates {
     /// Nothing counted yet.
     pub fn configured(limits: &config::Limits, eye: Eye, names: TokenKey) -> Self {
-        let nothing = Live { revision: 0, until_ms: None, all: HashMap::new(), own: HashMap::new() };
+        let nothing = Live::default();
         let nothing = made(limits, &nothing, &Seen::default(), i64::MIN);
         Self { configured: limits.clone(), eye, names, live: RwLock::new(Arc::new(nothing)) }
     }
@@ -134,7 +136,7 @@ impl Rates {
 
     /// Counts a request of a route, whoever asks.
     pub fn admit_route(&self, method: &str, path: &str, now_ms: i64) -> Result<(), Problem> {
-        if self.live(now_ms).own.keys().all(|(group, _)| *group != Group::Routes) {
+        if !self.live(now_ms).apart.contains(&Group::Routes) {
             return Ok(());
         }
         self.admit(Group::Routes, &format!("{method} {path}"), NonZeroU32::MIN, now_ms)
@@ -142,7 +144,7 @@ impl Rates {
 
     fn admit(&self, group: Group, name: &str, units: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
         let live = self.live(now_ms);
-        let own = if live.own.keys().any(|(known, _)| *known == group) {
+        let own = if live.apart.contains(&group) {
             let whose = match group {
                 Group::Keys => Whose::Key(name.to_owned()),
                 Group::Participants | Group::Draws => Whose::Participant(self.names.pseudonym(name)),
@@ -209,7 +211,9 @@ fn made(configured: &config::Limits, before: &Live, seen: &Seen<Switches>, now_m
         let group = Group::of(limit);
         ((group, whose.clone()), hold(group, whose))
     });
-    Live { revision: seen.revision, until_ms: switches.next_end_ms(now_ms), all, own: own.collect() }
+    let own: HashMap<_, _> = own.collect();
+    let apart = own.keys().map(|(group, _)| *group).collect();
+    Live { revision: seen.revision, until_ms: switches.next_end_ms(now_ms), all, own, apart }
 }
 
 fn held(
