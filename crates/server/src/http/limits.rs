@@ -164,8 +164,9 @@ impl Rates {
     /// What holds whom now.
     fn live(&self, now_ms: i64) -> Arc<Live> {
         let seen = (self.eye)();
+        // Another thread may have seen more than this one.
         let is_fresh = |live: &Live| {
-            live.revision == seen.revision && live.until_ms.is_none_or(|until_ms| now_ms < until_ms)
+            live.revision >= seen.revision && live.until_ms.is_none_or(|until_ms| now_ms < until_ms)
         };
         let live = Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner));
         if is_fresh(&live) {
