@@ -1,5 +1,7 @@
 //! Where a draw goes: to the raffle itself, or to the raffle of the participant's arm.
 
+use std::sync::Arc;
+
 use super::board::Experiments;
 use super::error::Error;
 use super::exposure::Guest;
@@ -32,10 +34,14 @@ impl Experiments {
         let exposed = self.exposed(participant, guests.clone()).await?;
         let (mut to, mut raffles) = (raffle.to_owned(), vec![raffle.to_owned()]);
         for (guest, exposed) in guests.into_iter().zip(exposed) {
-            let live = std::sync::Arc::clone(&guest.live);
+            let live = Arc::clone(&guest.live);
             let arm = match exposed {
                 Some(exposed) => exposed.arm,
-                None if may_expose && live.exposes(now_ms) => self.newly(guest).await?.arm,
+                None if may_expose && live.exposes(now_ms) => {
+                    // They may be somebody who was erased, and whose keys have drawn from any arm's raffle.
+                    raffles.extend(live.document.arms.iter().filter_map(|arm| arm.raffle.clone()));
+                    self.newly(guest).await?.arm
+                }
                 None => continue,
             };
             let Some(arm) = live.raffle_of(arm) else { continue };
