@@ -1,12 +1,12 @@
 //! Experiments: who is shown what, and whether it made a difference.
 //!
 //! Read downwards: [`board`] is what the edge calls; [`way`] leads draws of a raffle to the raffles of arms; [`results`]
-//! tells what was shown, by the numbers of [`significance`]; [`register`] keeps what was drafted; [`exposure`] writes down who was exposed and what they did;
-//! [`live`] is what every process knows of running experiments; [`document`] and [`life`] are what people write and do;
-//! [`bucketing`] is arithmetic that anybody can repeat.
+//! tells what was shown, by the numbers of [`significance`]; [`register`] keeps what was drafted; [`exposure`] writes down
+//! who was exposed and what they did; [`live`] is what every process knows of running experiments; [`document`] and
+//! [`life`] are what people write and do; [`bucketing`] is arithmetic that anybody can repeat.
 
 pub mod board;
-mod way;
+pub mod way;
 pub mod results;
 pub mod significance;
 pub mod special;
@@ -18,8 +18,6 @@ pub mod life;
 pub mod bucketing;
 pub mod tables;
 pub mod error;
-
-pub use way::Way;
 
 /// Experiments of one house, those that are over among them.
 pub const EXPERIMENTS_MAX: u32 = 1000;
