@@ -1,5 +1,4 @@
 //! Switches that are set while the product runs: refused before anything is begun, never after; and in force everywhere.
-#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -77,7 +77,7 @@ impl Whose {
         }
     }
 
-    /// Reads what [`Whose::text`] wrote.
+    /// Reads what stands in a row.
     pub fn read(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::All);
