@@ -63,6 +63,8 @@ const PAGES: &[&str] = &[
     "/participants/{participant}/wallets/{wallet}/units/{unit}/statement",
     "/house-accounts/{account}/balances",
     "/house-accounts/{account}/units/{unit}/statement",
+    "/experiments",
+    "/switches/{switch}/changes",
     "/audit",
     "/audit/seals",
 ];
@@ -99,6 +101,15 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "reason",
             &long,
         ]
+    } else if method == "GET" && path.ends_with("/assignment") {
+        &[
+            "",
+            "participant=",
+            "participant=%00",
+            "participant",
+            "participant=a&participant=b",
+            "participant=a&colour=red",
+        ]
     } else if path.ends_with("/diff") {
         &["", "from", "from=", "from=0", "from=-1", "from=x", "from=2", "from=1&from=1", "from=1&colour=red"]
     } else if path == "/raffles/{id}/drafts/{draft}" {
@@ -107,7 +118,7 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
         &[]
     };
     let mut queries: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-    if is_list && path != "/raffles" {
+    if is_list && !["/raffles", "/experiments"].contains(&path) {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );
@@ -166,6 +177,7 @@ fn wrong_bearers() -> Vec<Option<Vec<u8>>> {
 
 /// The documents and proposals that moves are about: each move has one of its own, in the state that it needs.
 const MOVED: &[(&str, &str, &str)] = &[
+    ("/experiments/{experiment}/start", "{experiment}", "drafted"),
     ("/drafts/{draft}/submit", "{draft}", "1"),
     ("/drafts/{draft}/approve", "{draft}", "2"),
     ("/drafts/{draft}/reject", "{draft}", "3"),
@@ -211,9 +223,12 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = target.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "pot");
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
     let target = target.replace("{participant}", "nobody");
+    let target = target.replace("{experiment}", "tried");
+    let target = target.replace("{switch}", "limit.participant_draws_per_second");
     let query = match method {
         "DELETE" => "?reason=asked",
         _ if path.ends_with("/diff") => "?from=1",
+        "GET" if path.ends_with("/assignment") => "?participant=nobody",
         _ => "",
     };
     let is_document = takes_document(path);
@@ -236,6 +251,8 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
 /// Whether a route remembers its mutations by Idempotency-Key.
 fn takes_key(method: &str, path: &str) -> bool {
     sends(method)
+        && !path.starts_with("/experiments")
+        && !path.starts_with("/switches")
         && !["/participant-tokens", "/awards/{draw}/hand-over", "/raffles/{id}/dry-runs"].contains(&path)
 }
 

@@ -107,6 +107,17 @@ async fn prepare(address: SocketAddr) -> String {
     for _ in 2..=4 {
         post(OPERATOR, "/raffles/tried/proposals", &restock).await;
     }
+    for id in ["tried", "drafted"] {
+        let arms = "[{\"arm\":\"a\",\"weight\":1},{\"arm\":\"b\",\"weight\":1}]";
+        let document = format!(
+            "{{\"experiment\":\"{id}\",\"title\":\"{id}\",\"subject\":{{\"named\":\"{id}\"}},\"denominator\":2,\
+             \"arms\":{arms},\"goals\":[{{\"goal\":\"told\",\"measure\":\"share\"}}]}}"
+        );
+        post(OPERATOR, "/experiments", &document).await;
+    }
+    let reason = "{\"reason\":\"go\"}";
+    let started = send(address, OPERATOR, "POST", "/experiments/tried/start", "", reason).await;
+    assert_eq!(started.status.as_u16(), 200, "{}", started.text());
     let drawn = post(SERVICE, "/raffles/tried/draws", "{\"participant\":\"ada\"}").await;
     let draw = drawn["draw"].as_str().expect("a draw").to_owned();
     let award = async {

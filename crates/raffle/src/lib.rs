@@ -1,7 +1,7 @@
 //! Raffles: rules from documents, stock that never oversells, draws that an outsider can verify.
 //!
 //! Read downwards. [`verify`] replays what [`evidence`] exports; [`dry_run`] asks what a draw would be, [`explain`] why one
-//! became what it is; [`erasure`] forgets who somebody was; [`raffles`] is what the edge calls; [`proposal`] and [`draft`]
+//! became what it is; [`erasure`] forgets who somebody was; [`repeat`] finds what a key has drawn; [`raffles`] is what the edge calls; [`proposal`] and [`draft`]
 //! are what two people do together, [`version`], [`publish`] and [`stock`] what operators do, [`draw`] what participants
 //! do, in batches; [`turn`] goes from one [`epoch`] to the next; [`review`] is the life of drafts and proposals;
 //! [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`threshold`] says what
@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod dry_run;
 pub mod explain;
 pub mod erasure;
+pub mod repeat;
 pub mod raffles;
 pub mod proposal;
 pub mod draft;

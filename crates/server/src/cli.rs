@@ -20,6 +20,7 @@ use crate::http::openapi;
 use crate::journal;
 use crate::serve::{Ready, run};
 use crate::simulate;
+use crate::switchboard;
 use crate::terminal::{Outcome, print, print_json, runtime};
 use crate::why;
 use crate::wiring::Ports;
@@ -92,6 +93,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell or set what a running server turns off or holds back.
+    #[command(subcommand)]
+    Switches(switchboard::Command),
     /// Recompute the audit log of a data folder that no server has open.
     Audit(audit::check::Args),
     /// Look after the ledger of a data folder that no server has open.
@@ -125,6 +129,7 @@ pub fn main() -> ExitCode {
             Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Audit(args) => from_environment().and_then(|config| audit::check::run(&args, config)),
+            Command::Switches(command) => switchboard::run(&command),
             Command::Ledger(command) => from_environment().and_then(|config| journal::run(&command, config)),
             Command::Schema => print(schema()).map(|()| true),
             Command::Openapi => print(openapi::text()).map(|()| true),

@@ -15,6 +15,8 @@ pub mod accounts;
 pub mod participants;
 pub mod audit;
 pub mod erasure;
+pub mod experiments;
+pub mod switches;
 pub mod health;
 pub mod metrics;
 pub mod trace;
@@ -36,6 +38,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
+use campaign::experiment::board::Experiments;
 use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
@@ -49,6 +52,7 @@ use crate::traces::context::Context;
 
 use crate::audit::AuditLog;
 use crate::errands::Errands;
+use crate::switches::Board;
 use crate::token::TokenKey;
 
 /// What handlers work with.
@@ -61,6 +65,8 @@ pub struct App {
     pub ledger: Ledger,
     /// At what rates units are exchanged.
     pub exchange: Rates,
+    /// Experiments.
+    pub experiments: Experiments,
     /// The audit log.
     pub audit: AuditLog,
     /// What is done whole, whoever waits for it.
@@ -71,6 +77,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Who may call.
     pub keys: Keys,
+    /// What is turned off or held back.
+    pub switches: Arc<Board>,
     /// How often they may.
     pub rates: limits::Rates,
     /// Signs and reads participants' tokens.
@@ -101,12 +109,13 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
     api = api.merge(ledger::routes()).merge(accounts::routes());
+    api = api.merge(switches::routes()).merge(experiments::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes()).merge(ledger::noop_routes());
     }
     Router::new()
         .nest(
-            "/api/v1",
+            API,
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
                 .merge(raffles::publish_routes())
                 .merge(drafts::write_routes()),
@@ -134,6 +143,19 @@ async fn wrong_method() -> Problem {
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Asks the switches, before anything is begun and before anybody is looked up.
+fn admit(app: &App, method: &Method, route: Option<&MatchedPath>) -> Result<(), Problem> {
+    let Some(path) = route.and_then(|route| route.as_str().strip_prefix(API)) else { return Ok(()) };
+    // What answers GET answers HEAD too.
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let now_ms = app.clock.now_ms();
+    app.switches.seen().what.admit(method.as_str(), path, now_ms)?;
+    app.rates.admit_route(method.as_str(), path, now_ms)
+}
+
+/// Where the routes of the API are nested.
+const API: &str = "/api/v1";
+
 /// Around every request: an id, a time limit, and the id in whatever is answered.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).filter(|id| request::is_token(id.as_bytes(), 64)).cloned();
@@ -144,7 +166,13 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let caller = Context::of(request.headers());
     let begun = app.traces.as_ref().and_then(|traces| traces.begin(caller));
     let span = trace::log_span(begun.map(|begun| begun.trace).or(caller.map(|caller| caller.trace)));
-    let answering = next.run(request).instrument(span.clone());
+    let answering = async {
+        match admit(&app, &method, route.as_ref()) {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        }
+    };
+    let answering = answering.instrument(span.clone());
     let mut code = None;
     let mut response = match tokio::time::timeout(app.request_time, answering).await {
         Ok(response) => response,
@@ -154,7 +182,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         let status = problem.status();
         code = Some(problem.code());
         app.metrics.requests.problem(problem.code());
-        if status.is_server_error() {
+        if status.is_server_error() && !problem.is_wanted() {
             let request = id.to_str().unwrap_or_default();
             let _within = span.enter();
             tracing::error!(request, %method, path, code = problem.code(), cause = problem.cause(), "request failed");

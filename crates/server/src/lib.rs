@@ -2,6 +2,7 @@
 
 pub mod cli;
 mod simulate;
+mod switchboard;
 mod why;
 mod journal;
 pub mod bench;
@@ -9,9 +10,11 @@ pub mod demo;
 pub mod serve;
 pub mod http;
 pub mod wiring;
+pub mod goals;
 pub mod metrics;
 pub mod traces;
 pub mod audit;
+pub mod switches;
 pub mod errands;
 pub mod store;
 pub mod token;

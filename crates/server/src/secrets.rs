@@ -4,8 +4,10 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use hmac::{Hmac, KeyInit, Mac};
 use kernel::ports::entropy::Entropy;
 use raffle::fairness::{from_hex, hex};
+use sha2::Sha256;
 
 /// Why a secret is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,15 @@ pub enum SecretError {
     /// No chance is to be had.
     #[error("no entropy: {0}")]
     Entropy(String),
+}
+
+/// A secret that follows from another for one purpose: HMAC-SHA256 of the purpose (RFC 2104). It says nothing about the
+/// other, nor about those for other purposes.
+pub fn derived(secret: &[u8; 32], purpose: &str) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any key");
+    mac.update(purpose.as_bytes());
+    mac.finalize().into_bytes().into()
 }
 
 /// Reads a secret, or makes it where the file is missing and `may_make` says so.

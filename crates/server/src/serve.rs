@@ -101,17 +101,21 @@ impl Ready {
             config.auth.token_key_file.clone().unwrap_or_else(|| config.store.data.join("token.key"));
         let tokens = TokenKey::new(&secrets::read_or_make(&token_file, true, &*entropy)?);
         let seconds = |seconds: std::num::NonZeroU32| Duration::from_secs(seconds.get().into());
+        let switches = Arc::clone(&house.switches);
+        let eye = Box::new(move || switches.seen());
         let app = Arc::new(App {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
             ledger: house.ledger.clone(),
             exchange: config.ledger.rates()?,
+            experiments: house.experiments.clone(),
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
             pulses: Arc::clone(&house.pulses),
             clock: Arc::clone(&house.clock),
             keys,
-            rates: Rates::configured(&config.limits),
+            switches: Arc::clone(&house.switches),
+            rates: Rates::configured(&config.limits, eye, tokens.clone()),
             tokens,
             request_time: seconds(config.server.request_seconds),
             requests: Numbering::new(house.clock.now_ms()),

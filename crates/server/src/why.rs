@@ -75,7 +75,7 @@ async fn from_server(server: &str, key_file: &Path, draw: &str) -> Result<Value,
 }
 
 /// The address of a server by its URL. What stands before it to speak TLS is asked by its inner address.
-fn address(server: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(server: &str) -> Result<SocketAddr, String> {
     let told = |why: &str| format!("--server {server}: {why}");
     let host = server.strip_prefix("http://").ok_or_else(|| told("write it as http://HOST:PORT"))?;
     let host = host.trim_end_matches('/');

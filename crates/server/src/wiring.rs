@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campaign::award::{Awards, DRAW_MADE};
+use campaign::experiment::board::Experiments;
+use campaign::experiment::bucketing::Pseudonyms;
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
@@ -19,24 +21,34 @@ use raffle::raffles::Raffles;
 use raffle::seal::Sealer;
 use raffle::turn::Reveals;
 use records::batch::Limits;
+use records::follow::LOOK_MS;
 use records::migration::{self, RECORDS, Room};
 use records::outbox;
 use records::port::{Records, write};
 use records::relay::{Pace, Relay};
+use records::setting;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
 use crate::config::{Config, Telemetry};
 use crate::errands::Errands;
+use crate::goals::{Each, Goals};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::store::{Store, StoreError};
+use crate::switches::Board;
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
-pub const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &raffle::tables::ROOM];
+pub const ROOMS: &[&Room] = &[
+    &RECORDS,
+    &setting::ROOM,
+    &ledger::tables::ROOM,
+    &raffle::tables::ROOM,
+    &campaign::experiment::tables::ROOM,
+];
 
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
@@ -100,8 +112,12 @@ pub struct House {
     pub awards: Awards,
     /// The ledger.
     pub ledger: Ledger,
+    /// Experiments.
+    pub experiments: Experiments,
     /// The audit log.
     pub audit: AuditLog,
+    /// What is turned off or held back.
+    pub switches: Arc<Board>,
     /// What requests have begun and is done whole.
     pub errands: Arc<Errands>,
     /// The one look that is taken at a time at whether writes are kept.
@@ -140,11 +156,11 @@ impl House {
             queue: config.batch.queue_max.get(),
             ..Limits::default()
         };
-        let clock = ports.clock;
+        let (clock, entropy) = (ports.clock, ports.entropy);
         let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
-            ports.entropy,
+            Arc::clone(&entropy),
             sealer,
             limits,
             config.thresholds(),
@@ -158,11 +174,20 @@ impl House {
         };
         let (ledger, driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
         drivers.push(spawn_driver("ledger-batch", driver)?);
+        let names = experiment_names(config, &*entropy)?;
+        let four_eyes = config.thresholds().four_eyes;
+        let (experiments, driver) =
+            Experiments::open(Arc::clone(&records), Arc::clone(&clock), names, four_eyes, limits).await?;
+        drivers.push(spawn_driver("exposures-batch", driver)?);
 
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
+        let goals = Goals { raffles: raffles.clone(), experiments: experiments.clone() };
         let broker = ProcessBroker::default()
-            .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
+            .with(
+                DRAW_MADE,
+                Arc::new(Each(vec![Arc::new(awards.clone()), Arc::new(goals)])) as Arc<dyn Subscriber>,
+            )
             .with(GATE_CLOSED, Arc::new(reveals));
         let broker: Arc<dyn Broker> = Arc::new(broker);
 
@@ -188,6 +213,8 @@ impl House {
         }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         background.spawn(watch_due(ledger.clone(), stopped.clone()));
+        let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
+        background.spawn(follow(Arc::clone(&switches), experiments.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
         let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
@@ -196,7 +223,9 @@ impl House {
             raffles,
             awards,
             ledger,
+            experiments,
             audit,
+            switches,
             errands,
             pulses,
             clock,
@@ -220,6 +249,7 @@ impl House {
         self.pulses.finish().await;
         self.raffles.close();
         self.ledger.close();
+        self.experiments.close();
         let drivers = std::mem::take(&mut self.drivers);
         let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
         if !joined.await.unwrap_or(false) {
@@ -257,6 +287,13 @@ async fn sealer(
         Ok(false) => Err(WiringError::WrongSeedKey(file)),
         Err(error) => Err(WiringError::Raffles(error)),
     }
+}
+
+/// The names under which experiments know participants, by a key that is made of the seeds' key: it must not change either,
+/// or everybody would be exposed anew.
+fn experiment_names(config: &Config, entropy: &dyn Entropy) -> Result<Pseudonyms, WiringError> {
+    let secret = secrets::read_or_make(&seed_key_file(config), false, entropy)?;
+    Ok(Pseudonyms::new(&secrets::derived(&secret, "fairground experiments")))
 }
 
 /// What makes spans and what carries them away, where an endpoint is configured.
@@ -339,6 +376,26 @@ async fn watch_due(ledger: Ledger, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(DUE_MS)) => {}
+        }
+    }
+}
+
+/// Looks at what all processes follow, again and again. A look that fails leaves what was seen before in force.
+async fn follow(switches: Arc<Board>, experiments: Experiments, mut stop: watch::Receiver<bool>) {
+    let mut fails = false;
+    loop {
+        let looked = switches.look().await.and(experiments.look().await);
+        match &looked {
+            Err(error) if !fails => {
+                tracing::warn!(%error, "switches and experiments cannot be read: what was seen last stays in force")
+            }
+            Ok(_) if fails => tracing::info!("switches and experiments can be read again"),
+            Ok(_) | Err(_) => {}
+        }
+        fails = looked.is_err();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
         }
     }
 }

@@ -67,6 +67,94 @@ const PROPOSED: &[&str] = &[
     "{\"order\":\"promise\",\"participant\":\"\",\"prize\":\"car\"}",
     "{\"order\":\"promise\",\"participant\":\"bob\",\"prize\":\"boat\"}",
 ];
+const SUBJECT: &[&str] = &[
+    "5",
+    "[]",
+    "{}",
+    "\"named\"",
+    "{\"named\":5}",
+    "{\"named\":\"\"}",
+    "{\"named\":\"a b\"}",
+    "{\"planet\":\"x\"}",
+    "{\"raffle\":\"boat\"}",
+    "{\"named\":\"x\",\"raffle\":\"tried\"}",
+    "{\"named\":\"x\",\"named\":\"y\"}",
+];
+const RANGE: &[&str] = &[
+    "5",
+    "[0]",
+    "{}",
+    "{\"from\":0}",
+    "{\"from\":5,\"until\":5}",
+    "{\"from\":6,\"until\":5}",
+    "{\"from\":-1,\"until\":5}",
+    "{\"from\":0,\"until\":10001}",
+    "{\"from\":0,\"until\":1.5}",
+    "{\"from\":0,\"until\":4294967296}",
+    "{\"from\":0,\"until\":5,\"colour\":1}",
+    "{\"from\":0,\"from\":1,\"until\":5}",
+];
+const ARMS: &[&str] = &[
+    "5",
+    "{}",
+    "[]",
+    "[5]",
+    "[{}]",
+    "[{\"arm\":\"a\",\"weight\":2}]",
+    "[{\"arm\":\"a\",\"weight\":1},{\"arm\":\"a\",\"weight\":1}]",
+    "[{\"arm\":\"a\",\"weight\":2},{\"arm\":\"b\",\"weight\":0}]",
+    "[{\"arm\":\"a\",\"weight\":1},{\"arm\":\"b\",\"weight\":2}]",
+    "[{\"arm\":\"\",\"weight\":1},{\"arm\":\"b\",\"weight\":1}]",
+    "[{\"arm\":\"a\",\"weight\":1,\"raffle\":\"tried\"},{\"arm\":\"b\",\"weight\":1}]",
+    "[{\"arm\":\"a\",\"weight\":4294967295},{\"arm\":\"b\",\"weight\":3}]",
+    "[{\"arm\":\"a\",\"weight\":-1},{\"arm\":\"b\",\"weight\":3}]",
+    "[{\"arm\":\"a\",\"weight\":1,\"colour\":1},{\"arm\":\"b\",\"weight\":1}]",
+];
+const GOALS: &[&str] = &[
+    "5",
+    "{}",
+    "[5]",
+    "[{}]",
+    "[{\"goal\":\"told\"}]",
+    "[{\"goal\":\"told\",\"measure\":\"luck\"}]",
+    "[{\"goal\":\"draw\",\"measure\":\"share\"}]",
+    "[{\"goal\":\"\",\"measure\":\"share\"}]",
+    "[{\"goal\":\"told\",\"measure\":\"share\"},{\"goal\":\"told\",\"measure\":\"mean\"}]",
+];
+const WEIGHTS: &[&str] = &[
+    "5",
+    "[]",
+    "[1,1]",
+    "{}",
+    "{\"a\":2}",
+    "{\"a\":1,\"c\":1}",
+    "{\"a\":1,\"b\":2}",
+    "{\"a\":2,\"b\":0}",
+    "{\"a\":-1,\"b\":3}",
+    "{\"a\":1,\"b\":1,\"c\":1}",
+    "{\"a\":1,\"b\":1,\"b\":1}",
+    "{\"a\":1.5,\"b\":0.5}",
+    "{\"a\":4294967297,\"b\":1}",
+    "{\"a\":\"1\",\"b\":1}",
+];
+const SWITCH: &[&str] = &[
+    "\"7\"",
+    "true",
+    "[]",
+    "{}",
+    "[7]",
+    "-1",
+    "1.5",
+    "1e2",
+    "1e400",
+    "1000001",
+    "4294967296",
+    "NaN",
+    "\"normal\"",
+    "\"\"",
+];
+const UNTIL: &[&str] =
+    &["\"5\"", "true", "[]", "{}", "0", "-1", "1", "1.5", "1e400", "18446744073709551616", "NaN", "\"\""];
 const UNITS: &[&str] = &["0", "1000000000001"];
 const AMOUNT: &[&str] = &["0", "1000000000000001"];
 const SECONDS: &[&str] = &["0", "86401", "4294967296"];
@@ -267,6 +355,45 @@ const BODIES: &[(&str, &[Field])] = &[
     ("/holds/{id}/release", ABOUT),
     ("/participants/{participant}/wallets/{wallet}/units/{unit}", OPENED),
     ("/house-accounts/{account}/units/{unit}", OPENED),
+    (
+        "/experiments",
+        &[
+            needed("experiment", "\"fresh\"", TEXT),
+            needed("title", "\"Fresh\"", TEXT),
+            needed("subject", "{\"named\":\"fresh\"}", SUBJECT),
+            free("layer", "\"fresh\"", TEXT),
+            free("buckets", "{\"from\":0,\"until\":5000}", RANGE),
+            needed("denominator", "2", NUMBER),
+            needed("arms", "[{\"arm\":\"a\",\"weight\":1},{\"arm\":\"b\",\"weight\":1}]", ARMS),
+            free("goals", "[{\"goal\":\"told\",\"measure\":\"share\"}]", GOALS),
+        ],
+    ),
+    ("/experiments/{experiment}/start", REASON),
+    ("/experiments/{experiment}/stop", REASON),
+    (
+        "/experiments/{experiment}/weights",
+        &[needed("weights", "{\"a\":1,\"b\":1}", WEIGHTS), needed("reason", "\"because\"", TEXT)],
+    ),
+    ("/experiments/{experiment}/assignment", &[needed("participant", "\"ada\"", TEXT)]),
+    (
+        "/experiments/{experiment}/goals",
+        &[
+            needed("participant", "\"ada\"", TEXT),
+            needed("goal", "\"told\"", TEXT),
+            needed("event", "\"order-1\"", TEXT),
+            free("value", "7", NUMBER),
+        ],
+    ),
+    (
+        "/switches/{switch}",
+        &[
+            free("value", "7", SWITCH),
+            free("participant", "\"bob\"", TEXT),
+            free("until_ms", "4102444800000", UNTIL),
+            needed("version", "0", NUMBER),
+            needed("reason", "\"because\"", TEXT),
+        ],
+    ),
     ("/participant-tokens", &[needed("participant", "\"ada\"", TEXT), needed("seconds", "60", NUMBER)]),
 ];
 

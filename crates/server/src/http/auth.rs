@@ -70,6 +70,13 @@ impl Permission for Move {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
 }
 
+/// Telling what participants are shown and did.
+pub struct Tell;
+
+impl Permission for Tell {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+}
+
 /// Minting participants' tokens.
 pub struct Mint;
 

@@ -28,6 +28,7 @@ use super::App;
 use super::auth::{self, Allowed, Caller, Look};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, each_once, text};
+use crate::switches::table::{DRAWS, EXPERIMENTS};
 
 /// Routes of draws.
 pub fn routes() -> Router<Arc<App>> {
@@ -193,8 +194,21 @@ async fn draw(
     let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
     read.expect_by(&caller)?;
-    app.rates.admit_draws(&read.participant, read.parts(), app.clock.now_ms())?;
     let participant = read.participant.clone();
+    let refusal = may_draw(&app, &read)?;
+    let (raffle, mut before) = led(&app, raffle, &participant, refusal.is_none()).await?;
+    if refusal.is_some() {
+        // Who is kept from drawing still learns what they drew: else a lost answer would look like a draw that failed.
+        before.push(raffle.clone());
+    }
+    for raffle in before {
+        if let Some(drawn) = app.raffles.drawn_before(&raffle, &participant, &request).await? {
+            return Ok(drawn_view(&drawn, &participant, read.draws.is_some()));
+        }
+    }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
     let asked = DrawRequest {
         raffle,
         participant: participant.clone(),
@@ -203,15 +217,43 @@ async fn draw(
         parts: read.parts().get(),
         request,
     };
-    let is_set = read.draws.is_some();
-    let Drawn { draw, more, epoch, replayed } = app.raffles.draw(asked).await?;
-    let view = |draw| DrawView::of(draw, &epoch.plan, Some(&participant));
-    let drawn = if is_set {
-        DrawnView::Set { draws: std::iter::once(&draw).chain(&more).map(|draw| view(draw)).collect() }
+    let drawn = app.raffles.draw(asked).await?;
+    Ok(drawn_view(&drawn, &participant, read.draws.is_some()))
+}
+
+/// Whether the limits and switches let a participant draw: a switch's refusal is answered, for it does not keep repeats
+/// from being told; a limit's is an error. Asked once, before anything is begun.
+fn may_draw(app: &App, read: &DrawBody) -> Result<Option<Problem>, Problem> {
+    let now_ms = app.clock.now_ms();
+    match app.rates.admit_draws(&read.participant, read.parts(), now_ms) {
+        Ok(()) => Ok(app.switches.seen().what.expect_on(DRAWS, now_ms).err().map(Problem::from)),
+        Err(refusal) if refusal.is_wanted() => Ok(Some(refusal)),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The raffle that an experiment leads a participant's draw to, and those in which its key may have drawn before. Whoever
+/// is led for the first time, and may draw, is exposed by this.
+async fn led(
+    app: &App,
+    raffle: String,
+    participant: &str,
+    may_draw: bool,
+) -> Result<(String, Vec<String>), Problem> {
+    let may_expose = may_draw && app.switches.seen().what.expect_on(EXPERIMENTS, app.clock.now_ms()).is_ok();
+    let way = app.experiments.way(&raffle, participant, may_expose).await?;
+    Ok(way.map_or((raffle, vec![]), |way| (way.to, way.before)))
+}
+
+fn drawn_view(drawn: &Drawn, participant: &str, is_set: bool) -> Response {
+    let Drawn { draw, more, epoch, replayed } = drawn;
+    let view = |draw| DrawView::of(draw, &epoch.plan, Some(participant));
+    let view = if is_set {
+        DrawnView::Set { draws: std::iter::once(draw).chain(more).map(|draw| view(draw)).collect() }
     } else {
-        DrawnView::One(view(&draw))
+        DrawnView::One(view(draw))
     };
-    Ok(answer(StatusCode::CREATED, &drawn, replayed))
+    answer(StatusCode::CREATED, &view, *replayed)
 }
 
 async fn noop(

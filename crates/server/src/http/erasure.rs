@@ -45,6 +45,8 @@ struct ErasedView {
     erased: u64,
     /// Accounts of the ledger that knew it until this call. They stay, under a key.
     accounts: u64,
+    /// Experiments in which they were exposed, until this call.
+    experiments: u64,
 }
 
 /// Needs no Idempotency-Key: doing it again changes nothing.
@@ -57,15 +59,16 @@ async fn erase(
     text("participant", &participant, 128)?;
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
-    let (raffles, ledger) = (app.raffles.clone(), app.ledger.clone());
+    let (raffles, ledger, experiments) = (app.raffles.clone(), app.ledger.clone(), app.experiments.clone());
     let subject = format!("participant/{}", app.tokens.pseudonym(&participant));
     let work = async move {
         let erased = raffles.erase(&participant, &cause, &reason).await?;
         let accounts = ledger.erase(&participant, subject, (&cause, &reason)).await?;
-        Ok::<_, Problem>((erased, accounts))
+        let exposed = experiments.erase(&participant, &cause, &reason).await?;
+        Ok::<_, Problem>((erased, accounts, exposed))
     };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.
     let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
-    let (Erased { raffles, now }, accounts) = erased?;
-    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, accounts }, false))
+    let (Erased { raffles, now }, accounts, experiments) = erased?;
+    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, accounts, experiments }, false))
 }

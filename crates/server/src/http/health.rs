@@ -46,6 +46,12 @@ struct ReadyView {
     effects_waiting: u64,
     /// Those that failed too often.
     dead_letters: u64,
+    /// The revision of the switches that this process works by.
+    switches_revision: u64,
+    /// How long ago it last could look whether that is the latest, in milliseconds.
+    switches_seen_ms: u64,
+    /// Whether its latest look failed, so that what it saw before stays in force.
+    switches_stale: bool,
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
@@ -54,6 +60,15 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let kept = app.pulses.run(async move { raffles.check_writing().await }).await;
     kept.ok_or_else(|| Problem::from(Error::OutcomeUnknown))??;
     let (effects_unsent, effects_waiting, dead_letters) = app.raffles.backlog().await?;
-    let view = ReadyView { status: "ready", effects_unsent, effects_waiting, dead_letters };
+    let followed = app.switches.standing();
+    let view = ReadyView {
+        status: "ready",
+        effects_unsent,
+        effects_waiting,
+        dead_letters,
+        switches_revision: followed.revision,
+        switches_seen_ms: u64::try_from(app.clock.now_ms().saturating_sub(followed.looked_ms)).unwrap_or(0),
+        switches_stale: followed.fault.is_some(),
+    };
     Ok(answer(StatusCode::OK, &view, false))
 }

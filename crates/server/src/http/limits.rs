@@ -4,155 +4,274 @@
 //! A call that is refused is told with 429, `Retry-After` (RFC 9110, 10.2.3) and the fields of
 //! draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy` names all limits that hold such a call, `RateLimit` the
 //! one that refuses. That draft asks that `Retry-After` end no earlier than any window that is named, so it names no more.
+//!
+//! Limits are configured, and switches set other ones at run time, for all or for one caller. Where a limit changes, what
+//! was counted under it is forgotten: a caller may be let through once more than either limit says.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+mod rate;
 
-use axum::http::{HeaderName, StatusCode, header};
-use guard::tiers::{Ruling, Tiers};
-use guard::window::{Limit, Verdict};
-use guard::windows::Windows;
-use raffle::fairness::sha256;
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::http::{StatusCode, header};
+use records::follow::Seen;
 
 use super::problem::Problem;
-use crate::config;
+use crate::config::{self, size};
+use crate::switches::table::{self, Limit};
+use crate::switches::{Switches, Whose, Word, retry_seconds};
+use crate::token::TokenKey;
+use rate::{Policy, Rate};
 
-static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Who is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Group {
+    /// The requests of API keys.
+    Keys,
+    /// The requests of participants' tokens.
+    Participants,
+    /// The draws of participants.
+    Draws,
+    /// The requests of routes.
+    Routes,
+}
 
-/// The configured limits, and what was counted under them.
-#[derive(Debug)]
+/// A limit that holds a group: its switch, its name in header fields, its window in seconds.
+type Held = (Limit, &'static str, u32);
+
+impl Group {
+    const ALL: [Self; 4] = [Self::Keys, Self::Participants, Self::Draws, Self::Routes];
+
+    fn whose(self) -> &'static str {
+        match self {
+            Self::Keys => "this API key",
+            Self::Participants | Self::Draws => "this participant",
+            Self::Routes => "this address",
+        }
+    }
+
+    fn limits(self) -> &'static [Held] {
+        match self {
+            Self::Keys => &[(Limit::KeyRequests, "key-requests-per-second", 1)],
+            Self::Participants => &[(Limit::ParticipantRequests, "participant-requests-per-second", 1)],
+            Self::Draws => &[
+                (Limit::DrawsSecond, "participant-draws-per-second", 1),
+                (Limit::DrawsMinute, "participant-draws-per-minute", 60),
+            ],
+            Self::Routes => &[(Limit::RouteRequests, "route-requests-per-second", 1)],
+        }
+    }
+
+    fn of(limit: Limit) -> Self {
+        match limit {
+            Limit::KeyRequests => Self::Keys,
+            Limit::ParticipantRequests => Self::Participants,
+            Limit::DrawsSecond | Limit::DrawsMinute => Self::Draws,
+            Limit::RouteRequests => Self::Routes,
+        }
+    }
+}
+
+/// What holds a caller.
+#[derive(Debug, Clone)]
+enum Hold {
+    /// Nothing.
+    Free,
+    /// Limits.
+    Rate(Arc<Rate>),
+    /// A limit of 0, by this switch and until this instant.
+    Shut(&'static str, Option<i64>),
+}
+
+/// What holds whom, as the switches have it at an instant.
+#[derive(Debug, Default)]
+struct Live {
+    revision: u64,
+    /// When a switch ends by itself, so that this is to be made anew.
+    until_ms: Option<i64>,
+    all: HashMap<Group, Hold>,
+    own: HashMap<(Group, Whose), Hold>,
+    /// The groups in which somebody is held alone: in all others nobody is looked up.
+    apart: HashSet<Group>,
+}
+
+/// Tells the switches as this process sees them.
+pub type Eye = Box<dyn Fn() -> Arc<Seen<Switches>> + Send + Sync>;
+
+/// The limits, and what was counted under them.
 pub struct Rates {
-    requests: Option<Rate>,
-    participants: Option<Rate>,
-    draws: Option<Rate>,
+    configured: config::Limits,
+    eye: Eye,
+    /// Names participants as their switches do.
+    names: TokenKey,
+    live: RwLock<Arc<Live>>,
 }
 
 impl Rates {
     /// Nothing counted yet.
-    pub fn configured(limits: &config::Limits) -> Self {
-        let requests =
-            [Policy { name: "key-requests-per-second", units: limits.requests_per_second, seconds: 1 }];
-        let participants = [Policy {
-            name: "participant-requests-per-second",
-            units: limits.requests_per_second_per_participant.or(limits.requests_per_second),
-            seconds: 1,
-        }];
-        let draws = [
-            Policy {
-                name: "participant-draws-per-second",
-                units: limits.draws_per_second_per_participant,
-                seconds: 1,
-            },
-            Policy {
-                name: "participant-draws-per-minute",
-                units: limits.draws_per_minute_per_participant,
-                seconds: 60,
-            },
-        ];
-        Self {
-            requests: Rate::of("this API key", &requests, limits.keys_max),
-            participants: Rate::of("this participant", &participants, limits.keys_max),
-            draws: Rate::of("this participant", &draws, limits.keys_max),
-        }
+    pub fn configured(limits: &config::Limits, eye: Eye, names: TokenKey) -> Self {
+        let nothing = Live::default();
+        let nothing = made(limits, &nothing, &Seen::default(), i64::MIN);
+        Self { configured: limits.clone(), eye, names, live: RwLock::new(Arc::new(nothing)) }
     }
 
     /// Counts a request of an API key, by its name: keys of the same name share a limit, so that changing a key over
     /// time grants nothing extra. An unknown key is never counted; it could spend what belongs to another.
     pub fn admit_request(&self, key: &str, now_ms: i64) -> Result<(), Problem> {
-        self.requests.as_ref().map_or(Ok(()), |rate| rate.admit(key, NonZeroU32::MIN, now_ms))
+        self.admit(Group::Keys, key, NonZeroU32::MIN, now_ms)
     }
 
     /// Counts a request under a participant's token, by the participant: tokens of the same person share a limit. A token
     /// that is not ours, or whose time is over, is never counted.
     pub fn admit_participant(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
-        self.participants.as_ref().map_or(Ok(()), |rate| rate.admit(participant, NonZeroU32::MIN, now_ms))
+        self.admit(Group::Participants, participant, NonZeroU32::MIN, now_ms)
     }
 
     /// Counts the draws of one request of a participant, of whatever raffle: all of them, or none. A repeat with the same
     /// Idempotency-Key counts too: only the records know that it is one, and this keeps calls away from them.
     pub fn admit_draws(&self, participant: &str, draws: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
-        self.draws.as_ref().map_or(Ok(()), |rate| rate.admit(participant, draws, now_ms))
-    }
-}
-
-/// A limit as it is configured and told.
-#[derive(Debug, Clone, Copy)]
-struct Policy {
-    /// Its name in the header fields: says who is held, to what, in which time.
-    name: &'static str,
-    units: Option<NonZeroU32>,
-    seconds: u32,
-}
-
-/// Limits of one kind of caller. There is at least one.
-#[derive(Debug)]
-struct Rate {
-    whose: &'static str,
-    /// The name of each limit, in the order of the tiers.
-    names: Vec<&'static str>,
-    /// The value of `RateLimit-Policy`.
-    policy: String,
-    // By the SHA-256 of a name, so that long names take no more memory than short ones.
-    windows: Windows<[u8; 32]>,
-}
-
-impl Rate {
-    fn of(whose: &'static str, policies: &[Policy], keys_max: NonZeroUsize) -> Option<Self> {
-        let set: Vec<_> = policies.iter().filter_map(|policy| Some((policy, policy.units?))).collect();
-        let limits = set.iter().filter_map(|(policy, units)| {
-            let window_ms = NonZeroU32::new(policy.seconds.checked_mul(1000)?)?;
-            Some(Limit { units: *units, window_ms })
-        });
-        let tiers = Tiers::of(limits.collect())?;
-        let told =
-            set.iter().map(|(policy, units)| format!("\"{}\";q={units};w={}", policy.name, policy.seconds));
-        Some(Self {
-            whose,
-            names: set.iter().map(|(policy, _)| policy.name).collect(),
-            policy: told.collect::<Vec<_>>().join(", "),
-            windows: Windows::new(tiers, keys_max),
-        })
+        self.admit(Group::Draws, participant, draws, now_ms)
     }
 
-    fn admit(&self, name: &str, units: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
-        let Ruling { tier, verdict } = self.windows.admit(sha256(name.as_bytes()), now_ms, units);
-        match verdict {
-            Verdict::Allowed { .. } => Ok(()),
-            Verdict::Refused { retry_after_ms: Some(wait_ms) } => Err(self.refusal(tier, wait_ms)),
-            // No wait would help.
-            Verdict::Refused { retry_after_ms: None } => {
-                let limit = self.names.get(tier).copied().unwrap_or_default();
-                let detail =
-                    format!("{units} at once are more than `{limit}` ever lets through; ask for fewer");
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.beyond_limit", detail)
-                    .with_header(RATELIMIT_POLICY.clone(), self.policy.clone()))
-            }
+    /// Counts a request of a route, whoever asks.
+    pub fn admit_route(&self, method: &str, path: &str, now_ms: i64) -> Result<(), Problem> {
+        if !self.live(now_ms).apart.contains(&Group::Routes) {
+            return Ok(());
+        }
+        self.admit(Group::Routes, &format!("{method} {path}"), NonZeroU32::MIN, now_ms)
+    }
+
+    fn admit(&self, group: Group, name: &str, units: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
+        let live = self.live(now_ms);
+        let own = if live.apart.contains(&group) {
+            let whose = match group {
+                Group::Keys => Whose::Key(name.to_owned()),
+                Group::Participants | Group::Draws => Whose::Participant(self.names.pseudonym(name)),
+                Group::Routes => Whose::Route(name.to_owned()),
+            };
+            live.own.get(&(group, whose))
+        } else {
+            None
+        };
+        match own.or_else(|| live.all.get(&group)) {
+            None | Some(Hold::Free) => Ok(()),
+            Some(Hold::Rate(rate)) => rate.admit(name, units, now_ms),
+            Some(Hold::Shut(switch, until_ms)) => Err(shut(group, switch, *until_ms, now_ms)),
         }
     }
 
-    fn refusal(&self, tier: usize, wait_ms: u64) -> Problem {
-        // Rounded up: whoever comes at the second that was told is not refused again for its fraction.
-        let wait_seconds = wait_ms.div_ceil(1000);
-        let limit = self.names.get(tier).copied().unwrap_or_default();
-        let detail = format!("{} has used up `{limit}`; ask again in {wait_seconds} s", self.whose);
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "edge.too_many_requests", detail)
-            .with_header(header::RETRY_AFTER, wait_seconds.to_string())
-            .with_header(RATELIMIT_POLICY.clone(), self.policy.clone())
-            .with_header(RATELIMIT.clone(), format!("\"{limit}\";r=0;t={wait_seconds}"))
+    /// What holds whom now.
+    fn live(&self, now_ms: i64) -> Arc<Live> {
+        let seen = (self.eye)();
+        // Another thread may have seen more than this one.
+        let is_fresh = |live: &Live| {
+            live.revision >= seen.revision && live.until_ms.is_none_or(|until_ms| now_ms < until_ms)
+        };
+        let live = Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner));
+        if is_fresh(&live) {
+            return live;
+        }
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        if !is_fresh(&live) {
+            *live = Arc::new(made(&self.configured, &live, &seen, now_ms));
+        }
+        Arc::clone(&live)
+    }
+}
+
+/// A refusal by a limit of 0: no wait within the limit's window would help.
+fn shut(group: Group, switch: &'static str, until_ms: Option<i64>, now_ms: i64) -> Problem {
+    let detail = format!(
+        "{} is held back by `{switch}`; this call has begun nothing, and what was done before stands",
+        group.whose()
+    );
+    Problem::new(StatusCode::FORBIDDEN, "switch.blocked", detail)
+        .with_header(header::RETRY_AFTER, retry_seconds(until_ms, now_ms).to_string())
+}
+
+/// What holds whom at an instant. What has not changed keeps its counts.
+fn made(configured: &config::Limits, before: &Live, seen: &Seen<Switches>, now_ms: i64) -> Live {
+    let switches = &seen.what;
+    let hold = |group: Group, whose: &Whose| {
+        let word = |limit| {
+            let own = switches.limit(limit, whose, now_ms);
+            own.or_else(|| switches.limit(limit, &Whose::All, now_ms))
+        };
+        let known = if *whose == Whose::All {
+            before.all.get(&group)
+        } else {
+            before.own.get(&(group, whose.clone()))
+        };
+        let places = if *whose == Whose::All { configured.keys_max } else { const { size(1) } };
+        held(configured, group, &word, (known, places))
+    };
+    let all = Group::ALL.into_iter().map(|group| (group, hold(group, &Whose::All))).collect();
+    let apart = switches.set_apart().filter(|(limit, whose)| switches.limit(*limit, whose, now_ms).is_some());
+    let own = apart.map(|(limit, whose)| {
+        let group = Group::of(limit);
+        ((group, whose.clone()), hold(group, whose))
+    });
+    let own: HashMap<_, _> = own.collect();
+    let apart = own.keys().map(|(group, _)| *group).collect();
+    Live { revision: seen.revision, until_ms: switches.next_end_ms(now_ms), all, own, apart }
+}
+
+fn held(
+    configured: &config::Limits,
+    group: Group,
+    word: &dyn Fn(Limit) -> Option<Word<u32>>,
+    (known, places): (Option<&Hold>, std::num::NonZeroUsize),
+) -> Hold {
+    let mut policies = Vec::new();
+    for (limit, name, seconds) in group.limits() {
+        let units = match word(*limit) {
+            Some(Word { said: 0, until_ms }) => return Hold::Shut(table::name_of(*limit), until_ms),
+            Some(Word { said, .. }) => NonZeroU32::new(said),
+            None => match limit {
+                Limit::KeyRequests => configured.requests_per_second,
+                Limit::ParticipantRequests => {
+                    configured.requests_per_second_per_participant.or(configured.requests_per_second)
+                }
+                Limit::DrawsSecond => configured.draws_per_second_per_participant,
+                Limit::DrawsMinute => configured.draws_per_minute_per_participant,
+                Limit::RouteRequests => None,
+            },
+        };
+        policies.push(Policy { name, units, seconds: *seconds });
+    }
+    match known {
+        Some(Hold::Rate(rate)) if rate.policies == policies => Hold::Rate(Arc::clone(rate)),
+        _ => {
+            let rate = Rate::of(group.whose(), &policies, places);
+            rate.map_or(Hold::Free, |rate| Hold::Rate(Arc::new(rate)))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use records::setting::Setting;
+
     use super::*;
 
-    fn rates(requests: u32, draws: u32, draws_a_minute: u32) -> Rates {
-        Rates::configured(&config::Limits {
+    const NAMES: [u8; 32] = [7; 32];
+
+    fn unset(limits: &config::Limits) -> Rates {
+        Rates::configured(limits, Box::new(Arc::default), TokenKey::new(&NAMES))
+    }
+
+    fn limits(requests: u32, draws: u32, draws_a_minute: u32) -> config::Limits {
+        config::Limits {
             requests_per_second: NonZeroU32::new(requests),
             draws_per_second_per_participant: NonZeroU32::new(draws),
             draws_per_minute_per_participant: NonZeroU32::new(draws_a_minute),
             ..config::Limits::default()
-        })
+        }
+    }
+
+    fn rates(requests: u32, draws: u32, draws_a_minute: u32) -> Rates {
+        unset(&limits(requests, draws, draws_a_minute))
     }
 
     fn told(answer: Result<(), Problem>) -> Vec<String> {
@@ -228,7 +347,7 @@ mod tests {
     #[test]
     fn each_participant_has_their_own_requests_as_many_as_a_key_unless_it_is_said() {
         for (own, policy) in [(None, 2), (NonZeroU32::new(1), 1)] {
-            let rates = Rates::configured(&config::Limits {
+            let rates = unset(&config::Limits {
                 requests_per_second: NonZeroU32::new(2),
                 requests_per_second_per_participant: own,
                 ..config::Limits::default()
@@ -243,5 +362,91 @@ mod tests {
             assert!(rates.admit_request("ada", 1).is_ok(), "a key of that name is somebody else");
             assert!(rates.admit_participant("ada", 1000).is_ok());
         }
+    }
+
+    /// Switches that stand at a revision: limit, whose, units, until when.
+    fn seen(revision: u64, set: &[(Limit, &str, u32, Option<i64>)]) -> Arc<Seen<Switches>> {
+        let setting = |(limit, whose, units, until_ms): &(Limit, &str, u32, Option<i64>)| Setting {
+            name: table::name_of(*limit).to_owned(),
+            whose: (*whose).to_owned(),
+            version: revision,
+            value: Some(units.to_string()),
+            until_ms: *until_ms,
+            at_ms: 0,
+            by: "ops".to_owned(),
+            reason: "a trial".to_owned(),
+        };
+        let settings: Vec<_> = set.iter().map(setting).collect();
+        Arc::new(Seen { revision, what: Switches::of(&settings) })
+    }
+
+    /// Limits under switches that the trial sets.
+    fn switched(limits: &config::Limits) -> (Rates, Arc<RwLock<Arc<Seen<Switches>>>>) {
+        let board = Arc::new(RwLock::new(Arc::default()));
+        let eye = Arc::clone(&board);
+        let eye = Box::new(move || Arc::clone(&eye.read().expect("a board")));
+        (Rates::configured(limits, eye, TokenKey::new(&NAMES)), board)
+    }
+
+    fn refused(answer: Result<(), Problem>) -> (u16, &'static str) {
+        answer.map_or_else(|problem| (problem.status().as_u16(), problem.code()), |()| (200, ""))
+    }
+
+    #[test]
+    fn a_switch_overrides_what_is_configured_for_all_or_for_one_until_its_time_is_over() {
+        let ada = format!("participant:{}", TokenKey::new(&NAMES).pseudonym("ada"));
+        let (rates, board) = switched(&limits(0, 0, 0));
+        let draws = |who: &str, now_ms| {
+            let admitted = (0..10).take_while(|_| rates.admit_draws(who, NonZeroU32::MIN, now_ms).is_ok());
+            admitted.count()
+        };
+        assert_eq!((draws("ada", 0), draws("bob", 0)), (10, 10), "nothing is configured, nothing is set");
+        *board.write().expect("a board") =
+            seen(1, &[(Limit::DrawsSecond, "", 3, None), (Limit::DrawsSecond, &ada, 5, Some(60_000))]);
+        assert_eq!((draws("ada", 1_000), draws("bob", 1_000)), (5, 3));
+        assert_eq!((draws("ada", 1_001), draws("bob", 1_001)), (0, 0), "the same second");
+        // Another switch changes: what was counted under those that did not is still counted.
+        *board.write().expect("a board") = seen(
+            2,
+            &[
+                (Limit::DrawsSecond, "", 3, None),
+                (Limit::DrawsSecond, &ada, 5, Some(60_000)),
+                (Limit::KeyRequests, "", 1, None),
+            ],
+        );
+        assert_eq!((draws("ada", 1_002), draws("bob", 1_002)), (0, 0));
+        assert_eq!(refused(rates.admit_request("shop", 1_002)), (200, ""));
+        assert_eq!(refused(rates.admit_request("shop", 1_002)), (429, "edge.too_many_requests"));
+        assert_eq!((draws("ada", 59_999), draws("ada", 60_000)), (5, 3), "her time is over: as all others");
+        *board.write().expect("a board") = seen(3, &[]);
+        assert_eq!(draws("ada", 60_001), 10, "all is taken back");
+    }
+
+    #[test]
+    fn a_limit_of_zero_refuses_one_and_no_other_and_says_by_what_and_how_long() {
+        let ada = format!("participant:{}", TokenKey::new(&NAMES).pseudonym("ada"));
+        let (rates, board) = switched(&limits(0, 0, 7));
+        *board.write().expect("a board") = seen(
+            1,
+            &[
+                (Limit::DrawsMinute, &ada, 0, Some(90_500)),
+                (Limit::KeyRequests, "key:shop", 0, None),
+                (Limit::RouteRequests, "route:GET /raffles", 1, None),
+            ],
+        );
+        let draw = |who: &str, now_ms| rates.admit_draws(who, NonZeroU32::MIN, now_ms);
+        let told = draw("ada", 0).expect_err("blocked");
+        assert_eq!((told.status().as_u16(), told.code(), told.is_wanted()), (403, "switch.blocked", true));
+        let answer = told.into_body("id");
+        assert_eq!(answer.headers()["retry-after"], "91");
+        assert_eq!(refused(draw("bob", 0)), (200, ""));
+        assert_eq!(refused(draw("ada", 90_500)), (200, ""), "its time is over");
+        assert_eq!(refused(rates.admit_request("shop", 0)), (403, "switch.blocked"));
+        assert_eq!(refused(rates.admit_request("ops", 0)), (200, ""));
+        let list = |method, path| refused(rates.admit_route(method, path, 0));
+        assert_eq!(list("GET", "/raffles"), (200, ""));
+        assert_eq!(list("GET", "/raffles"), (429, "edge.too_many_requests"));
+        assert_eq!(list("GET", "/raffles/{id}"), (200, ""));
+        assert_eq!(list("POST", "/raffles"), (200, ""), "another method is another route");
     }
 }

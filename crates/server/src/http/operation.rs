@@ -213,7 +213,7 @@ impl Operation {
 }
 
 /// What may be told to whoever needs a key: such a call reads records.
-const KEYED: [&str; 11] = [
+const KEYED: [&str; 14] = [
     "edge.bad_token",
     "edge.no_key",
     "edge.not_allowed",
@@ -225,6 +225,9 @@ const KEYED: [&str; 11] = [
     "records.corrupt",
     "records.rolled_back",
     "records.unavailable",
+    "switch.blocked",
+    "switch.degraded",
+    "switch.off",
 ];
 
 /// What may be told, besides, to whoever changes something.

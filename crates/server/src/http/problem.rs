@@ -89,6 +89,11 @@ impl Problem {
         self.code
     }
 
+    /// Whether an operator wants it so: a switch says no, and nothing is wrong.
+    pub fn is_wanted(&self) -> bool {
+        self.code.starts_with("switch.")
+    }
+
     /// What only the log is told.
     pub fn cause(&self) -> &str {
         &self.cause

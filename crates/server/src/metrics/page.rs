@@ -10,10 +10,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use raffle::error::Error;
 use raffle::raffles::Raffles;
+use records::follow::Standing;
 use records::gate::Segment;
 
 use super::draws::{RAFFLES_MAX, Watch};
 use super::{Labels, Metrics};
+use crate::switches::Board;
 
 /// Pools whose drift is told at the most.
 const POOLS_MAX: usize = 1000;
@@ -38,7 +40,12 @@ async fn kept(raffles: &Raffles) -> Result<Kept, Error> {
 
 impl Metrics {
     /// The whole page, in the text format of OpenMetrics.
-    pub async fn page(&self, raffles: &Raffles, now_ms: i64) -> Result<String, std::fmt::Error> {
+    pub async fn page(
+        &self,
+        raffles: &Raffles,
+        switches: &Board,
+        now_ms: i64,
+    ) -> Result<String, std::fmt::Error> {
         // A registry for this page alone: two who ask at once do not mix, and what is gone is not told.
         let mut registry = Registry::default();
         count(
@@ -48,6 +55,7 @@ impl Metrics {
             raffles.waiting() as u64,
         );
         self.tell_drift(&mut registry);
+        tell_switches(&mut registry, switches, now_ms);
         self.tell_spans(&mut registry);
         let kept = kept(raffles).await;
         count(
@@ -137,6 +145,22 @@ fn count(registry: &mut Registry, name: &str, help: &str, value: u64) {
     let gauge = Count::default();
     gauge.set(value);
     registry.register(name, help, gauge);
+}
+
+/// What this process works by. A stale one works by what it saw before.
+fn tell_switches(registry: &mut Registry, switches: &Board, now_ms: i64) {
+    let Standing { revision, looked_ms, fault } = switches.standing();
+    count(registry, "fairground_switches_revision", "The revision of the switches that holds here", revision);
+    count(
+        registry,
+        "fairground_switches_stale",
+        "Whether the latest look at the switches failed: 0 or 1",
+        fault.is_some().into(),
+    );
+    let age = Number::default();
+    age.set(now_ms.saturating_sub(looked_ms).max(0) as f64 / 1000.0);
+    let help = "How long ago the switches could last be looked at";
+    registry.register("fairground_switches_seen_seconds", help, age);
 }
 
 fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {

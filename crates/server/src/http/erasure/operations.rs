@@ -17,7 +17,7 @@ pub fn operations() -> Vec<Operation> {
             )
             .needs::<Operate>()
             .query::<ReasonQuery>()
-            .answers::<ErasedView>(200, "The name is forgotten.", json!({ "raffles": 2, "erased": 2, "accounts": 1 }))
+            .answers::<ErasedView>(200, "The name is forgotten.", json!({ "raffles": 2, "erased": 2, "accounts": 1, "experiments": 1 }))
             .refuses(&["edge.bad_text"]),
     ]
 }

@@ -16,7 +16,10 @@ pub fn operations() -> Vec<Operation> {
             .answers::<ReadyView>(
                 200,
                 "It can.",
-                json!({ "status": "ready", "effects_unsent": 0, "effects_waiting": 0, "dead_letters": 0 }),
+                json!({
+                    "status": "ready", "effects_unsent": 0, "effects_waiting": 0, "dead_letters": 0,
+                    "switches_revision": 0, "switches_seen_ms": 120, "switches_stale": false,
+                }),
             )
             .refuses(&["edge.timeout", "edge.unwritable", "records.closed", "records.corrupt"])
             .refuses(&["records.outcome_unknown", "records.unavailable"]),

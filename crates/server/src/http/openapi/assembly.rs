@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    accounts, audit, awards, drafts, draws, dry_runs, erasure, explain, health, ledger, metrics, openapi,
-    participants, proposals, raffles, versions,
+    accounts, audit, awards, drafts, draws, dry_runs, erasure, experiments, explain, health, ledger, metrics,
+    openapi, participants, proposals, raffles, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -43,8 +43,10 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
             ledger::operations(),
         ),
         ("Ledger", "", API, accounts::operations()),
+        ("Experiments", "What is tried on whom, and what it has shown.", API, experiments::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
+        ("Switches", "What is turned off or held back while the product runs.", API, switches::operations()),
         ("Audit", "Who did what, and the seals over it.", API, audit::operations()),
         (
             "Health",
@@ -77,6 +79,8 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("units", "string", "What is counted, such as `point`."),
     ("transfers", "string", "The id of the order, as its answer tells it."),
     ("holds", "string", "The hold's id."),
+    ("experiments", "string", "The experiment's id."),
+    ("switches", "string", "The switch's name."),
 ];
 
 const INTRODUCTION: &str = "Fairground runs raffles and keeps a ledger: rules come from a document, stock never oversells, \

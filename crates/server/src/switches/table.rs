@@ -1,0 +1,246 @@
+//! Every switch there is, and what each does to which route. A room that comes adds its lines here, and nowhere else.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How much of the product answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// All of it.
+    Normal,
+    /// What is costly and can wait is refused: lists, diffs, odds, evidence, explanations, dry runs.
+    Reduced,
+    /// Only drawing, reading one's own results, and the orders that end an emergency.
+    Essential,
+}
+
+impl Mode {
+    /// The mode as it is set and told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Reduced => "reduced",
+            Self::Essential => "essential",
+        }
+    }
+}
+
+/// A rate limit that can be set at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Requests of one API key in any second.
+    KeyRequests,
+    /// Requests of one participant's tokens in any second.
+    ParticipantRequests,
+    /// Draws of one participant in any second.
+    DrawsSecond,
+    /// Draws of one participant in any minute.
+    DrawsMinute,
+    /// Requests of one route in any second, whoever asks.
+    RouteRequests,
+}
+
+/// For whom a switch can be set alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// For nobody: it holds for all.
+    Nobody,
+    /// For one API key, by its name.
+    Key,
+    /// For one participant.
+    Participant,
+    /// For one route, and never for all of them.
+    Route,
+}
+
+/// What a switch is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`; `true` where it does not stand.
+    Feature,
+    /// A [`Mode`].
+    Mode,
+    /// A number of calls, 0 to 1000000; 0 refuses all.
+    Limit(Limit),
+}
+
+/// One switch.
+#[derive(Debug, Clone, Copy)]
+pub struct Switch {
+    /// Its name, in the address.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub about: &'static str,
+    /// What it is set to.
+    pub kind: Kind,
+    /// For whom it can be set alone.
+    pub own: Own,
+}
+
+const fn feature(name: &'static str, about: &'static str) -> Switch {
+    Switch { name, about, kind: Kind::Feature, own: Own::Nobody }
+}
+
+const fn limit(name: &'static str, limit: Limit, own: Own, about: &'static str) -> Switch {
+    Switch { name, about, kind: Kind::Limit(limit), own }
+}
+
+/// Drawing: asked by the handler of draws too, which answers repeats all the same.
+pub const DRAWS: &str = "feature.draws";
+/// Experiments.
+pub const EXPERIMENTS: &str = "feature.experiments";
+/// How much of the product answers.
+pub const MODE: &str = "mode";
+
+/// Every switch.
+pub const SWITCHES: &[Switch] = &[
+    feature(DRAWS, "New draws. A repeat of a draw that was made is answered all the same."),
+    feature("feature.publishing", "Publishing versions, going back to one, publishing drafts."),
+    feature("feature.drafting", "Drafts and their moves, and reading them."),
+    feature("feature.orders", "Restocks, budgets, promises, freezing, thawing, turning epochs, proposals."),
+    feature("feature.reading", "Raffles, versions and their lists."),
+    feature("feature.evidence", "Odds, epochs and evidence."),
+    feature("feature.explanations", "Why a draw became what it is."),
+    feature("feature.dry_runs", "What a draw would be."),
+    feature(EXPERIMENTS, "Experiments. Nobody new is exposed; who was keeps their arm, and draws go on."),
+    feature("feature.awards", "Reading awards."),
+    feature("feature.fulfilment", "Handing awards over."),
+    feature("feature.tokens", "Minting participants' tokens. Tokens that were minted go on."),
+    feature("feature.erasure", "Forgetting who somebody was."),
+    feature("feature.audit_log", "Reading the audit log. Writing it goes on."),
+    Switch {
+        name: MODE,
+        about: "How much of the product answers: `normal`, `reduced` or `essential`.",
+        kind: Kind::Mode,
+        own: Own::Nobody,
+    },
+    limit(
+        "limit.key_requests_per_second",
+        Limit::KeyRequests,
+        Own::Key,
+        "Requests of one API key in any second. 0 for one key refuses all of its calls.",
+    ),
+    limit(
+        "limit.participant_requests_per_second",
+        Limit::ParticipantRequests,
+        Own::Participant,
+        "Requests of one participant's tokens in any second. 0 refuses all of them.",
+    ),
+    limit(
+        "limit.participant_draws_per_second",
+        Limit::DrawsSecond,
+        Own::Participant,
+        "Draws of one participant in any second, whoever asks for them. 0 refuses all.",
+    ),
+    limit(
+        "limit.participant_draws_per_minute",
+        Limit::DrawsMinute,
+        Own::Participant,
+        "Draws of one participant in any minute, whoever asks for them. 0 refuses all.",
+    ),
+    limit(
+        "limit.route_requests_per_second",
+        Limit::RouteRequests,
+        Own::Route,
+        "Requests of one route in any second, whoever asks. 0 refuses all.",
+    ),
+];
+
+/// A switch by its name.
+pub fn switch(name: &str) -> Option<&'static Switch> {
+    SWITCHES.iter().find(|switch| switch.name == name)
+}
+
+/// The switch of a limit.
+pub fn name_of(limit: Limit) -> &'static str {
+    let found = SWITCHES.iter().find(|switch| switch.kind == Kind::Limit(limit));
+    found.map_or("", |switch| switch.name)
+}
+
+/// What the switches do to one route.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The method.
+    pub method: &'static str,
+    /// The address under `/api/v1`, as the router has it.
+    pub path: &'static str,
+    /// The feature it belongs to; none for the switches themselves, which nothing turns off.
+    pub feature: Option<&'static str>,
+    /// The last mode in which it is answered.
+    pub last: Mode,
+}
+
+const fn place(method: &'static str, path: &'static str, feature: &'static str, last: Mode) -> Place {
+    Place { method, path, feature: Some(feature), last }
+}
+
+const fn always(method: &'static str, path: &'static str) -> Place {
+    Place { method, path, feature: None, last: Mode::Essential }
+}
+
+/// Every route under `/api/v1` that needs a key. Orders are answered in every mode: they are what ends an emergency.
+pub const PLACES: &[Place] = &[
+    always("GET", "/switches"),
+    always("PUT", "/switches/{switch}"),
+    always("GET", "/switches/{switch}/changes"),
+    place("POST", "/raffles/{id}/draws", DRAWS, Mode::Essential),
+    place("POST", "/noop/{id}", DRAWS, Mode::Essential),
+    // Reading a result is never turned off: it is how a caller learns what became of a draw.
+    always("GET", "/draws/{id}"),
+    place("GET", "/draws/{id}/explain", "feature.explanations", Mode::Normal),
+    place("POST", "/raffles/{id}/dry-runs", "feature.dry_runs", Mode::Normal),
+    place("GET", "/raffles", "feature.reading", Mode::Normal),
+    place("GET", "/raffles/{id}", "feature.reading", Mode::Reduced),
+    place("GET", "/raffles/{id}/versions", "feature.reading", Mode::Normal),
+    place("GET", "/raffles/{id}/versions/{version}", "feature.reading", Mode::Reduced),
+    place("GET", "/raffles/{id}/versions/{version}/diff", "feature.reading", Mode::Normal),
+    place("POST", "/raffles/{id}/versions", "feature.publishing", Mode::Reduced),
+    place("POST", "/raffles/{id}/versions/{version}/restore", "feature.publishing", Mode::Reduced),
+    place("POST", "/raffles/{id}/drafts/{draft}/publish", "feature.publishing", Mode::Reduced),
+    place("POST", "/raffles/{id}/versions/{version}/draft", "feature.drafting", Mode::Normal),
+    place("GET", "/raffles/{id}/drafts", "feature.drafting", Mode::Normal),
+    place("POST", "/raffles/{id}/drafts", "feature.drafting", Mode::Normal),
+    place("GET", "/raffles/{id}/drafts/{draft}", "feature.drafting", Mode::Normal),
+    place("POST", "/raffles/{id}/drafts/{draft}/submit", "feature.drafting", Mode::Reduced),
+    place("POST", "/raffles/{id}/drafts/{draft}/approve", "feature.drafting", Mode::Reduced),
+    place("POST", "/raffles/{id}/drafts/{draft}/reject", "feature.drafting", Mode::Reduced),
+    place("POST", "/raffles/{id}/drafts/{draft}/withdraw", "feature.drafting", Mode::Reduced),
+    place("GET", "/raffles/{id}/proposals", "feature.orders", Mode::Normal),
+    place("POST", "/raffles/{id}/proposals", "feature.orders", Mode::Essential),
+    place("GET", "/raffles/{id}/proposals/{proposal}", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/proposals/{proposal}/approve", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/proposals/{proposal}/reject", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/proposals/{proposal}/withdraw", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/epochs", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/freeze", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/thaw", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/prizes/{prize}/restock", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/budget/raise", "feature.orders", Mode::Essential),
+    place("POST", "/raffles/{id}/promises", "feature.orders", Mode::Essential),
+    place("GET", "/raffles/{id}/odds", "feature.evidence", Mode::Normal),
+    place("GET", "/raffles/{id}/epochs", "feature.evidence", Mode::Normal),
+    place("GET", "/raffles/{id}/evidence", "feature.evidence", Mode::Normal),
+    place("GET", "/experiments", EXPERIMENTS, Mode::Normal),
+    place("POST", "/experiments", EXPERIMENTS, Mode::Reduced),
+    place("GET", "/experiments/{experiment}", EXPERIMENTS, Mode::Normal),
+    place("POST", "/experiments/{experiment}/start", EXPERIMENTS, Mode::Reduced),
+    // Stopping one may be what ends an emergency.
+    always("POST", "/experiments/{experiment}/stop"),
+    place("POST", "/experiments/{experiment}/weights", EXPERIMENTS, Mode::Reduced),
+    place("GET", "/experiments/{experiment}/assignment", EXPERIMENTS, Mode::Reduced),
+    place("POST", "/experiments/{experiment}/assignment", EXPERIMENTS, Mode::Reduced),
+    place("POST", "/experiments/{experiment}/goals", EXPERIMENTS, Mode::Reduced),
+    place("GET", "/raffles/{id}/awards", "feature.awards", Mode::Normal),
+    place("GET", "/awards/{draw}", "feature.awards", Mode::Essential),
+    place("POST", "/awards/{draw}/hand-over", "feature.fulfilment", Mode::Reduced),
+    place("POST", "/participant-tokens", "feature.tokens", Mode::Essential),
+    place("DELETE", "/participants/{participant}", "feature.erasure", Mode::Reduced),
+    place("GET", "/audit", "feature.audit_log", Mode::Reduced),
+    place("GET", "/audit/seals", "feature.audit_log", Mode::Reduced),
+];
+
+/// What the switches do to a route.
+pub fn place_of(method: &str, path: &str) -> Option<&'static Place> {
+    PLACES.iter().find(|place| place.method == method && place.path == path)
+}
