@@ -34,7 +34,7 @@ fn every_route_that_needs_a_key_has_its_place_among_the_switches() {
     let placed: Vec<_> = PLACES.iter().map(|place| (place.method, place.path)).collect();
     let mut routes: Vec<_> =
         trials::routes::TABLE.iter().map(|(method, path, ..)| (*method, *path)).collect();
-    routes.push(("POST", "/noop/{id}"));
+    routes.extend([("POST", "/noop/{id}"), ("POST", "/noop-transfers")]);
     for route in &routes {
         assert!(placed.contains(route), "{route:?} has no place");
     }
