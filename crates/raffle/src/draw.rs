@@ -13,6 +13,7 @@ use records::audit::{self, Change, Stream};
 use records::batch::{Batch, Decision, Decisions};
 use records::error::Error as RecordsError;
 use records::gate::Gate;
+use records::outbox::Pressure;
 use records::port::{Records, Tx, write};
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
@@ -106,6 +107,7 @@ pub struct Draws {
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
     pub(crate) witness: Arc<dyn Witness>,
+    pub(crate) pressure: Arc<Pressure>,
 }
 
 #[async_trait]
@@ -131,9 +133,9 @@ impl Batch for Draws {
                 continue;
             };
             // Read under the lock: no draw is earlier than one with a smaller number.
-            let now_ms = self.clock.now_ms();
+            let (now_ms, admitted) = (self.clock.now_ms(), self.pressure.admit());
             for (place, ask) in places.iter().zip(&asks) {
-                decisions[*place] = Some(desk.decide(ask, &self.catalog, now_ms));
+                decisions[*place] = Some(desk.decide(ask, &self.catalog, (now_ms, &admitted)));
             }
             desk.write(tx).await?;
         }

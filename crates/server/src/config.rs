@@ -120,6 +120,9 @@ pub struct Batch {
     pub draws_max: NonZeroUsize,
     /// Most draws that wait; one more is answered 503. Default 16384.
     pub queue_max: NonZeroUsize,
+    /// Most effects that may be unsent before a new draw is answered 503. Default 1000000. Draws that were made before are
+    /// answered all the same.
+    pub unsent_max: NonZeroUsize,
 }
 
 /// The `[review]` section.
@@ -212,7 +215,11 @@ impl Default for Store {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { draws_max: const { size(256) }, queue_max: const { size(16 * 1024) } }
+        Self {
+            draws_max: const { size(256) },
+            queue_max: const { size(16 * 1024) },
+            unsent_max: const { size(1_000_000) },
+        }
     }
 }
 

@@ -149,6 +149,7 @@ impl House {
             Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
         let drivers = vec![spawn_driver("draws-batch", driver)?];
+        raffles.pressure().limit_to(config.batch.unsent_max.get() as u64);
 
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
@@ -171,7 +172,8 @@ impl House {
                 Arc::clone(&clock),
                 shard,
                 Pace::default(),
-            );
+            )
+            .telling(Arc::clone(raffles.pressure()));
             background.spawn(relay.run(stopped.clone()));
         }
         if let Some(exporter) = exporter {

@@ -119,11 +119,15 @@ impl Desk {
         &mut self,
         ask: &Ask,
         catalog: &Catalog,
-        now_ms: i64,
+        (now_ms, admitted): (i64, &Result<(), RecordsError>),
     ) -> Decision<Drawn, Error, Lack> {
         let before = self.made_before(ask);
         if !before.is_empty() {
             return self.repeat(ask, before, catalog);
+        }
+        // What was made before is answered all the same: it adds nothing to what is unsent.
+        if let Err(backlog) = admitted {
+            return Decision::Refused(backlog.clone().into());
         }
         if self.gate.frozen {
             return Decision::Refused(Error::Frozen);
@@ -310,5 +314,7 @@ fn draw_made(draw: &Draw) -> Effect {
         key: draw.pseudonym.to_vec(),
         n: i64::try_from(draw.number).unwrap_or(i64::MAX),
         body: body.into_bytes(),
+        at_ms: draw.at_ms,
+        due_ms: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The page that monitoring reads: what was counted, and what is looked up when it asks.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -24,14 +25,14 @@ type Number = Gauge<f64, AtomicU64>;
 /// What the records say.
 struct Kept {
     backlog: (u64, u64, u64),
-    oldest_unsent_ms: Option<i64>,
+    lag: BTreeMap<String, i64>,
     stock: Vec<(String, Vec<Segment>)>,
 }
 
 async fn kept(raffles: &Raffles) -> Result<Kept, Error> {
     Ok(Kept {
         backlog: raffles.backlog().await?,
-        oldest_unsent_ms: raffles.oldest_unsent_ms().await?,
+        lag: raffles.lag().await?,
         stock: raffles.stock(u32::try_from(RAFFLES_MAX).unwrap_or(u32::MAX)).await?,
     })
 }
@@ -145,13 +146,19 @@ fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {
     for (state, number) in [("fresh", fresh), ("waiting", waiting), ("dead", dead)] {
         effects.get_or_create(&[("state", state)]).set(number);
     }
-    registry.register("fairground_effects", "Effects that are not sent: fresh, waiting, or dead", effects);
-    let oldest = Number::default();
-    let age_ms = kept.oldest_unsent_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
-    oldest.set(age_ms as f64 / 1000.0);
+    registry.register(
+        "fairground_effects",
+        "Effects that are not sent: fresh, waiting, or dead; each counted up to a limit",
+        effects,
+    );
+    let oldest = Family::<[(&str, Cow<'_, str>); 1], Number>::default();
+    for (topic, oldest_ms) in &kept.lag {
+        let age_ms = now_ms.saturating_sub(*oldest_ms).max(0);
+        oldest.get_or_create(&[("topic", Cow::from(topic.clone()))]).set(age_ms as f64 / 1000.0);
+    }
     registry.register(
         "fairground_effects_oldest_seconds",
-        "Age of the oldest effect that is not sent and not dead; 0 where there is none",
+        "Age of the oldest effect of a topic that is due, not sent and not dead; none where there is none",
         oldest,
     );
     let units = Family::<Labels<3>, Count>::default();
