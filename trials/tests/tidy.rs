@@ -15,9 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["kernel"]),
     ("records", &["kernel"]),
     ("embedded", &["records", "kernel"]),
-    ("campaign", &["records", "kernel"]),
-    ("raffle", &["campaign", "records", "kernel"]),
-    ("server", &["raffle", "campaign", "embedded", "records", "guard", "kernel"]),
+    ("outbound", &["records", "kernel"]),
+    ("ledger", &["records", "kernel"]),
+    ("campaign", &["ledger", "records", "kernel"]),
+    ("raffle", &["campaign", "ledger", "records", "kernel"]),
+    ("server", &["raffle", "campaign", "ledger", "embedded", "outbound", "records", "guard", "kernel"]),
 ];
 
 fn rooms() -> Vec<PathBuf> {
