@@ -2,6 +2,8 @@
 
 use kernel::fault::{Classify, Fault};
 
+use crate::order::Refusal;
+
 /// What is wrong with an order, or with the records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -41,9 +43,31 @@ pub enum Error {
         /// What would come.
         got: i128,
     },
+    /// The house does not exchange these units.
+    #[error("there is no rate from `{from}` to `{to}`")]
+    NoRate {
+        /// What would be given.
+        from: String,
+        /// What would be received.
+        to: String,
+    },
+    /// The caller counts on another rate.
+    #[error("the rate is {0}, not the one that the request names")]
+    OtherRate(String),
     /// There is no such account.
     #[error("there is no account {0}")]
     NoSuchAccount(String),
+    /// Nobody has ordered anything under this id.
+    #[error("there is no transfer `{0}`")]
+    NoSuchTransfer(String),
+    /// The order was refused, now or before.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// Another order has this id.
+    #[error(
+        "`exists_with_different_{0}`: this Idempotency-Key belongs to another order, which differs in `{0}`; it stands as it is"
+    )]
+    Different(&'static str),
     /// The records failed.
     #[error(transparent)]
     Records(#[from] records::error::Error),
@@ -58,8 +82,12 @@ impl Classify for Error {
             | Self::Unbalanced { .. }
             | Self::BadTime(_)
             | Self::BadRate
-            | Self::BadExchange { .. } => Fault::Refused,
-            Self::NoSuchAccount(_) => Fault::Missing,
+            | Self::BadExchange { .. }
+            | Self::NoRate { .. }
+            | Self::OtherRate(_)
+            | Self::Refused(_) => Fault::Refused,
+            Self::NoSuchAccount(_) | Self::NoSuchTransfer(_) => Fault::Missing,
+            Self::Different(_) => Fault::Conflict,
             Self::Records(error) => error.fault(),
         }
     }
@@ -73,7 +101,12 @@ impl Classify for Error {
             Self::BadTime(_) => "ledger.bad_time",
             Self::BadRate => "ledger.bad_rate",
             Self::BadExchange { .. } => "ledger.bad_exchange",
-            Self::NoSuchAccount(_) => "ledger.no_such_account",
+            Self::NoRate { .. } => "ledger.no_rate",
+            Self::OtherRate(_) => "ledger.other_rate",
+            Self::NoSuchAccount(_) => "account.missing",
+            Self::NoSuchTransfer(_) => "transfer.missing",
+            Self::Refused(why) => why.code(),
+            Self::Different(_) => "idempotency.key_reused",
             Self::Records(error) => error.code(),
         }
     }
