@@ -386,7 +386,10 @@ async fn standard_accounts_open_by_themselves_and_others_do_not() {
         ] {
             assert_eq!(books.send(&word(&from.to_string()), &from, &ada, 1).await, refused(why));
         }
-        assert_eq!(books.send(&word("unspend"), &of("spent"), &ada, 11).await, refused(Refusal::InsufficientFunds));
+        assert_eq!(
+            books.send(&word("unspend"), &of("spent"), &ada, 11).await,
+            refused(Refusal::InsufficientFunds)
+        );
         let hold = |to: &Account, amount| What::Hold {
             from: ada.clone(),
             to: to.clone(),

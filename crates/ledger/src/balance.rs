@@ -144,7 +144,8 @@ pub(crate) async fn of_owner(
     owner: &Owner,
     (after, limit): ([u8; 16], u32),
 ) -> Result<Vec<Held>, RecordsError> {
-    let sql = "SELECT b.bucket,b.account,b.seq,b.entry,b.balance,b.held,b.pending,b.floor,b.lots,a.wallet,a.unit
+    let sql =
+        "SELECT b.bucket,b.account,b.seq,b.entry,b.balance,b.held,b.pending,b.floor,b.lots,a.wallet,a.unit
         FROM ledger_wallet w
         JOIN ledger_account a ON a.bucket=w.bucket AND a.tenant=w.tenant AND a.account=w.account
         JOIN ledger_balance b ON b.bucket=w.bucket AND b.tenant=w.tenant AND b.account=w.account

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
-use records::batch::{self, Batch, Batcher, Decision, Decisions, Limits};
 use records::audit::{self, Cause, Change, Stream};
+use records::batch::{self, Batch, Batcher, Decision, Decisions, Limits};
 use records::error::Error as RecordsError;
 use records::port::{Records, Tx, read, write};
 
@@ -128,12 +128,7 @@ impl Ledger {
 
     /// Opens an account, or gives it another overdraft, with an entry of the audit log about `subject` in the same
     /// transaction. A repeat and a refusal leave none.
-    pub async fn open_account(
-        &self,
-        order: Order,
-        subject: String,
-        cause: &Cause,
-    ) -> Result<Outcome, Error> {
+    pub async fn open_account(&self, order: Order, subject: String, cause: &Cause) -> Result<Outcome, Error> {
         order.check()?;
         let What::Open { account, overdraft } = &order.what else { return Err(Error::BadLegs) };
         let detail = format!("wallet {}, unit {}, overdraft {overdraft}", account.wallet, account.unit);
@@ -159,7 +154,9 @@ impl Ledger {
         let (owner, tenant) = (owner.clone(), self.tenant.number);
         let bucket = owner.bucket(self.tenant, self.shard);
         read(&*self.records, self.shard, move |tx| {
-            Box::pin(async move { Ok(balance::of_owner(tx, (tenant, bucket), &owner, (after, limit)).await?) })
+            Box::pin(
+                async move { Ok(balance::of_owner(tx, (tenant, bucket), &owner, (after, limit)).await?) },
+            )
         })
         .await
     }

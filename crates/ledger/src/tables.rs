@@ -4,10 +4,7 @@
 use records::migration::Room;
 
 /// Steps of this room's tables.
-pub const ROOM: Room = Room {
-    name: "ledger",
-    steps: &[STEP_1, STEP_2],
-};
+pub const ROOM: Room = Room { name: "ledger", steps: &[STEP_1, STEP_2] };
 
 const STEP_1: &[&str] = &[
     // Numbers the journal of a tenant in a database. Whoever writes to it has locked this row.

@@ -1,6 +1,10 @@
 //! `fairground.toml`: one section per part of the product; every key can be set by the environment as
 //! `FAIRGROUND_<SECTION>__<KEY>`.
 
+mod outbound;
+
+pub use outbound::Outbound;
+
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -26,6 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where traces go.
     pub telemetry: Telemetry,
+    /// Where calls to other people's servers may go.
+    pub outbound: Outbound,
 }
 
 /// The `[server]` section.
@@ -330,10 +336,21 @@ impl Config {
             ("server.body_bytes_max", config.server.body_bytes_max, 1_048_576),
             ("batch.draws_max", config.batch.draws_max, 4_096),
             ("batch.queue_max", config.batch.queue_max, 1_000_000),
+            ("batch.unsent_max", config.batch.unsent_max, 100_000_000),
             ("limits.keys_max", config.limits.keys_max, 1_000_000),
         ] {
             if value.get() > most {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
+            }
+        }
+        config.outbound.policy()?;
+        for (name, value) in [
+            ("outbound.connect_seconds", config.outbound.connect_seconds),
+            ("outbound.total_seconds", config.outbound.total_seconds),
+        ] {
+            // A call is taken for lost after two minutes.
+            if value.get() > 100 {
+                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is 100")));
             }
         }
         if config.review.four_eyes == Some(true) && config.authors().1 == 0 {

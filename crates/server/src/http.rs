@@ -10,6 +10,9 @@ pub mod dry_runs;
 pub mod explain;
 pub mod draws;
 pub mod awards;
+pub mod coupons;
+pub mod endpoints;
+pub mod letters;
 pub mod participants;
 pub mod audit;
 pub mod erasure;
@@ -31,9 +34,10 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use campaign::award::Awards;
+use campaign::fulfilment::Awards;
 use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
+use outbound::policy::Policy;
 
 use auth::Keys;
 use limits::Rates;
@@ -60,6 +64,8 @@ pub struct App {
     pub errands: Arc<Errands>,
     /// The one look that is taken at a time at whether writes are kept.
     pub pulses: Arc<Errands>,
+    /// Where calls to other people's servers may go.
+    pub policy: Policy,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.
@@ -93,6 +99,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
+    api = api.merge(coupons::routes()).merge(endpoints::routes()).merge(letters::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes());
     }
@@ -101,7 +108,8 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
             "/api/v1",
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
                 .merge(raffles::publish_routes())
-                .merge(drafts::write_routes()),
+                .merge(drafts::write_routes())
+                .merge(coupons::upload_routes()),
         )
         .merge(health::routes())
         .merge(metrics::routes())

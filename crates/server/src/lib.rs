@@ -13,6 +13,7 @@ pub mod traces;
 pub mod audit;
 pub mod errands;
 pub mod token;
+pub mod vault;
 pub mod secrets;
 pub mod config;
 pub mod terminal;

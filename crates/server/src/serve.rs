@@ -101,6 +101,7 @@ impl Ready {
         let app = Arc::new(App {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
+            policy: config.outbound.policy().map_err(WiringError::from)?,
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
             pulses: Arc::clone(&house.pulses),

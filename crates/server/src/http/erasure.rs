@@ -55,8 +55,13 @@ async fn erase(
     text("participant", &participant, 128)?;
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
-    let raffles = app.raffles.clone();
-    let work = async move { raffles.erase(&participant, &cause, &reason).await };
+    let (raffles, awards, pseudonym) =
+        (app.raffles.clone(), app.awards.clone(), app.tokens.pseudonym(&participant));
+    let work = async move {
+        let erased = raffles.erase(&participant, &cause, &reason).await?;
+        awards.erase(&participant, &pseudonym, (&cause, &reason)).await?;
+        Ok::<_, Problem>(erased)
+    };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.
     let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
     let Erased { raffles, now } = erased?;

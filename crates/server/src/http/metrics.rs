@@ -25,7 +25,7 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn show(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let page = app.metrics.page(&app.raffles, app.clock.now_ms()).await.map_err(|_| {
+    let page = app.metrics.page((&app.raffles, &app.awards), app.clock.now_ms()).await.map_err(|_| {
         let detail = "the metrics could not be written";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", detail)
     })?;

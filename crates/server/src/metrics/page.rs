@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use campaign::fulfilment::Awards;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -39,7 +40,11 @@ async fn kept(raffles: &Raffles) -> Result<Kept, Error> {
 
 impl Metrics {
     /// The whole page, in the text format of OpenMetrics.
-    pub async fn page(&self, raffles: &Raffles, now_ms: i64) -> Result<String, std::fmt::Error> {
+    pub async fn page(
+        &self,
+        (raffles, awards): (&Raffles, &Awards),
+        now_ms: i64,
+    ) -> Result<String, std::fmt::Error> {
         // A registry for this page alone: two who ask at once do not mix, and what is gone is not told.
         let mut registry = Registry::default();
         count(
@@ -60,6 +65,28 @@ impl Metrics {
         match kept {
             Ok(kept) => tell_kept(&mut registry, &kept, now_ms),
             Err(error) => tracing::warn!(%error, "the metrics of the records could not be read"),
+        }
+        match awards.deliveries().await {
+            Ok((owed, given_up, oldest_ms)) => {
+                let webhooks = Family::<[(&str, &str); 1], Count>::default();
+                for (state, number) in [("owed", owed), ("dead", given_up)] {
+                    webhooks.get_or_create(&[("state", state)]).set(number);
+                }
+                registry.register(
+                    "fairground_webhooks",
+                    "Webhooks that are not taken: owed, or given up; each counted up to a limit",
+                    webhooks,
+                );
+                let oldest = Number::default();
+                let age_ms = oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
+                oldest.set(age_ms as f64 / 1000.0);
+                registry.register(
+                    "fairground_webhooks_oldest_seconds",
+                    "Age of the oldest webhook that is owed; 0 where there is none",
+                    oldest,
+                );
+            }
+            Err(error) => tracing::warn!(%error, "the metrics of webhooks could not be read"),
         }
         let started = Number::default();
         started.set(self.started_ms as f64 / 1000.0);

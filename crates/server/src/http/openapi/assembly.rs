@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    audit, awards, drafts, draws, dry_runs, erasure, explain, health, metrics, openapi, participants,
-    proposals, raffles, versions,
+    audit, awards, coupons, drafts, draws, dry_runs, endpoints, erasure, explain, health, letters, metrics,
+    openapi, participants, proposals, raffles, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -35,7 +35,10 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Draws", "Drawing, what a draw would be, and what it became and why.", API, draws::operations()),
         ("Draws", "", API, dry_runs::operations()),
         ("Draws", "", API, explain::operations()),
-        ("Awards", "What was won, and whether it is in the winner's hands.", API, awards::operations()),
+        ("Awards", "What was won, and how it reaches the winner.", API, awards::operations()),
+        ("Coupons", "Codes that awards give out.", API, coupons::operations()),
+        ("Endpoints", "Where webhooks go.", API, endpoints::operations()),
+        ("Dead letters", "Effects that could not be delivered.", API, letters::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
         ("Audit", "Who did what, and the seals over it.", API, audit::operations()),
@@ -61,6 +64,9 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("draws", "string", "The draw's id, as drawing answers it."),
     ("awards", "string", "The id of the draw that won."),
     ("participants", "string", "The participant's name."),
+    ("coupon-pools", "string", "The pool's id, as raffle documents name it."),
+    ("endpoints", "string", "The endpoint's id, as raffle documents name it."),
+    ("dead-letters", "string", "The dead letter's id."),
 ];
 
 const INTRODUCTION: &str = "Fairground runs raffles: rules come from a document, stock never oversells, a repeat of a \
@@ -332,6 +338,10 @@ impl Writer {
                     "application/x-yaml": yaml,
                     "text/yaml": yaml,
                 }))
+            }
+            Carries::Text(media) => {
+                let text = json!({ "schema": { "type": "string" } });
+                Some(media.iter().map(|media| ((*media).to_owned(), text.clone())).collect())
             }
             Carries::Anything => None,
         }
