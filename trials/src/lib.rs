@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a trial speaks by panicking")]
 
 pub mod simulation;
+pub mod shop;
 pub mod ports;
 pub mod documents;
 pub mod malformed;
@@ -112,8 +113,8 @@ impl Trial {
     async fn open_as((folder, opened): (TempDir, u64), now_ms: i64, mut config: Config) -> Self {
         let clock = Arc::new(ManualClock::at(now_ms));
         config.store.data = folder.path().join("data");
-        let ports =
-            Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(opened)) };
+        let entropy = Arc::new(SeededEntropy::kind(opened));
+        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy, outbound: None };
         let house = House::open(&config, ports).await.expect("a house");
         Self { house, clock, folder, opened }
     }

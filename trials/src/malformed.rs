@@ -57,6 +57,9 @@ const PAGES: &[&str] = &[
     "/raffles/{id}/drafts",
     "/raffles/{id}/proposals",
     "/raffles/{id}/awards",
+    "/coupon-pools",
+    "/endpoints",
+    "/dead-letters",
     "/audit",
     "/audit/seals",
 ];
@@ -82,6 +85,18 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "limit=%00",
             "limit[]=1",
         ]
+    } else if path == "/awards" {
+        &[
+            "",
+            "participant=",
+            "participant=%00",
+            "participant=a&participant=b",
+            "participant=a&colour=red",
+            "participant=a&limit=0",
+            "participant=a&cursor=x",
+            "participant=a&cursor=1",
+            "participant=a&cursor=1.x",
+        ]
     } else if path == "/participants/{participant}" {
         &[
             "",
@@ -101,7 +116,10 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
         &[]
     };
     let mut queries: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-    if is_list && path != "/raffles" {
+    if path == "/raffles/{id}/awards" {
+        queries.extend(["state=", "state=won", "state=granted&state=paid"].map(str::to_owned));
+    }
+    if is_list && !["/raffles", "/coupon-pools", "/endpoints"].contains(&path) {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );
@@ -171,6 +189,11 @@ pub fn takes_document(path: &str) -> bool {
     path.ends_with("/versions") || path.ends_with("/drafts")
 }
 
+/// Whether a route's body is coupon codes.
+pub fn takes_codes(path: &str) -> bool {
+    path.ends_with("/codes")
+}
+
 /// The sound request of a route.
 pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let moved = MOVED.iter().find(|(end, ..)| path.ends_with(end));
@@ -179,21 +202,31 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = target.replace("{draft}", "1").replace("{proposal}", "1");
     let target = target.replace("{id}", if path.starts_with("/draws") { draw } else { "tried" });
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
-    let target = target.replace("{participant}", "nobody");
+    let target = target.replace("{participant}", "nobody").replace("{pool}", "spring");
+    let target = target.replace("{endpoint}", "pay").replace("{letter}", "draw.made-1-1");
     let query = match method {
         "DELETE" => "?reason=asked",
         _ if path.ends_with("/diff") => "?from=1",
+        "GET" if path == "/awards" => "?participant=ada",
         _ => "",
     };
-    let is_document = takes_document(path);
+    let (is_document, is_codes) = (takes_document(path), takes_codes(path));
     let bearer = b"Bearer the key of admin".to_vec();
     let mut headers = vec![("authorization", bearer)];
     if method == "POST" {
-        let media = if is_document { "application/yaml" } else { "application/json" };
+        let media = match (is_document, is_codes) {
+            (true, _) => "application/yaml",
+            (_, true) => "application/x-ndjson",
+            (false, false) => "application/json",
+        };
         headers.push(("content-type", media.as_bytes().to_vec()));
         headers.push(("idempotency-key", format!("sound-{}", path.len()).into_bytes()));
     }
-    let body = if is_document { DOCUMENT.to_owned() } else { sound_body(path) };
+    let body = match (is_document, is_codes) {
+        (true, _) => DOCUMENT.to_owned(),
+        (_, true) => "A-1\n\"B-2\"\n".to_owned(),
+        (false, false) => sound_body(path),
+    };
     Raw {
         method: method.to_owned(),
         target: format!("/api/v1{target}{query}"),
@@ -227,12 +260,20 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
         }
         all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
     }
+    if takes_codes(path) {
+        for body in ["", "\n", "A\nA", "A\n\"B", "A\n\"\"", ",x", "A\u{7}", &"x".repeat(129)] {
+            all.push(sound.clone().saying(body.as_bytes().to_vec()));
+        }
+        all.push(sound.clone().saying(b"A\xff".to_vec()));
+        all.push(sound.clone().saying((0..10_001).map(|n| format!("{n}\n")).collect::<String>()));
+        all.push(sound.clone().saying(vec![b'\n'; 1024 * 1024 + 1]));
+    }
     if let Some(fields) = body_of(path).filter(|_| method == "POST") {
         all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
     }
     if !sound.body.is_empty() {
         for media in
-            [&b""[..], b"text/plain", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
+            [&b""[..], b"text/html", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
         {
             all.push(sound.clone().with("content-type", Some(media)));
         }

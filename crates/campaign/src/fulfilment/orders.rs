@@ -266,7 +266,7 @@ async fn undo(tx: &mut dyn Tx, draw: DrawId, award: &Award, request: &Request) -
             let what = What::Reverse { of: paid_by(draw, *refused) };
             // A refusal undoes this transaction, and its id with it: the same may be tried again another day.
             let order = Order {
-                id: OrderId::of(&[b"award.reversed", &id]),
+                id: OrderId::of(&[b"award reversed", &id]),
                 code: "award_reversed".to_owned(),
                 reference: draw.to_string(),
                 what,
