@@ -188,7 +188,12 @@ async fn many_raffles_share_a_label_past_the_hundredth() {
         trial.publish(&document, "p").await.expect("publish");
         trial.prize(&format!("r{number:03}"), "ada", "k").await;
     }
-    let page = trial.house.metrics.page(&trial.house.raffles, trials::NOON_MS).await.expect("a page");
+    let page = trial
+        .house
+        .metrics
+        .page((&trial.house.raffles, &trial.house.awards), trials::NOON_MS)
+        .await
+        .expect("a page");
     let page = Page::read(&page);
     assert_eq!(page.value("fairground_draws_total{raffle=\"r099\",outcome=\"made\"}"), 1.0);
     assert_eq!(page.value("fairground_draws_total{raffle=\"_other\",outcome=\"made\"}"), 3.0);

@@ -400,7 +400,7 @@ fn the_reader_of_schemas_finds_planted_mistakes() {
     let schema = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
     let award = json!({ "state": "granted", "prize": "105" });
     let good = BTreeMap::from([
-        ("Award", award.clone()),
+        ("AwardView", award.clone()),
         ("TurnView", json!({ "raffle": "spring", "epoch": 2 })),
         ("DrawBody", json!({ "participant": "ada", "metrics": { "shoes": 4 } })),
     ]);
@@ -408,11 +408,11 @@ fn the_reader_of_schemas_finds_planted_mistakes() {
         assert_eq!(check(&document, &schema(name), value), Ok(()), "{name}");
     }
     for (name, value) in [
-        ("Award", json!({ "state": "granted" })),
-        ("Award", json!({ "state": "lost", "prize": "105" })),
-        ("Award", json!({ "state": "granted", "prize": 105 })),
-        ("Award", json!({ "state": "granted", "prize": "105", "colour": "red" })),
-        ("Award", json!(null)),
+        ("AwardView", json!({ "state": "granted" })),
+        ("AwardView", json!({ "state": "lost", "prize": "105" })),
+        ("AwardView", json!({ "state": "granted", "prize": 105 })),
+        ("AwardView", json!({ "state": "granted", "prize": "105", "colour": "red" })),
+        ("AwardView", json!(null)),
         ("TurnView", json!({ "raffle": "spring", "epoch": -1 })),
         ("TurnView", json!({ "raffle": "spring", "epoch": 1.5 })),
         ("TurnView", json!({ "raffle": null, "epoch": 1 })),

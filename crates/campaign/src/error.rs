@@ -123,9 +123,6 @@ impl Classify for Error {
     }
 
     fn retry_seconds(&self) -> Option<u64> {
-        match self {
-            Self::Records(error) => error.retry_seconds(),
-            _ => None,
-        }
+        if let Self::Records(error) = self { error.retry_seconds() } else { None }
     }
 }

@@ -105,9 +105,8 @@ pub fn is_public(address: IpAddr) -> bool {
         // Of 2000::/3 all but protocols' own (2001::/23), documentation (2001:db8::/32, 3fff::/20).
         IpAddr::V6(v6) => {
             let s = v6.segments();
-            let is_special = (s[0] == 0x2001 && s[1] < 0x0200)
-                || (s[0] == 0x2001 && s[1] == 0x0db8)
-                || (s[0] == 0x3fff && s[1] < 0x1000);
+            let is_special =
+                (s[0] == 0x2001 && (s[1] < 0x0200 || s[1] == 0x0db8)) || (s[0] == 0x3fff && s[1] < 0x1000);
             s[0] & 0xe000 == 0x2000 && !is_special
         }
     }

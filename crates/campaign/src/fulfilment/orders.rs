@@ -92,13 +92,11 @@ impl Awards {
                     let told = ("hand_over", format!("prize {}", award.prize));
                     note_change(tx, draw, told, (&cause, now_ms)).await?;
                 }
-                let award = match outcome {
-                    Outcome::Illegal(Illegal(_)) => match find(tx, draw, None).await?.state {
-                        State::HandedOver { .. } => return Err(Error::HandedOverBefore),
-                        state => return Err(Error::AwardState(state.word())),
-                    },
-                    other => moved(other, draw)?,
-                };
+                let is_over = matches!(find(tx, draw, None).await?.state, State::HandedOver { .. });
+                if is_over && matches!(outcome, Outcome::Illegal(_)) {
+                    return Err(Error::HandedOverBefore);
+                }
+                let award = moved(outcome, draw)?;
                 AwardView::of(tx, draw, award).await
             })
         })
@@ -184,7 +182,15 @@ impl Awards {
                     State::Reversed { .. } => {
                         return replay_reversal(tx, (draw, award), &reason, &request, &*vault).await;
                     }
-                    state => return Err(Error::AwardState(state.word())),
+                    state @ (State::Granted
+                    | State::HandedOver { .. }
+                    | State::Paid { .. }
+                    | State::WaitsForCode
+                    | State::CodeGiven { .. }
+                    | State::ToClaim { .. }
+                    | State::Claimed { .. }
+                    | State::Expired { .. }
+                    | State::Delivered { .. }) => return Err(Error::AwardState(state.word())),
                 };
                 let outcome = machine::apply::<Award>(tx, draw.shard, &id_of(draw), &event).await?;
                 let award = moved(outcome, draw)?;
