@@ -1,4 +1,4 @@
-//! Signatures of Standard Webhooks (https://www.standardwebhooks.com, specification 1.0.0): HMAC-SHA256 over the id, the
+//! Signatures of Standard Webhooks (<https://www.standardwebhooks.com>, specification 1.0.0): HMAC-SHA256 over the id, the
 //! time and the body, in base64, one for each secret.
 
 use base64ct::{Base64, Encoding};

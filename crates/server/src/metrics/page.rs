@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use campaign::award::DRAW_MADE;
 use campaign::fulfilment::Awards;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use raffle::epoch::GATE_CLOSED;
 use raffle::error::Error;
 use raffle::raffles::Raffles;
 use records::gate::Segment;
@@ -179,13 +181,16 @@ fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {
         effects,
     );
     let oldest = Family::<[(&str, Cow<'_, str>); 1], Number>::default();
+    for topic in [DRAW_MADE, GATE_CLOSED] {
+        oldest.get_or_create(&[("topic", Cow::from(topic))]).set(0.0);
+    }
     for (topic, oldest_ms) in &kept.lag {
         let age_ms = now_ms.saturating_sub(*oldest_ms).max(0);
         oldest.get_or_create(&[("topic", Cow::from(topic.clone()))]).set(age_ms as f64 / 1000.0);
     }
     registry.register(
         "fairground_effects_oldest_seconds",
-        "Age of the oldest effect of a topic that is due, not sent and not dead; none where there is none",
+        "Age of the oldest effect of a topic that is due, not sent and not dead; 0 where there is none",
         oldest,
     );
     let units = Family::<Labels<3>, Count>::default();
