@@ -59,7 +59,8 @@ impl Booth {
             .expect("a configuration");
         config.server.listen = "127.0.0.1:0".to_owned();
         config.store.data = folder.path().join("data");
-        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(1)) };
+        let entropy = Arc::new(SeededEntropy::kind(1));
+        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy, outbound: None };
         let ready = Ready::open(&config, ports).await.expect("a server");
         let (stop, stopped) = watch::channel(false);
         let address = ready.address;

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a trial speaks by panicking")]
 
 pub mod simulation;
+pub mod shop;
 pub mod ports;
 pub mod documents;
 pub mod malformed;
@@ -119,8 +120,11 @@ impl Trial {
     async fn open_as((place, opened): (Place, u64), now_ms: i64, mut config: Config) -> Self {
         let clock = Arc::new(ManualClock::at(now_ms));
         place.configure(&mut config);
-        let ports =
-            Ports { clock: Arc::clone(&clock) as Arc<_>, entropy: Arc::new(SeededEntropy::kind(opened)) };
+        let ports = Ports {
+            clock: Arc::clone(&clock) as Arc<_>,
+            entropy: Arc::new(SeededEntropy::kind(opened)),
+            outbound: None,
+        };
         let house = House::open(&config, ports).await.expect("a house");
         Self { house, clock, place, opened }
     }

@@ -65,6 +65,9 @@ const PAGES: &[&str] = &[
     "/house-accounts/{account}/units/{unit}/statement",
     "/experiments",
     "/switches/{switch}/changes",
+    "/coupon-pools",
+    "/endpoints",
+    "/dead-letters",
     "/audit",
     "/audit/seals",
 ];
@@ -89,6 +92,18 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "LIMIT=1",
             "limit=%00",
             "limit[]=1",
+        ]
+    } else if path == "/awards" {
+        &[
+            "",
+            "participant=",
+            "participant=%00",
+            "participant=a&participant=b",
+            "participant=a&colour=red",
+            "participant=a&limit=0",
+            "participant=a&cursor=x",
+            "participant=a&cursor=1",
+            "participant=a&cursor=1.x",
         ]
     } else if path == "/participants/{participant}" {
         &[
@@ -118,7 +133,10 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
         &[]
     };
     let mut queries: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-    if is_list && !["/raffles", "/experiments"].contains(&path) {
+    if path == "/raffles/{id}/awards" {
+        queries.extend(["state=", "state=won", "state=granted&state=paid"].map(str::to_owned));
+    }
+    if is_list && !["/raffles", "/experiments", "/coupon-pools", "/endpoints"].contains(&path) {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );
@@ -141,6 +159,8 @@ fn wrong_ids(name: &str) -> Vec<String> {
             ["%2e%2e", "..", "%2e%2e%2f%2e%2e%2fdraw", "%27%3b--", "%25ff", "%c3%a9", "%0d%0a"]
                 .map(str::to_owned),
         );
+    }
+    if name != "{participant}" && name != "{pool}" {
         // The first may be a unit.
         let from = usize::from(name == "{unit}");
         ids.extend(
@@ -211,6 +231,11 @@ pub fn sends(method: &str) -> bool {
     ["POST", "PUT"].contains(&method)
 }
 
+/// Whether a route's body is coupon codes.
+pub fn takes_codes(path: &str) -> bool {
+    path.ends_with("/codes")
+}
+
 /// The sound request of a route.
 pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let moved = MOVED.iter().find(|(end, ..)| path.ends_with(end));
@@ -225,21 +250,32 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = target.replace("{participant}", "nobody");
     let target = target.replace("{experiment}", "tried");
     let target = target.replace("{switch}", "limit.participant_draws_per_second");
+    let target = target.replace("{pool}", "spring");
+    let target = target.replace("{endpoint}", "pay").replace("{letter}", "draw.made-1-1");
     let query = match method {
         "DELETE" => "?reason=asked",
         _ if path.ends_with("/diff") => "?from=1",
+        "GET" if path == "/awards" => "?participant=ada",
         "GET" if path.ends_with("/assignment") => "?participant=nobody",
         _ => "",
     };
-    let is_document = takes_document(path);
+    let (is_document, is_codes) = (takes_document(path), takes_codes(path));
     let bearer = b"Bearer the key of admin".to_vec();
     let mut headers = vec![("authorization", bearer)];
     if sends(method) {
-        let media = if is_document { "application/yaml" } else { "application/json" };
+        let media = match (is_document, is_codes) {
+            (true, _) => "application/yaml",
+            (_, true) => "application/x-ndjson",
+            (false, false) => "application/json",
+        };
         headers.push(("content-type", media.as_bytes().to_vec()));
         headers.push(("idempotency-key", format!("sound{path}").into_bytes()));
     }
-    let body = if is_document { DOCUMENT.to_owned() } else { sound_body(path) };
+    let body = match (is_document, is_codes) {
+        (true, _) => DOCUMENT.to_owned(),
+        (_, true) => "A-1\n\"B-2\"\n".to_owned(),
+        (false, false) => sound_body(path),
+    };
     Raw {
         method: method.to_owned(),
         target: format!("/api/v1{target}{query}"),
@@ -275,12 +311,20 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
         }
         all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
     }
+    if takes_codes(path) {
+        for body in ["", "\n", "A\nA", "A\n\"B", "A\n\"\"", ",x", "A\u{7}", &"x".repeat(129)] {
+            all.push(sound.clone().saying(body.as_bytes().to_vec()));
+        }
+        all.push(sound.clone().saying(b"A\xff".to_vec()));
+        all.push(sound.clone().saying((0..10_001).map(|n| format!("{n}\n")).collect::<String>()));
+        all.push(sound.clone().saying(vec![b'\n'; 1024 * 1024 + 1]));
+    }
     if let Some(fields) = body_of(path).filter(|_| sends(method)) {
         all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
     }
     if !sound.body.is_empty() {
         for media in
-            [&b""[..], b"text/plain", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
+            [&b""[..], b"text/html", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
         {
             all.push(sound.clone().with("content-type", Some(media)));
         }

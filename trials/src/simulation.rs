@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use campaign::award::{Awards, DRAW_MADE};
+use campaign::award::{DRAW_MADE, State};
+use campaign::fulfilment::Awards;
 use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
+use fairground::vault::SealedVault;
 use kernel::amount::Unit;
 use kernel::fault::{Classify, Fault as Kind};
 use kernel::id::{Shard, Tenant};
@@ -124,13 +126,15 @@ impl World {
         let (raffles, driver) = Raffles::new(
             Arc::clone(&records),
             Arc::clone(&clock),
-            entropy,
+            Arc::clone(&entropy),
             Sealer::new(&[7; 32]),
             limits,
             Thresholds::default(),
         );
         let (ledger, ledger_driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
-        let awards = Awards::new(Arc::clone(&records));
+        let vault = SealedVault::new(Sealer::new(&[7; 32]), Arc::clone(&entropy));
+        let awards =
+            Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::new(vault));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let broker = ProcessBroker::default()
             .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
@@ -439,8 +443,8 @@ async fn books(house: &House, lines: &[String]) -> Vec<String> {
             *taken.entry("$budget".to_owned()).or_default() += cost;
             *taken.entry(prize.clone()).or_default() += 1;
             let id = line["draw"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-            match house.awards.get(id).await {
-                Ok(campaign::award::Award::Granted { prize: granted }) if granted == prize => {}
+            match house.awards.get(id, None).await {
+                Ok(view) if view.award.prize == prize && view.award.state == State::Granted => {}
                 other => broken.push(format!("{id} won {prize}, its award is {other:?}")),
             }
         }
@@ -453,7 +457,8 @@ async fn books(house: &House, lines: &[String]) -> Vec<String> {
             broken.push(format!("{segment:?}: {taken} taken, {moved:?} moved in"));
         }
     }
-    let awards = house.awards.page(Shard::HOME, 1, 0, 10_000).await.expect("awards").len();
+    let (awards, _) = house.awards.page(Shard::HOME, 1, (0, None), 10_000).await.expect("awards");
+    let awards = awards.len();
     if awards != wins {
         broken.push(format!("{awards} awards for {wins} wins"));
     }

@@ -330,7 +330,7 @@ async fn a_change_that_cannot_be_noted_is_not_made() {
         assert_eq!(rows_of(&*records).await, before, "{action}");
     }
     let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
-    let hand_over = trial.house.awards.hand_over(won, "parcel 7".to_owned(), 1, cause.clone());
+    let hand_over = trial.house.awards.hand_over(won, "parcel 7".to_owned(), cause.clone());
     hand_over.await.expect_err("hand over");
     assert_eq!(rows_of(&*records).await, before, "hand over");
 
@@ -339,7 +339,7 @@ async fn a_change_that_cannot_be_noted_is_not_made() {
         attempt(&trial, action, action).await.expect(action);
         attempt(&trial, action, action).await.expect("a repeat");
     }
-    trial.house.awards.hand_over(won, "parcel 7".to_owned(), 1, cause).await.expect("hand over");
+    trial.house.awards.hand_over(won, "parcel 7".to_owned(), cause).await.expect("hand over");
     let report = records::audit::verify_all(&*records).await.expect("a report");
     assert_eq!((report.entries, report.failed), (8, vec![]));
     drop(records);

@@ -311,16 +311,16 @@ async fn an_award_is_opened_for_every_win_and_handed_over_once(profile: Profile)
     }
     trial.settle().await;
     for draw in &wins {
-        let award = trial.house.awards.get(draw.id).await;
+        let award = trial.house.awards.get(draw.id, None).await;
         assert_eq!(award.is_ok(), draw.prize.is_some());
     }
     let won = wins.iter().find(|draw| draw.prize.is_some()).expect("a win");
     let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
-    let hand_over =
-        |note: &str, now_ms| trial.house.awards.hand_over(won.id, note.to_owned(), now_ms, cause.clone());
-    let first = hand_over("parcel 7", 1).await.expect("hand over");
-    assert_eq!(hand_over("parcel 7", 2).await, Ok(first));
-    let other = hand_over("parcel 8", 3).await;
+    let hand_over = |note: &str| trial.house.awards.hand_over(won.id, note.to_owned(), cause.clone());
+    let first = hand_over("parcel 7").await.expect("hand over");
+    trial.clock.set(trials::NOON_MS + 1);
+    assert_eq!(hand_over("parcel 7").await, Ok(first));
+    let other = hand_over("parcel 8").await;
     assert_eq!(other, Err(CampaignError::HandedOverBefore));
     trial.house.close().await;
 }

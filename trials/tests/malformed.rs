@@ -187,7 +187,11 @@ async fn whatever_is_malformed_is_a_problem_and_changes_no_table() {
         let reply = sound(method, path, &draw).send(server.address).await;
         let told = String::from_utf8_lossy(&reply.body).into_owned();
         let is_due = told.contains("raffle.nothing_revealed")
-            || (path.ends_with("/promises") && told.contains("review.needed"));
+            || (path.ends_with("/promises") && told.contains("review.needed"))
+            // The draw is of a prize that an operator hands over, and nothing has failed.
+            || told.contains("award.state")
+            || told.contains("award.nothing_to_tell")
+            || told.contains("letter.missing");
         let is_fine = (200..300).contains(&reply.status) || is_due;
         assert!(is_fine, "{method} {path}: {} {told}", reply.status);
     }

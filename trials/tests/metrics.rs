@@ -168,8 +168,10 @@ async fn counters_rise_by_exactly_what_was_done() {
 fn labels_are_bounded(page: &Page) {
     let names: BTreeSet<String> =
         page.0.keys().flat_map(|series| labels(series)).map(|(label, _)| label).collect();
-    let known =
-        ["code", "le", "method", "outcome", "pool", "prize", "raffle", "route", "state", "status", "version"];
+    let known = [
+        "code", "le", "method", "outcome", "pool", "prize", "raffle", "route", "state", "status", "topic",
+        "version",
+    ];
     assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), known);
     assert_eq!(page.values_of("raffle"), BTreeSet::from([RAFFLE.to_owned()]), "an id that is no raffle's");
     let routes = page.values_of("route");
@@ -191,7 +193,7 @@ async fn many_raffles_share_a_label_past_the_hundredth() {
     let page = trial
         .house
         .metrics
-        .page(&trial.house.raffles, &trial.house.switches, trials::NOON_MS)
+        .page((&trial.house.raffles, &trial.house.awards), &trial.house.switches, trials::NOON_MS)
         .await
         .expect("a page");
     let page = Page::read(&page);

@@ -293,6 +293,31 @@ const CALLS: &[(&str, &str, &str, &str, u16)] = &[
     (SERVICE, "GET /participants/{participant}/wallets/{wallet}/units/{unit}/statement", "", "", 200),
     (SERVICE, "GET /house-accounts/{account}/balances", "", "", 200),
     (SERVICE, "GET /house-accounts/{account}/units/{unit}/statement", "", "", 200),
+    (OPERATOR, "POST /endpoints", "n", "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}", 201),
+    (OPERATOR, "POST /endpoints", "n", "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}", 201),
+    (OPERATOR, "POST /endpoints", "m", "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}", 409),
+    (OPERATOR, "POST /endpoints", "i", "{\"endpoint\":\"in\",\"url\":\"https://10.0.0.1/\"}", 422),
+    (
+        OPERATOR,
+        "POST /endpoints/{endpoint}",
+        "c",
+        "{\"url\":\"https://pay.example/b\",\"enabled\":false}",
+        201,
+    ),
+    (OPERATOR, "POST /endpoints/{endpoint}/rotate", "r", "{\"overlap_seconds\":60}", 201),
+    (AUDITOR, "GET /endpoints", "", "", 200),
+    (AUDITOR, "GET /endpoints/{endpoint}", "", "", 200),
+    (SERVICE, "GET /coupon-pools", "", "", 200),
+    (SERVICE, "GET /coupon-pools/{pool}", "", "", 404),
+    (OPERATOR, "POST /coupon-pools/{pool}/codes", "u", "{}", 415),
+    (AUDITOR, "GET /dead-letters", "", "", 200),
+    (OPERATOR, "POST /dead-letters/{letter}/replay", "z", WHY, 404),
+    (SERVICE, "GET /awards?participant=ada", "", "", 200),
+    (SERVICE, "GET /awards", "", "", 400),
+    (SERVICE, "GET /awards/{draw}/code", "", "", 404),
+    (OPERATOR, "GET /awards/{draw}/address", "", "", 404),
+    (OPERATOR, "POST /awards/{draw}/replay", "x", WHY, 404),
+    (OPERATOR, "POST /awards/{draw}/reverse", "x", WHY, 404),
     (SERVICE, "POST /participant-tokens", "", "{\"participant\":\"ada\",\"seconds\":60}", 201),
     (AUDITOR, "GET /audit", "", "", 200),
     (AUDITOR, "GET /audit/seals", "", "", 200),
@@ -331,6 +356,7 @@ async fn real_answers_are_as_they_are_documented() {
         let path = template.replace("{id}", id).replace("{version}", "1").replace("{prize}", "105");
         let path = path.replace("{draw}", "none").replace("{participant}", "ada");
         let path = path.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "issued");
+        let path = path.replace("{endpoint}", "pay").replace("{pool}", "spring").replace("{letter}", "a-1-1");
         let path = path.replace("{draft}", &draft.to_string()).replace("{proposal}", &proposal.to_string());
         let body = if body == "the example" { &example } else { body };
         let answer = send(booth.address, bearer, method, &path, key, body).await;
@@ -429,7 +455,7 @@ fn the_reader_of_schemas_finds_planted_mistakes() {
     let schema = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
     let award = json!({ "state": "granted", "prize": "105" });
     let good = BTreeMap::from([
-        ("Award", award.clone()),
+        ("AwardView", award.clone()),
         ("TurnView", json!({ "raffle": "spring", "epoch": 2 })),
         ("DrawBody", json!({ "participant": "ada", "metrics": { "shoes": 4 } })),
     ]);
@@ -437,11 +463,11 @@ fn the_reader_of_schemas_finds_planted_mistakes() {
         assert_eq!(check(&document, &schema(name), value), Ok(()), "{name}");
     }
     for (name, value) in [
-        ("Award", json!({ "state": "granted" })),
-        ("Award", json!({ "state": "lost", "prize": "105" })),
-        ("Award", json!({ "state": "granted", "prize": 105 })),
-        ("Award", json!({ "state": "granted", "prize": "105", "colour": "red" })),
-        ("Award", json!(null)),
+        ("AwardView", json!({ "state": "granted" })),
+        ("AwardView", json!({ "state": "lost", "prize": "105" })),
+        ("AwardView", json!({ "state": "granted", "prize": 105 })),
+        ("AwardView", json!({ "state": "granted", "prize": "105", "colour": "red" })),
+        ("AwardView", json!(null)),
         ("TurnView", json!({ "raffle": "spring", "epoch": -1 })),
         ("TurnView", json!({ "raffle": "spring", "epoch": 1.5 })),
         ("TurnView", json!({ "raffle": null, "epoch": 1 })),

@@ -16,10 +16,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("records", &["kernel"]),
     ("embedded", &["records", "kernel"]),
     ("cluster", &["records", "kernel"]),
+    ("outbound", &["records", "kernel"]),
     ("ledger", &["records", "kernel"]),
     ("campaign", &["ledger", "records", "kernel"]),
     ("raffle", &["campaign", "ledger", "records", "kernel"]),
-    ("server", &["raffle", "campaign", "ledger", "embedded", "cluster", "records", "guard", "kernel"]),
+    (
+        "server",
+        &["raffle", "campaign", "ledger", "embedded", "cluster", "outbound", "records", "guard", "kernel"],
+    ),
 ];
 
 fn rooms() -> Vec<PathBuf> {
@@ -136,6 +140,9 @@ fn every_error_code_is_documented() {
         "draw",
         "campaign",
         "award",
+        "coupon",
+        "endpoint",
+        "letter",
         "records",
         "document",
         "window",

@@ -31,6 +31,50 @@ pub enum Error {
     /// The award was handed over before, with another note.
     #[error("the award was handed over before, with another note")]
     HandedOverBefore,
+    /// The award's state does not allow it.
+    #[error("the award is past this, or not there yet: {0}")]
+    AwardState(&'static str),
+    /// The ledger would not take back what was paid.
+    #[error("the winner has spent it, so it cannot be taken back: {0}. Nothing was done")]
+    Spent(&'static str),
+    /// The award has no code or address to tell.
+    #[error("this award has no {0}")]
+    NothingToTell(&'static str),
+    /// No such dead letter.
+    #[error("there is no dead letter {0}")]
+    NoSuchLetter(String),
+    /// Codes that cannot be taken.
+    #[error("{0}")]
+    BadCodes(String),
+    /// Codes that the pool holds already.
+    #[error("{codes} of these codes are in the pool `{pool}` already; nothing was added")]
+    CodesKnown {
+        /// The pool.
+        pool: String,
+        /// How many.
+        codes: usize,
+    },
+    /// No such pool.
+    #[error("there is no coupon pool `{0}`")]
+    NoSuchPool(String),
+    /// No such endpoint.
+    #[error("there is no endpoint `{0}`")]
+    NoSuchEndpoint(String),
+    /// The endpoint exists.
+    #[error("there is an endpoint `{0}` already")]
+    EndpointKnown(String),
+    /// There are as many endpoints as may be.
+    #[error("there are {0} endpoints already, which is the limit")]
+    TooManyEndpoints(u32),
+    /// The Idempotency-Key was used with another body.
+    #[error("this Idempotency-Key was used before with another body")]
+    KeyReused,
+    /// No chance is to be had.
+    #[error("no entropy: {0}")]
+    Entropy(String),
+    /// A secret cannot be sealed or opened.
+    #[error("a secret cannot be opened: {0}")]
+    Sealed(String),
     /// The records failed.
     #[error(transparent)]
     Records(#[from] records::error::Error),
@@ -43,8 +87,21 @@ impl Classify for Error {
             Self::TicketsUsed(_) | Self::TicketsUsedToday(_) | Self::TicketsUsedThisMonth(_) => {
                 Fault::Refused
             }
-            Self::NoSuchAward(_) => Fault::Missing,
-            Self::HandedOverBefore => Fault::Conflict,
+            Self::BadCodes(_) => Fault::Refused,
+            Self::NoSuchAward(_)
+            | Self::NothingToTell(_)
+            | Self::NoSuchLetter(_)
+            | Self::NoSuchPool(_)
+            | Self::NoSuchEndpoint(_) => Fault::Missing,
+            Self::HandedOverBefore
+            | Self::AwardState(_)
+            | Self::Spent(_)
+            | Self::CodesKnown { .. }
+            | Self::EndpointKnown(_)
+            | Self::TooManyEndpoints(_)
+            | Self::KeyReused => Fault::Conflict,
+            Self::Entropy(_) => Fault::Busy,
+            Self::Sealed(_) => Fault::Bug,
             Self::Records(error) => error.fault(),
         }
     }
@@ -59,7 +116,24 @@ impl Classify for Error {
             Self::NoTicket(_) => "campaign.no_ticket",
             Self::NoSuchAward(_) => "award.missing",
             Self::HandedOverBefore => "award.handed_over_before",
+            Self::AwardState(_) => "award.state",
+            Self::Spent(_) => "award.spent",
+            Self::NothingToTell(_) => "award.nothing_to_tell",
+            Self::NoSuchLetter(_) => "letter.missing",
+            Self::BadCodes(_) => "coupon.bad_codes",
+            Self::CodesKnown { .. } => "coupon.known",
+            Self::NoSuchPool(_) => "coupon.no_such_pool",
+            Self::NoSuchEndpoint(_) => "endpoint.missing",
+            Self::EndpointKnown(_) => "endpoint.known",
+            Self::TooManyEndpoints(_) => "endpoint.too_many",
+            Self::KeyReused => "idempotency.key_reused",
+            Self::Entropy(_) => "award.entropy",
+            Self::Sealed(_) => "award.sealed",
             Self::Records(error) => error.code(),
         }
+    }
+
+    fn retry_seconds(&self) -> Option<u64> {
+        if let Self::Records(error) = self { error.retry_seconds() } else { None }
     }
 }

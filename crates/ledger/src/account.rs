@@ -11,6 +11,9 @@ use crate::error::Error;
 /// The wallet of whoever has one.
 pub const MAIN: &str = "main";
 
+/// Longest name of a wallet, in characters.
+pub const WALLET_MAX: usize = 32;
+
 /// The largest balance, of either sign: a thousand of the largest movements.
 pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
 
@@ -131,7 +134,7 @@ impl Account {
     /// Refuses names that are too long, empty, or have control characters.
     pub fn check(&self) -> Result<(), Error> {
         self.owner.check()?;
-        check_text("wallet", &self.wallet, 32)
+        check_text("wallet", &self.wallet, WALLET_MAX)
     }
 }
 

@@ -10,6 +10,7 @@ pub use schema::schema;
 
 use std::collections::BTreeMap;
 
+use campaign::award::Kind;
 use campaign::ticket::Quota;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,8 @@ pub struct Prize {
     pub never_for: Vec<String>,
     #[serde(default)]
     pub release: Option<Release>,
+    #[serde(default)]
+    pub award: Kind,
 }
 
 /// How often one participant may win a prize.

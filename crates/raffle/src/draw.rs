@@ -15,6 +15,7 @@ use records::audit::{self, Change, Stream};
 use records::batch::{Batch, Decision, Decisions};
 use records::error::Error as RecordsError;
 use records::gate::Gate;
+use records::outbox::Pressure;
 use records::port::{Records, Tx, write};
 
 use crate::catalog::{Catalog, LiveEpoch, Raffle};
@@ -109,6 +110,7 @@ pub struct Draws {
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
     pub(crate) witness: Arc<dyn Witness>,
+    pub(crate) pressure: Arc<Pressure>,
 }
 
 #[async_trait]
@@ -138,13 +140,14 @@ impl Batch for Draws {
             }
         }
         // Read under the locks: no draw is earlier than one with a smaller number.
-        let now_ms = self.clock.now_ms();
+        let (now_ms, admitted) = (self.clock.now_ms(), self.pressure.admit());
         let wallets = desks.iter().flat_map(|(desk, _, asks)| desk.wallets(asks)).collect();
         let ledger = LedgerDesk { tenant: self.tenant, shard: self.shard, now_ms };
         let mut till = Till::open(tx, ledger, wallets).await?;
         for (desk, places, asks) in &mut desks {
             for (place, ask) in places.iter().zip(asks.iter()) {
-                decisions[*place] = Some(desk.decide(ask, &self.catalog, till.as_mut(), now_ms)?);
+                decisions[*place] =
+                    Some(desk.decide(ask, &self.catalog, till.as_mut(), (now_ms, &admitted))?);
             }
         }
         for (desk, _, _) in desks {

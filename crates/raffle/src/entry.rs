@@ -339,20 +339,6 @@ impl Event {
     }
 }
 
-/// When an entry of a gate's log was made, in milliseconds since the Unix epoch, whether draw or event.
-pub async fn at_ms(tx: &mut dyn Tx, gate: GateKey, seq: u64) -> Result<Option<i64>, RecordsError> {
-    let key = [&gate.values()[..], &[Value::count(seq)]].concat();
-    for sql in [
-        "SELECT at_ms FROM draw WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
-        "SELECT at_ms FROM gate_event WHERE shard=? AND tenant=? AND raffle=? AND seq=?",
-    ] {
-        if let Some(row) = tx.fetch(sql, &key).await?.first() {
-            return row.int(0).map(Some);
-        }
-    }
-    Ok(None)
-}
-
 /// A trace in a few bytes: pool, integer, how many places of the pool were left out and which, as LEB128; then for each
 /// step the node (from 1; 0 is no node) and what was met there. With the version's rules it reads as words again.
 pub fn encode_trace(outcome: &Outcome) -> Vec<u8> {

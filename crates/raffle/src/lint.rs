@@ -5,9 +5,11 @@ mod trees;
 
 use std::collections::BTreeSet;
 
+use campaign::award::{Kind, wallet_of};
 use campaign::window::Zone;
+use ledger::account::WALLET_MAX;
 
-use crate::document::{self, Document, ExhaustionPolicy, GuaranteedWinners, SumPolicy, WhenSpent};
+use crate::document::{self, Document, ExhaustionPolicy, GuaranteedWinners, Prize, SumPolicy, WhenSpent};
 use crate::finding::{Finding, Severity, step};
 use crate::standing::{DRAWS_MADE, POINTS_SPENT};
 use crate::ticket::check_wallet;
@@ -129,6 +131,31 @@ fn prizes(document: &Document, found: &mut Vec<Finding>) {
             found.push(Finding::warning("prize.list_overlap", step(&at, "only_for"), told));
         }
         release(document, prize, &at, found);
+        award(document, prize, &step(&at, "award"), found);
+    }
+}
+
+/// What no winner could ever be given, or spend.
+fn award(document: &Document, prize: &Prize, at: &str, found: &mut Vec<Finding>) {
+    let raffle = match &prize.award {
+        Kind::Points { available_after_seconds, expires_after_seconds, .. }
+        | Kind::Tickets { available_after_seconds, expires_after_seconds, .. } => {
+            if let (Some(from), Some(until)) = (available_after_seconds, expires_after_seconds)
+                && from >= until
+            {
+                let told = "they expire before they may be spent";
+                found.push(Finding::error("award.never_available", step(at, "expires_after_seconds"), told));
+            }
+            matches!(prize.award, Kind::Tickets { .. }).then_some(&document.raffle)
+        }
+        Kind::RaffleTicket { raffle } => Some(raffle),
+        Kind::Manual | Kind::Coupon { .. } | Kind::Physical { .. } | Kind::Webhook { .. } => None,
+    };
+    if let Some(raffle) = raffle.filter(|raffle| wallet_of(raffle).chars().count() > WALLET_MAX) {
+        let told = format!(
+            "the id `{raffle}` is too long for a wallet of its tickets: `raffle-` and the id may have {WALLET_MAX} characters"
+        );
+        found.push(Finding::error("award.wallet", at, told));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything that can be done with raffles, as the edge calls it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernel::id::{DrawId, Shard, Tenant, fingerprint};
@@ -8,7 +9,7 @@ use kernel::ports::entropy::Entropy;
 use records::batch::{self, Batcher, Limits};
 use records::gate::{Gate, GateKey, Segment};
 use records::machine;
-use records::outbox;
+use records::outbox::{self, Pressure};
 use records::port::{Records, Value, read};
 use records::pulse::Pulse;
 
@@ -142,6 +143,7 @@ impl Raffles {
             tenant,
             shard,
             witness,
+            pressure: Arc::default(),
         });
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::clone(&draws), limits);
         let pulse = Arc::new(Pulse::new(shard));
@@ -409,28 +411,22 @@ impl Raffles {
         .await
     }
 
-    /// When the oldest unsent effect was caused, dead letters not counted, in milliseconds since the Unix epoch. `None`
-    /// where all are sent.
-    pub async fn oldest_unsent_ms(&self) -> Result<Option<i64>, Error> {
-        let (tenant, shard) = (self.tenant, self.draws.shard);
+    /// Since when the oldest effect of each topic has been owed, in milliseconds since the epoch: dead letters and what is not
+    /// due yet are left out.
+    pub async fn lag(&self) -> Result<BTreeMap<String, i64>, Error> {
+        let (shard, now_ms) = (self.draws.shard, self.now_ms());
         read(&*self.records, shard, move |tx| {
-            Box::pin(async move {
-                let mut oldest: Option<i64> = None;
-                for (subject, seq) in outbox::heads(tx, shard).await? {
-                    let key = GateKey { shard, tenant: tenant.number, subject };
-                    let at_ms = entry::at_ms(tx, key, seq).await?;
-                    oldest = match (oldest, at_ms) {
-                        (Some(known), Some(at_ms)) => Some(known.min(at_ms)),
-                        (known, at_ms) => known.or(at_ms),
-                    };
-                }
-                Ok::<_, Error>(oldest)
-            })
+            Box::pin(async move { Ok::<_, Error>(outbox::lag(tx, shard, now_ms).await?) })
         })
         .await
     }
 
-    /// Unsent effects: fresh, waiting, dead.
+    /// What refuses new draws while too much is unsent: whoever carries effects tells it.
+    pub fn pressure(&self) -> &Arc<Pressure> {
+        &self.draws.pressure
+    }
+
+    /// Unsent effects: fresh, waiting, dead. Each is counted up to a limit: see [`outbox::backlog`].
     pub async fn backlog(&self) -> Result<(u64, u64, u64), Error> {
         read(&*self.records, Shard::HOME, |tx| {
             Box::pin(async move { Ok::<_, Error>(outbox::backlog(tx, Shard::HOME).await?) })

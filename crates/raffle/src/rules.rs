@@ -13,6 +13,7 @@ pub use walk::{Step, Steps};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use campaign::award::Kind;
 use campaign::ticket::Quota;
 use campaign::window::Zone;
 use schemars::JsonSchema;
@@ -144,6 +145,10 @@ pub struct Prize {
     pub never_for: Vec<String>,
     /// When its units may be won.
     pub release: Option<Release>,
+    /// How it reaches who won it; left out where an operator hands it over, so that rules from before this was known keep
+    /// their hash.
+    #[serde(default, skip_serializing_if = "Kind::is_manual")]
+    pub award: Kind,
 }
 
 /// When a prize's units may be won.
@@ -256,6 +261,7 @@ impl Rules {
                 only_for: prize.only_for.as_deref().map(names),
                 never_for: names(&prize.never_for),
                 release: prize.release.as_ref().map(release),
+                award: prize.award.clone(),
             };
             (prize.id.clone(), rules)
         });

@@ -20,7 +20,7 @@ impl Sealer {
     }
 
     /// Seals a secret. `about` names what it is the secret of: opening under another name fails.
-    pub fn seal(&self, secret: &[u8; 32], about: &str, entropy: &dyn Entropy) -> Result<Vec<u8>, Error> {
+    pub fn seal(&self, secret: &[u8], about: &str, entropy: &dyn Entropy) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE];
         entropy.fill(&mut nonce).map_err(|source| Error::Entropy(source.to_string()))?;
         let payload = Payload { msg: secret, aad: about.as_bytes() };
@@ -29,13 +29,18 @@ impl Sealer {
         Ok([&nonce[..], &sealed].concat())
     }
 
-    /// Opens a secret.
+    /// Opens a secret of 32 bytes.
     pub fn open(&self, sealed: &[u8], about: &str) -> Result<[u8; 32], Error> {
+        let secret = self.open_any(sealed, about)?;
+        secret.try_into().map_err(|_| Error::WrongSeedKey(about.to_owned()))
+    }
+
+    /// Opens a secret of any length.
+    pub fn open_any(&self, sealed: &[u8], about: &str) -> Result<Vec<u8>, Error> {
         let wrong = || Error::WrongSeedKey(about.to_owned());
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(wrong)?;
         let payload = Payload { msg: sealed, aad: about.as_bytes() };
-        let secret = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| wrong())?;
-        secret.try_into().map_err(|_| wrong())
+        self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| wrong())
     }
 }
 

@@ -91,6 +91,9 @@ impl Thresholds {
         reasons.extend(first("review.odds_untold", untold.map(|change: &Change| change.message.clone())));
         reasons.extend(first("review.stock", self.new_stock(before, after)));
         reasons.extend(first("review.cost", self.dearer(diff)));
+        // What a winner gets costs what it costs, whatever `cost` says.
+        let awards = diff.changes.iter().filter(|change| change.code == "diff.award");
+        reasons.extend(first("review.award", awards.map(|change| change.message.clone())));
         if before.budget.is_some() && before.budget != after.budget {
             let changes = diff.changes.iter().filter(|change| change.code == "diff.budget");
             reasons.extend(first("review.budget", changes.map(|change| change.message.clone())));

@@ -77,6 +77,8 @@ pub(crate) async fn close(
         key: epoch::machine_id(raffle.number, number),
         n: 1,
         body: body.map_err(|error| Error::BrokenVersion(error.to_string()))?,
+        at_ms: now_ms,
+        due_ms: None,
     };
     outbox::post(tx, gate.key.shard, &[effect]).await?;
     gate.epoch = 0;

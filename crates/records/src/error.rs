@@ -26,6 +26,9 @@ pub enum Error {
     /// More writes wait than the queue holds; nothing was done.
     #[error("too many writes are waiting; try again shortly")]
     QueueFull,
+    /// So many effects are unsent that nothing may begin which adds to them; nothing was done.
+    #[error("more effects are unsent than may be; try again shortly")]
+    Backlog,
     /// The process is draining; nothing was done.
     #[error("the server is shutting down")]
     Closed,
@@ -53,6 +56,7 @@ impl Error {
             | Self::OutcomeUnknown
             | Self::Contended(_)
             | Self::QueueFull
+            | Self::Backlog
             | Self::Closed
             | Self::NewerSchema { .. }
             | Self::RolledBack => false,
@@ -75,6 +79,7 @@ impl Classify for Error {
             | Self::OutcomeUnknown
             | Self::Contended(_)
             | Self::QueueFull
+            | Self::Backlog
             | Self::Closed => Fault::Busy,
             Self::Duplicate(_) => Fault::Conflict,
             Self::Surprise(_) | Self::Corrupt(_) | Self::NewerSchema { .. } | Self::RolledBack => Fault::Bug,
@@ -90,9 +95,15 @@ impl Classify for Error {
             Self::Contended(_) => "records.contended",
             Self::Corrupt(_) => "records.corrupt",
             Self::QueueFull => "records.queue_full",
+            Self::Backlog => "records.backlog",
             Self::Closed => "records.closed",
             Self::NewerSchema { .. } => "records.newer_schema",
             Self::RolledBack => "records.rolled_back",
         }
+    }
+
+    fn retry_seconds(&self) -> Option<u64> {
+        // The relay measures many times a second; a backlog takes longer to go.
+        matches!(self, Self::Backlog).then_some(5)
     }
 }

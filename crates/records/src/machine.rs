@@ -98,6 +98,17 @@ pub async fn start<M: Machine>(
     insert(tx, shard, &new).await
 }
 
+/// Which of these machines there are.
+pub async fn known<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    ids: &[Vec<u8>],
+) -> Result<HashSet<Vec<u8>>, Error> {
+    let ids: Vec<_> = ids.iter().map(|id| Value::Bytes(id)).collect();
+    let rows = KNOWN.fetch(tx, &[Value::Int(shard.0.into()), Value::Text(M::KIND)], &ids).await?;
+    rows.iter().map(|row| row.bytes(0).map(<[u8]>::to_vec)).collect()
+}
+
 /// Starts machines whose ids are new, or none of a statement's rows.
 async fn insert<M: Machine>(
     tx: &mut dyn Tx,

@@ -29,6 +29,7 @@ pub const RECORDS: Room = Room {
             crate::pulse::PULSE_TABLE,
         ],
         &[crate::audit::HEAD_TABLE, crate::audit::ENTRY_TABLE, crate::audit::SEAL_TABLE],
+        crate::outbox::LATER_STEPS,
     ],
 };
 

@@ -2,13 +2,22 @@
 //! acknowledged, sets aside what failed, and keeps what cannot be delivered as dead letters.
 //!
 //! The effects of one transaction travel as one row, a parcel, as they came together and mostly leave together. An
-//! effect that does not leave with its parcel gets a row of its own, aside.
+//! effect that does not leave with its parcel gets a row of its own, aside: one that failed, one behind it, and one that may
+//! not leave before its time.
+
+mod backlog;
+mod letters;
+
+pub use backlog::{Pressure, ROWS_MAX, backlog, lag};
+pub use letters::{Letter, LetterId, letters, replay, revive};
+
+use std::collections::HashMap;
 
 use kernel::id::Shard;
 use kernel::ports::broker::Message;
 
 use crate::error::Error;
-use crate::port::{Tx, Value};
+use crate::port::{Row, Tx, Value};
 use crate::statement::{ByKeys, Insert};
 
 pub(crate) const OUTBOX_TABLE: &str = "CREATE TABLE outbox (
@@ -37,6 +46,15 @@ pub(crate) const ASIDE_TABLE: &str = "CREATE TABLE outbox_aside (
     PRIMARY KEY (shard, topic, subject, seq)
 ){table_end}";
 
+/// Since when an effect has been owed, for the lag; and ways to what is due, and to the first of a key, past all that waits.
+pub(crate) const LATER_STEPS: &[&str] = &[
+    "ALTER TABLE outbox ADD COLUMN at_ms BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE outbox_aside ADD COLUMN at_ms BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX outbox_age ON outbox (shard, topic, at_ms, effects)",
+    "CREATE INDEX outbox_aside_due ON outbox_aside (shard, dead, due_ms)",
+    "CREATE INDEX outbox_aside_key ON outbox_aside (shard, topic, subject, order_key, dead, n)",
+];
+
 /// An effect to be. `subject` and `seq` name the entry that causes it (one effect per topic and entry); messages of
 /// one `key` leave in the order of `n`, a gap-free number taken under the lock of the row that the key names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +71,30 @@ pub struct Effect {
     pub n: i64,
     /// The effect itself.
     pub body: Vec<u8>,
+    /// When it was caused, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// It does not leave before this time, and nothing of its key that is later in order does. At once where nothing is said.
+    pub due_ms: Option<i64>,
 }
 
-static OUTBOX: Insert = Insert::new("outbox", &["shard", "topic", "subject", "seq", "effects", "parcel"]);
-static ASIDE: Insert = Insert::or_replace(
-    "outbox_aside",
-    &["shard", "topic", "subject", "seq", "order_key", "n", "body", "dead", "attempts", "due_ms", "fault"],
-    4,
-);
+static OUTBOX: Insert =
+    Insert::new("outbox", &["shard", "topic", "subject", "seq", "effects", "parcel", "at_ms"]);
+const ASIDE_COLUMNS: &[&str] = &[
+    "shard",
+    "topic",
+    "subject",
+    "seq",
+    "order_key",
+    "n",
+    "body",
+    "dead",
+    "attempts",
+    "due_ms",
+    "fault",
+    "at_ms",
+];
+static ASIDE: Insert = Insert::or_replace("outbox_aside", ASIDE_COLUMNS, 4);
+static DELAYED: Insert = Insert::new("outbox_aside", ASIDE_COLUMNS);
 
 fn put(parcel: &mut Vec<u8>, bytes: &[u8]) {
     parcel.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -75,7 +109,7 @@ fn take<'p>(parcel: &mut &'p [u8]) -> Option<&'p [u8]> {
 }
 
 /// Each effect as its sequence and place (eight bytes each, big-endian), then key and body, each after its length.
-fn pack(effects: &[Effect]) -> Vec<u8> {
+fn pack(effects: &[&Effect]) -> Vec<u8> {
     let size = effects.iter().map(|effect| 24 + effect.key.len() + effect.body.len()).sum();
     let mut parcel = Vec::with_capacity(size);
     for effect in effects {
@@ -89,7 +123,8 @@ fn pack(effects: &[Effect]) -> Vec<u8> {
 
 /// Writes effects; they leave after the transaction is kept, never before.
 pub async fn post(tx: &mut dyn Tx, shard: Shard, effects: &[Effect]) -> Result<(), Error> {
-    for together in effects.chunk_by(|a, b| (a.topic, a.subject) == (b.topic, b.subject)) {
+    let now: Vec<&Effect> = effects.iter().filter(|effect| effect.due_ms.is_none()).collect();
+    for together in now.chunk_by(|a, b| (a.topic, a.subject) == (b.topic, b.subject)) {
         let Some(first) = together.first() else { continue };
         let parcel = pack(together);
         let values = [
@@ -99,10 +134,29 @@ pub async fn post(tx: &mut dyn Tx, shard: Shard, effects: &[Effect]) -> Result<(
             Value::count(first.seq),
             Value::count(together.len() as u64),
             Value::Bytes(&parcel),
+            Value::Int(first.at_ms),
         ];
         OUTBOX.rows(tx, &values).await?;
     }
-    Ok(())
+    let mut values = Vec::new();
+    for effect in effects {
+        let Some(due_ms) = effect.due_ms else { continue };
+        values.extend([
+            Value::Int(shard.0.into()),
+            Value::Text(effect.topic),
+            Value::Int(effect.subject.into()),
+            Value::count(effect.seq),
+            Value::Bytes(&effect.key),
+            Value::Int(effect.n),
+            Value::Bytes(&effect.body),
+            Value::Int(0),
+            Value::Int(0),
+            Value::Int(due_ms),
+            Value::Text(""),
+            Value::Int(due_ms.max(effect.at_ms)),
+        ]);
+    }
+    DELAYED.rows(tx, &values).await
 }
 
 /// An unsent effect, as the relay sees it.
@@ -112,15 +166,21 @@ pub(crate) struct Unsent {
     pub(crate) seq: i64,
     /// How often it failed; `None` while it stands in its parcel.
     pub(crate) aside: Option<u32>,
+    /// Since when it is owed.
+    pub(crate) at_ms: i64,
     pub(crate) message: Message,
 }
 
 impl Unsent {
-    fn new(shard: Shard, topic: &str, subject: i64, seq: i64, message: (&[u8], i64, &[u8])) -> Self {
-        let (key, n, body) = message;
+    fn new(
+        shard: Shard,
+        (topic, subject, seq): (&str, i64, i64),
+        at_ms: i64,
+        (key, n, body): (&[u8], i64, &[u8]),
+    ) -> Self {
         let effect = format!("{topic}/{}/{subject}/{seq}", shard.0);
         let message = Message { topic: topic.to_owned(), effect, key: key.to_vec(), n, body: body.to_vec() };
-        Self { subject, seq, aside: None, message }
+        Self { subject, seq, aside: None, at_ms, message }
     }
 
     fn key_values(&self) -> [Value<'_>; 3] {
@@ -153,8 +213,7 @@ pub(crate) async fn fresh(
     let mut fresh = Fresh { parcels: Vec::new(), effects: Vec::new(), more: false };
     for stream in &streams {
         let (topic, subject) = (stream.text(0)?, stream.int(1)?);
-        let sql =
-            "SELECT seq,parcel FROM outbox WHERE shard=? AND topic=? AND subject=? ORDER BY seq LIMIT ?";
+        let sql = "SELECT seq,parcel,at_ms FROM outbox WHERE shard=? AND topic=? AND subject=? ORDER BY seq LIMIT ?";
         let values = [shard_value, Value::Text(topic), Value::Int(subject), Value::Int(share.into())];
         let rows = tx.fetch(sql, &values).await?;
         fresh.more |= rows.len() >= share as usize;
@@ -170,21 +229,41 @@ pub(crate) async fn fresh(
                 let effect =
                     unpack(&mut parcel).ok_or_else(|| Error::Corrupt(format!("a parcel of {topic}")))?;
                 let (seq, n, key, body) = effect;
-                fresh.effects.push(Unsent::new(shard, topic, subject, seq, (key, n, body)));
+                fresh.effects.push(Unsent::new(shard, (topic, subject, seq), row.int(2)?, (key, n, body)));
             }
         }
     }
     Ok(fresh)
 }
 
-/// Every key that waits aside: its later effects wait behind it.
-pub(crate) async fn blocked_keys(
+/// What orders an effect: topic, subject and key.
+pub(crate) type KeyName = (String, i64, Vec<u8>);
+
+static BLOCKED: ByKeys = ByKeys::new(
+    "SELECT topic,subject,order_key,MIN(n) FROM outbox_aside WHERE shard=? AND dead=0",
+    &["topic", "subject", "order_key"],
+    "GROUP BY topic,subject,order_key",
+);
+
+/// Which of these keys wait aside, and from which place on: what is later in its key waits behind.
+pub(crate) async fn blocked(
     tx: &mut dyn Tx,
     shard: Shard,
-) -> Result<Vec<(String, i64, Vec<u8>)>, Error> {
-    let sql = "SELECT DISTINCT topic,subject,order_key FROM outbox_aside WHERE shard=? AND dead=0";
-    let rows = tx.fetch(sql, &[Value::Int(shard.0.into())]).await?;
-    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?, row.bytes(2)?.to_vec()))).collect()
+    keys: &[KeyName],
+) -> Result<HashMap<KeyName, i64>, Error> {
+    let values: Vec<_> = keys
+        .iter()
+        .flat_map(|(topic, subject, key)| [Value::Text(topic), Value::Int(*subject), Value::Bytes(key)])
+        .collect();
+    let rows = BLOCKED.fetch(tx, &[Value::Int(shard.0.into())], &values).await?;
+    let read = |row: &Row| Ok(((row.text(0)?.to_owned(), row.int(1)?, row.bytes(2)?.to_vec()), row.int(3)?));
+    rows.iter().map(read).collect()
+}
+
+/// Whether anything waits aside.
+pub(crate) async fn is_anything_aside(tx: &mut dyn Tx, shard: Shard) -> Result<bool, Error> {
+    let sql = "SELECT seq FROM outbox_aside WHERE shard=? AND dead=0 LIMIT 1";
+    Ok(!tx.fetch(sql, &[Value::Int(shard.0.into())]).await?.is_empty())
 }
 
 fn unpack<'p>(parcel: &mut &'p [u8]) -> Option<(i64, i64, &'p [u8], &'p [u8])> {
@@ -194,16 +273,27 @@ fn unpack<'p>(parcel: &mut &'p [u8]) -> Option<(i64, i64, &'p [u8], &'p [u8])> {
     Some((i64::from_be_bytes(*seq), i64::from_be_bytes(*n), take(parcel)?, take(parcel)?))
 }
 
-/// Effects that failed or stand behind one that did, oldest first. `due_ms` of each comes second.
-pub(crate) async fn waiting(tx: &mut dyn Tx, shard: Shard, limit: u32) -> Result<Vec<(Unsent, i64)>, Error> {
-    let sql = "SELECT topic,subject,seq,order_key,n,body,attempts,due_ms FROM outbox_aside
-               WHERE shard=? AND dead=0 ORDER BY topic,subject,seq LIMIT ?";
-    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(limit.into())]).await?;
+/// Effects aside whose time has come and that are the first of their key, longest due first. What is older and
+/// stands in parcels of the same stream goes before them: it may be of their key.
+pub(crate) async fn due(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (now_ms, limit): (i64, u32),
+) -> Result<Vec<Unsent>, Error> {
+    let sql = "SELECT a.topic,a.subject,a.seq,a.order_key,a.n,a.body,a.attempts,a.at_ms FROM outbox_aside a
+        WHERE a.shard=? AND a.dead=0 AND a.due_ms<=?
+        AND NOT EXISTS (SELECT 1 FROM outbox_aside b WHERE b.shard=a.shard AND b.topic=a.topic
+            AND b.subject=a.subject AND b.order_key=a.order_key AND b.dead=0 AND b.n<a.n)
+        AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.shard=a.shard AND o.topic=a.topic
+            AND o.subject=a.subject AND o.seq<a.seq)
+        ORDER BY a.due_ms LIMIT ?";
+    let values = [Value::Int(shard.0.into()), Value::Int(now_ms), Value::Int(limit.into())];
+    let rows = tx.fetch(sql, &values).await?;
     rows.iter()
         .map(|row| {
             let message = (row.bytes(3)?, row.int(4)?, row.bytes(5)?);
-            let unsent = Unsent::new(shard, row.text(0)?, row.int(1)?, row.int(2)?, message);
-            Ok((Unsent { aside: Some(row.small(6)?), ..unsent }, row.int(7)?))
+            let unsent = Unsent::new(shard, (row.text(0)?, row.int(1)?, row.int(2)?), row.int(7)?, message);
+            Ok(Unsent { aside: Some(row.small(6)?), ..unsent })
         })
         .collect()
 }
@@ -243,7 +333,7 @@ pub(crate) struct Aside<'a> {
 
 /// Sets effects aside: to wait, or dead.
 pub(crate) async fn set_aside(tx: &mut dyn Tx, shard: Shard, rows: &[Aside<'_>]) -> Result<(), Error> {
-    let mut values = Vec::with_capacity(rows.len() * 11);
+    let mut values = Vec::with_capacity(rows.len() * ASIDE_COLUMNS.len());
     for row in rows {
         values.push(Value::Int(shard.0.into()));
         values.extend(row.unsent.key_values());
@@ -255,42 +345,8 @@ pub(crate) async fn set_aside(tx: &mut dyn Tx, shard: Shard, rows: &[Aside<'_>])
             Value::Int(row.attempts.into()),
             Value::Int(row.due_ms),
             Value::Text(row.fault),
+            Value::Int(row.unsent.at_ms),
         ]);
     }
     ASIDE.rows(tx, &values).await
-}
-
-/// Lets the dead letters of a topic wait again, as if they had never failed. Answers how many. Whoever takes them must not
-/// mind that later effects of the same key came before.
-pub async fn revive(tx: &mut dyn Tx, shard: Shard, topic: &str, now_ms: i64) -> Result<u64, Error> {
-    let sql = "UPDATE outbox_aside SET dead=0, attempts=0, due_ms=? WHERE shard=? AND topic=? AND dead=1";
-    tx.exec(sql, &[Value::Int(now_ms), Value::Int(shard.0.into()), Value::Text(topic)]).await
-}
-
-/// How much is unsent: `(fresh, waiting, dead)`.
-pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), Error> {
-    let shard = [Value::Int(shard.0.into())];
-    let fresh = tx.fetch("SELECT COALESCE(SUM(effects),0) FROM outbox WHERE shard=?", &shard).await?;
-    let aside = tx
-        .fetch("SELECT dead, COUNT(*) FROM outbox_aside WHERE shard=? GROUP BY dead ORDER BY dead", &shard)
-        .await?;
-    let mut counts = (fresh.first().map_or(Ok(0), |row| row.count(0))?, 0, 0);
-    for row in &aside {
-        if row.int(0)? == 0 { counts.1 = row.count(1)? } else { counts.2 = row.count(1)? }
-    }
-    Ok(counts)
-}
-
-/// The oldest unsent entry of every stream (topic and subject) that is neither sent nor dead: subject and sequence.
-pub async fn heads(tx: &mut dyn Tx, shard: Shard) -> Result<Vec<(u32, u64)>, Error> {
-    let mut heads = Vec::new();
-    for sql in [
-        "SELECT subject, MIN(seq) FROM outbox WHERE shard=? GROUP BY topic, subject",
-        "SELECT subject, MIN(seq) FROM outbox_aside WHERE shard=? AND dead=0 GROUP BY topic, subject",
-    ] {
-        for row in tx.fetch(sql, &[Value::Int(shard.0.into())]).await? {
-            heads.push((row.small(0)?, row.count(1)?));
-        }
-    }
-    Ok(heads)
 }

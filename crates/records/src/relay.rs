@@ -11,7 +11,7 @@ use kernel::ports::clock::Clock;
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::outbox::{self, Aside, ParcelKey, Unsent};
+use crate::outbox::{self, Aside, KeyName, ParcelKey, Pressure, Unsent};
 use crate::port::{Records, read, write};
 
 /// How the relay goes about it.
@@ -44,8 +44,8 @@ impl Default for Pace {
     }
 }
 
-/// Most effects that wait which one round looks at.
-const WAITING_MAX: u32 = 4096;
+/// Most effects from aside in one round.
+const DUE_MAX: u32 = 1024;
 
 /// What one round did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,9 +67,8 @@ pub struct Relay {
     clock: Arc<dyn Clock>,
     shard: Shard,
     pace: Pace,
+    pressure: Arc<Pressure>,
 }
-
-type KeyName = (String, i64, Vec<u8>);
 
 fn key_name(unsent: &Unsent) -> KeyName {
     (unsent.message.topic.clone(), unsent.subject, unsent.message.key.clone())
@@ -84,7 +83,13 @@ impl Relay {
         shard: Shard,
         pace: Pace,
     ) -> Self {
-        Self { records, broker, clock, shard, pace }
+        Self { records, broker, clock, shard, pace, pressure: Arc::default() }
+    }
+
+    /// Tells how much is unsent to whoever begins new work.
+    #[must_use]
+    pub fn telling(self, pressure: Arc<Pressure>) -> Self {
+        Self { pressure, ..self }
     }
 
     /// Carries until `stop` is true (or nobody can say so any more), then once more.
@@ -112,34 +117,24 @@ impl Relay {
     /// One round: what waits and is due, then what is fresh.
     pub async fn round(&self) -> Result<Round, Error> {
         let (shard, limit, now) = (self.shard, (self.pace.parcels, self.pace.effects), self.clock.now_ms());
-        let (waiting, keys, fresh) = read(&*self.records, shard, move |tx| {
+        let pressure = Arc::clone(&self.pressure);
+        let (mut due, fresh, blocked) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let waiting = outbox::waiting(tx, shard, WAITING_MAX).await?;
-                let keys = if waiting.is_empty() { vec![] } else { outbox::blocked_keys(tx, shard).await? };
-                Ok::<_, Error>((waiting, keys, outbox::fresh(tx, shard, limit).await?))
+                pressure.measure(tx, shard).await?;
+                let due = outbox::due(tx, shard, (now, DUE_MAX)).await?;
+                let fresh = outbox::fresh(tx, shard, limit).await?;
+                let is_anything_aside = outbox::is_anything_aside(tx, shard).await?;
+                let keys: Vec<_> = fresh.effects.iter().filter(|_| is_anything_aside).map(key_name).collect();
+                Ok::<_, Error>((due, fresh, outbox::blocked(tx, shard, &keys).await?))
             })
         })
         .await?;
         let outbox::Fresh { parcels, effects: fresh, more } = fresh;
 
         // Only the first of a key may go; while it waits, all of its key wait.
-        let mut heads = HashSet::new();
-        let mut due = Vec::new();
-        let mut behind = Vec::new();
-        for (unsent, due_ms) in waiting {
-            if heads.insert(key_name(&unsent)) && due_ms <= now {
-                due.push(unsent);
-            }
-        }
-        let blocked: HashSet<KeyName> = keys.into_iter().collect();
-        let mut ready = Vec::new();
-        for unsent in fresh {
-            if !blocked.is_empty() && blocked.contains(&key_name(&unsent)) {
-                behind.push(unsent);
-            } else {
-                ready.push(unsent);
-            }
-        }
+        let is_behind =
+            |unsent: &Unsent| blocked.get(&key_name(unsent)).is_some_and(|n| *n < unsent.message.n);
+        let (behind, ready): (Vec<_>, Vec<_>) = fresh.into_iter().partition(is_behind);
         due.extend(ready);
         let round = self.carry(parcels, due, behind, now).await?;
         Ok(Round { full: more, ..round })

@@ -6,6 +6,9 @@ mod ledger;
 pub use ledger::{Ledger, RateRow, RoundingWord};
 
 mod database;
+mod outbound;
+
+pub use outbound::Outbound;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -35,6 +38,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where traces go.
     pub telemetry: Telemetry,
+    /// Where calls to other people's servers may go.
+    pub outbound: Outbound,
 }
 
 /// The `[server]` section.
@@ -133,6 +138,9 @@ pub struct Batch {
     pub draws_max: NonZeroUsize,
     /// Most draws that wait; one more is answered 503. Default 16384.
     pub queue_max: NonZeroUsize,
+    /// Most effects that may be unsent before a new draw is answered 503. Default 1000000. Draws that were made before are
+    /// answered all the same.
+    pub unsent_max: NonZeroUsize,
 }
 
 /// The `[review]` section.
@@ -226,7 +234,11 @@ impl Default for Store {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { draws_max: const { size(256) }, queue_max: const { size(16 * 1024) } }
+        Self {
+            draws_max: const { size(256) },
+            queue_max: const { size(16 * 1024) },
+            unsent_max: const { size(1_000_000) },
+        }
     }
 }
 
@@ -349,10 +361,21 @@ impl Config {
             ("batch.queue_max", config.batch.queue_max, 1_000_000),
             ("ledger.orders_max", config.ledger.orders_max, 4_096),
             ("ledger.queue_max", config.ledger.queue_max, 1_000_000),
+            ("batch.unsent_max", config.batch.unsent_max, 100_000_000),
             ("limits.keys_max", config.limits.keys_max, 1_000_000),
         ] {
             if value.get() > most {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
+            }
+        }
+        config.outbound.policy()?;
+        for (name, value) in [
+            ("outbound.connect_seconds", config.outbound.connect_seconds),
+            ("outbound.total_seconds", config.outbound.total_seconds),
+        ] {
+            // A call is taken for lost after two minutes.
+            if value.get() > 100 {
+                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is 100")));
             }
         }
         if config.review.four_eyes == Some(true) && config.authors().1 == 0 {

@@ -12,6 +12,9 @@ pub mod draws;
 pub mod awards;
 pub mod ledger;
 pub mod accounts;
+pub mod coupons;
+pub mod endpoints;
+pub mod letters;
 pub mod participants;
 pub mod audit;
 pub mod erasure;
@@ -37,10 +40,11 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use campaign::award::Awards;
 use campaign::experiment::board::Experiments;
+use campaign::fulfilment::Awards;
 use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
+use outbound::policy::Policy;
 
 use auth::Keys;
 use problem::Problem;
@@ -73,6 +77,8 @@ pub struct App {
     pub errands: Arc<Errands>,
     /// The one look that is taken at a time at whether writes are kept.
     pub pulses: Arc<Errands>,
+    /// Where calls to other people's servers may go.
+    pub policy: Policy,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Who may call.
@@ -110,6 +116,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
     api = api.merge(ledger::routes()).merge(accounts::routes());
     api = api.merge(switches::routes()).merge(experiments::routes());
+    api = api.merge(coupons::routes()).merge(endpoints::routes()).merge(letters::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes()).merge(ledger::noop_routes());
     }
@@ -118,7 +125,8 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
             API,
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
                 .merge(raffles::publish_routes())
-                .merge(drafts::write_routes()),
+                .merge(drafts::write_routes())
+                .merge(coupons::upload_routes()),
         )
         .merge(health::routes())
         .merge(metrics::routes())

@@ -18,6 +18,7 @@ pub mod switches;
 pub mod errands;
 pub mod store;
 pub mod token;
+pub mod vault;
 pub mod secrets;
 pub mod config;
 pub mod terminal;

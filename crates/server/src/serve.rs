@@ -109,6 +109,7 @@ impl Ready {
             ledger: house.ledger.clone(),
             exchange: config.ledger.rates()?,
             experiments: house.experiments.clone(),
+            policy: config.outbound.policy().map_err(WiringError::from)?,
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
             pulses: Arc::clone(&house.pulses),

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campaign::award::{Awards, DRAW_MADE};
+use campaign::award::DRAW_MADE;
+use campaign::courier::Courier;
 use campaign::experiment::board::Experiments;
 use campaign::experiment::bucketing::Pseudonyms;
+use campaign::fulfilment::Awards;
+use campaign::vault::Vault;
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
@@ -14,7 +17,9 @@ use kernel::id::{Shard, Tenant};
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use kernel::ports::outbound::Outbound;
 use ledger::ledger::Ledger;
+use outbound::caller::{Caller, SetUpError};
 use raffle::draw::Witness;
 use raffle::epoch::GATE_CLOSED;
 use raffle::raffles::Raffles;
@@ -31,7 +36,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
-use crate::config::{Config, Telemetry};
+use crate::config::{Config, ConfigError, Telemetry};
 use crate::errands::Errands;
 use crate::goals::{Each, Goals};
 use crate::metrics::Metrics;
@@ -40,12 +45,14 @@ use crate::store::{Store, StoreError};
 use crate::switches::Board;
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
+use crate::vault::SealedVault;
 
 /// The tables of every room.
 pub const ROOMS: &[&Room] = &[
     &RECORDS,
     &setting::ROOM,
     &ledger::tables::ROOM,
+    &campaign::tables::FULFILMENT,
     &raffle::tables::ROOM,
     &campaign::experiment::tables::ROOM,
 ];
@@ -82,6 +89,12 @@ pub enum WiringError {
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    /// Calls to other people's servers cannot be made.
+    #[error(transparent)]
+    Outbound(#[from] SetUpError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Traces cannot go where they should.
     #[error("{0}")]
     Telemetry(String),
@@ -96,11 +109,13 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+    /// Calls to other people's servers; over HTTP, as it is configured, where there is nothing else.
+    pub outbound: Option<Arc<dyn Outbound>>,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::default()), entropy: Arc::new(SystemEntropy) }
+        Self { clock: Arc::new(SystemClock::default()), entropy: Arc::new(SystemEntropy), outbound: None }
     }
 }
 
@@ -156,7 +171,7 @@ impl House {
             queue: config.batch.queue_max.get(),
             ..Limits::default()
         };
-        let (clock, entropy) = (ports.clock, ports.entropy);
+        let (clock, entropy, vault_sealer) = (ports.clock, ports.entropy, sealer.clone());
         let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
@@ -167,6 +182,7 @@ impl House {
             Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
         let mut drivers = vec![spawn_driver("draws-batch", driver)?];
+        raffles.pressure().limit_to(config.batch.unsent_max.get() as u64);
         let limits = Limits {
             batch: config.ledger.orders_max.get(),
             queue: config.ledger.queue_max.get(),
@@ -180,7 +196,13 @@ impl House {
             Experiments::open(Arc::clone(&records), Arc::clone(&clock), names, four_eyes, limits).await?;
         drivers.push(spawn_driver("exposures-batch", driver)?);
 
-        let awards = Awards::new(Arc::clone(&records));
+        let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
+        let awards =
+            Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault));
+        let outbound = match ports.outbound {
+            Some(outbound) => outbound,
+            None => caller(config)?,
+        };
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let goals = Goals { raffles: raffles.clone(), experiments: experiments.clone() };
         let broker = ProcessBroker::default()
@@ -205,8 +227,19 @@ impl House {
                 Arc::clone(&clock),
                 shard,
                 Pace::default(),
-            );
+            )
+            .telling(Arc::clone(raffles.pressure()));
             background.spawn(relay.run(stopped.clone()));
+            let courier = Courier::new(
+                Arc::clone(&records),
+                Arc::clone(&clock),
+                Arc::clone(&entropy),
+                Arc::clone(&vault),
+                Arc::clone(&outbound),
+                shard,
+            );
+            background.spawn(courier.run(stopped.clone()));
+            background.spawn(tend(awards.clone(), shard, stopped.clone()));
         }
         if let Some(exporter) = exporter {
             background.spawn(exporter.run(stopped.clone()));
@@ -323,7 +356,7 @@ impl Archive {
             return Err(WiringError::NoStore(config.store.data.clone()));
         }
         let store = Arc::new(Store::open(&config.store)?);
-        let Ports { clock, entropy } = Ports::default();
+        let Ports { clock, entropy, .. } = Ports::default();
         let records = Arc::clone(&store) as Arc<dyn Records>;
         let sealer = sealer(config, &*records, false, &*entropy).await?;
         // Without its driver no draw is ever made.
@@ -352,6 +385,31 @@ pub(crate) fn spawn_driver(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(WiringError::Thread)?;
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || runtime.block_on(driver)).map_err(WiringError::Thread)
+}
+
+/// Makes calls over HTTP, as it is configured.
+fn caller(config: &Config) -> Result<Arc<dyn Outbound>, WiringError> {
+    let certificates = config.outbound.certificates_file.as_deref();
+    Ok(Arc::new(Caller::new(config.outbound.policy()?, certificates)?))
+}
+
+/// Ends what nobody claimed in time, and serves who waits for codes.
+async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
+    loop {
+        let more = match awards.tend(shard).await {
+            Ok(moved) => moved > 0,
+            Err(error) => {
+                tracing::warn!(shard = shard.0, %error, "awards could not be seen to");
+                false
+            }
+        };
+        let rest = if more { Duration::ZERO } else { Duration::from_millis(TIMERS_MS) };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
 }
 
 async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {

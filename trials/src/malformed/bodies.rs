@@ -155,6 +155,34 @@ const SWITCH: &[&str] = &[
 ];
 const UNTIL: &[&str] =
     &["\"5\"", "true", "[]", "{}", "0", "-1", "1", "1.5", "1e400", "18446744073709551616", "NaN", "\"\""];
+const LINES: &[&str] = &[
+    "5",
+    "\"x\"",
+    "{}",
+    "[]",
+    "[5]",
+    "[\"\"]",
+    "[\"\\u0000\"]",
+    "[\"LONG\"]",
+    "[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\"]",
+];
+const URLS: &[&str] = &[
+    "5",
+    "[]",
+    "\"\"",
+    "\"x\"",
+    "\"/hook\"",
+    "\"ftp://pay.example/\"",
+    "\"http://pay.example/\"",
+    "\"https://\"",
+    "\"https://u:p@pay.example/\"",
+    "\"https://127.0.0.1/\"",
+    "\"https://[::1]/\"",
+    "\"https://169.254.169.254/latest\"",
+    "\"https://pay.example/\\u0000\"",
+    "\"https://pay.example/LONG\"",
+    "\"BROKEN\"",
+];
 const UNITS: &[&str] = &["0", "1000000000001"];
 const AMOUNT: &[&str] = &["0", "1000000000000001"];
 const SECONDS: &[&str] = &["0", "86401", "4294967296"];
@@ -295,6 +323,35 @@ const BODIES: &[(&str, &[Field])] = &[
     ("/raffles/{id}/draws", DRAW),
     ("/raffles/{id}/dry-runs", DRAW),
     ("/awards/{draw}/hand-over", &[needed("note", "\"parcel 7\"", TEXT)]),
+    (
+        "/awards/{draw}/claim",
+        &[
+            needed("name", "\"Ada\"", TEXT),
+            needed("lines", "[\"1 Example Street\"]", LINES),
+            needed("country", "\"DE\"", TEXT),
+            free("phone", "\"+49 1\"", TEXT),
+        ],
+    ),
+    ("/awards/{draw}/replay", REASON),
+    ("/awards/{draw}/reverse", REASON),
+    (
+        "/endpoints",
+        &[
+            needed("endpoint", "\"pay\"", TEXT),
+            needed("url", "\"https://pay.example/\"", URLS),
+            free("status_url", "\"https://pay.example/taken\"", URLS),
+        ],
+    ),
+    (
+        "/endpoints/{endpoint}",
+        &[
+            needed("url", "\"https://pay.example/\"", URLS),
+            free("status_url", "\"https://pay.example/taken\"", URLS),
+            needed("enabled", "true", &["1", "\"true\"", "[]", "{}", "yes"]),
+        ],
+    ),
+    ("/endpoints/{endpoint}/rotate", &[free("overlap_seconds", "60", NUMBER)]),
+    ("/dead-letters/{letter}/replay", REASON),
     ("/raffles/{id}/versions/{version}/restore", &[needed("reason", "\"it was better\"", TEXT)]),
     ("/raffles/{id}/versions/{version}/draft", &[]),
     ("/raffles/{id}/drafts/{draft}/submit", REMARK),
@@ -500,6 +557,7 @@ pub(super) fn wrong_bodies(path: &str, fields: &[Field]) -> Vec<Vec<u8>> {
             "units" | "amount" if path.starts_with("/raffles") => UNITS,
             "amount" => AMOUNT,
             "seconds" => SECONDS,
+            "overlap_seconds" => &["2592001"],
             "draws" => &["0", "1000000"],
             _ => &[],
         };

@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod clock;
 pub mod entropy;
+pub mod outbound;
 
 /// A backend did not keep its promise, or was not there to keep it.
 #[derive(Debug, thiserror::Error)]

@@ -68,6 +68,7 @@ impl Place {
             ("prizes", "cap") => "diff.cap",
             ("prizes", "only_for" | "never_for") => "diff.list",
             ("prizes", "release") => "diff.release",
+            ("prizes", "award") => "diff.award",
             ("prizes", "rule_tree") | ("rule_trees" | "no_win_tree", _) => "diff.tree",
             ("raffle", _) => "diff.raffle",
             ("title", _) => "diff.title",

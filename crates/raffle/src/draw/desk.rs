@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use campaign::award::DRAW_MADE;
+use campaign::award::{DRAW_MADE, DrawMade, Due};
 use kernel::id::{DrawId, Shard};
 use ledger::account::Account;
 use records::batch::Decision;
@@ -19,7 +19,7 @@ use crate::entry::{self, Draw};
 use crate::error::Error;
 use crate::fairness::link;
 use crate::player::{self, Asked, Player, PlayerKey};
-use crate::rules::Shelf;
+use crate::rules::{Plan, Shelf};
 use crate::standing::{Attested, Standing};
 use crate::ticket;
 
@@ -36,6 +36,8 @@ pub(super) struct Desk {
     shelves: Shelves,
     first_seq: u64,
     fresh: Vec<Arc<Draw>>,
+    /// What each of them leaves, in the same order.
+    effects: Vec<Effect>,
 }
 
 /// The segments, and what this batch takes from them.
@@ -110,6 +112,7 @@ impl Desk {
             earlier: earlier.into_iter().map(|draw| (draw.id.seq, Arc::new(draw))).collect(),
             shelves: Shelves { taken: vec![0; segments.len()], segments },
             fresh: Vec::with_capacity(asks.len()),
+            effects: Vec::with_capacity(asks.len()),
         }))
     }
 
@@ -135,11 +138,15 @@ impl Desk {
         ask: &Ask,
         catalog: &Catalog,
         till: Option<&mut Till>,
-        now_ms: i64,
+        (now_ms, admitted): (i64, &Result<(), RecordsError>),
     ) -> Result<Decision<Drawn, Error, Lack>, RecordsError> {
         let before = self.made_before(ask);
         if !before.is_empty() {
             return Ok(self.repeat(ask, before, catalog));
+        }
+        // What was made before is answered all the same: it adds nothing to what is unsent.
+        if let Err(backlog) = admitted {
+            return Ok(Decision::Refused(backlog.clone().into()));
         }
         if self.gate.frozen {
             return Ok(Decision::Refused(Error::Frozen));
@@ -237,6 +244,7 @@ impl Desk {
         self.shelves.taken = before.taken;
         (self.gate.seq, self.gate.log) = (before.seq, before.log);
         self.fresh.truncate(before.fresh);
+        self.effects.truncate(before.fresh);
     }
 
     fn make(
@@ -290,6 +298,7 @@ impl Desk {
         self.touched.insert(player_key);
         let draw = Arc::new(draw);
         self.fresh.push(Arc::clone(&draw));
+        self.effects.push(draw_made(&draw, plan, &ask.participant));
         Ok(draw)
     }
 
@@ -310,8 +319,7 @@ impl Desk {
                 Segment::grant(tx, key, &segment.item, *taken).await?;
             }
         }
-        let effects: Vec<_> = self.fresh.iter().map(|draw| draw_made(draw)).collect();
-        outbox::post(tx, key.shard, &effects).await?;
+        outbox::post(tx, key.shard, &self.effects).await?;
         self.gate.save(tx).await
     }
 }
@@ -330,19 +338,27 @@ fn done(mut draws: Vec<Arc<Draw>>, epoch: Arc<LiveEpoch>, replayed: bool) -> Dec
     Decision::Done(Drawn { draw, more: draws, epoch, replayed })
 }
 
-/// The effect that a draw leaves, in the order of its participant's draws.
-fn draw_made(draw: &Draw) -> Effect {
-    // Ids and prize names need no escaping: their alphabets hold no quote.
-    let body = match &draw.prize {
-        Some(prize) => format!(r#"{{"draw":"{}","prize":"{prize}"}}"#, draw.id),
-        None => format!(r#"{{"draw":"{}","prize":null}}"#, draw.id),
+/// The effect that a draw leaves, in the order of its participant's draws: with all that the award needs, as what fulfils it
+/// knows no raffle.
+fn draw_made(draw: &Draw, plan: &Plan, participant: &str) -> Effect {
+    let award = draw.prize.as_deref().and_then(|prize| Some(&plan.rules.prizes.get(prize)?.award));
+    let award = award.filter(|award| !award.is_manual());
+    let made = DrawMade {
+        draw: draw.id.to_string(),
+        prize: draw.prize.as_deref().map(str::to_owned),
+        winner: draw.prize.as_ref().map(|_| participant.to_owned()),
+        due: award.map(|award| Due { raffle: plan.rules.raffle.clone(), award: award.clone() }),
     };
+    // Texts and numbers can always be written.
+    let body = serde_json::to_vec(&made).unwrap_or_default();
     Effect {
         topic: DRAW_MADE,
         subject: draw.id.raffle,
         seq: draw.id.seq,
         key: draw.pseudonym.to_vec(),
         n: i64::try_from(draw.number).unwrap_or(i64::MAX),
-        body: body.into_bytes(),
+        body,
+        at_ms: draw.at_ms,
+        due_ms: None,
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::inbox::{self, Heard};
 use crate::machine::{self, Machine, Outcome, Step};
-use crate::outbox::{self, Effect};
+use crate::outbox::{self, Effect, LetterId, Pressure};
 use crate::port::{Records, read, write};
 use crate::relay::{Pace, Relay};
 
@@ -44,7 +44,8 @@ impl Machine for Parcel {
 }
 
 fn effect(key: u8, n: i64, seq: u64) -> Effect {
-    Effect { topic: "parcel.sent", subject: 1, seq, key: vec![key], n, body: vec![] }
+    let (topic, key) = ("parcel.sent", vec![key]);
+    Effect { topic, subject: 1, seq, key, n, body: vec![], at_ms: 0, due_ms: None }
 }
 
 async fn backlog(records: &Arc<dyn Records>) -> (u64, u64, u64) {
@@ -103,12 +104,13 @@ pub async fn a_timer_follows_its_machine(records: Arc<dyn Records>) {
     assert_eq!(due, Ok(vec![vec![], vec![vec![1]], vec![], vec![vec![1]]]));
 }
 
-/// The sequences at the heads of what is unsent.
-async fn oldest(records: &Arc<dyn Records>) -> Vec<u64> {
-    let heads: Result<_, Error> =
-        read(&**records, Shard::HOME, |tx| Box::pin(async move { outbox::heads(tx, Shard::HOME).await }))
-            .await;
-    heads.expect("heads").into_iter().map(|(_, seq)| seq).collect()
+/// Since when the oldest effect is owed that is due at an instant.
+async fn oldest(records: &Arc<dyn Records>, now_ms: i64) -> Option<i64> {
+    let lag: Result<_, Error> = read(&**records, Shard::HOME, move |tx| {
+        Box::pin(async move { outbox::lag(tx, Shard::HOME, now_ms).await })
+    })
+    .await;
+    lag.expect("lag").get("parcel.sent").copied()
 }
 
 /// First once, then again, per receiver.
@@ -224,7 +226,7 @@ pub async fn order_holds_within_a_key_and_trouble_stays_there(records: Arc<dyn R
     for _ in 0..4 {
         bench.relay.round().await.expect("round");
     }
-    assert_eq!(oldest(&bench.records).await, [2], "the first of the refused key");
+    assert_eq!(oldest(&bench.records, 1).await, Some(0), "the refused key is owed since it was posted");
     let taken = bench.taken();
     assert_eq!(taken.len(), 15, "everything but the refused key: {taken:?}");
     assert!(taken.iter().all(|(key, _)| *key != 2));
@@ -256,7 +258,7 @@ pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
     bench.relay.round().await.expect("round");
     assert_eq!(bench.taken(), [(1, 2)]);
     assert_eq!(backlog(&bench.records).await, (0, 0, 1));
-    assert_eq!(oldest(&bench.records).await, [0; 0], "a dead letter does not wait");
+    assert_eq!(oldest(&bench.records, 1000).await, None, "a dead letter does not wait");
     for (topic, revived) in [("another", 0), ("parcel.sent", 1), ("parcel.sent", 0)] {
         let told: Result<u64, Error> = write(&*bench.records, Shard::HOME, move |tx| {
             Box::pin(async move { outbox::revive(tx, Shard::HOME, topic, 301).await })
@@ -268,4 +270,98 @@ pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
     bench.clock.0.store(301, Ordering::SeqCst);
     bench.relay.round().await.expect("round");
     assert_eq!((bench.taken(), backlog(&bench.records).await), (vec![(1, 1)], (0, 0, 0)));
+}
+
+/// An effect with a time of its own leaves at that time, after what is before it in its key and before what is behind, and
+/// holds up no other key.
+pub async fn a_delayed_effect_leaves_at_its_time_and_in_its_order(records: Arc<dyn Records>) {
+    let bench = Bench::new(records);
+    let later = |key, n, seq, due_ms| Effect { due_ms: Some(due_ms), ..effect(key, n, seq) };
+    bench.post(vec![effect(1, 1, 1), later(1, 2, 2, 50), effect(1, 3, 3), effect(2, 1, 4)]).await;
+    bench.post(vec![later(3, 1, 5, 10)]).await;
+    assert_eq!((oldest(&bench.records, 0).await, backlog(&bench.records).await), (Some(0), (3, 2, 0)));
+    bench.relay.round().await.expect("round");
+    bench.relay.round().await.expect("round");
+    assert_eq!(bench.taken(), [(1, 1), (2, 1)], "what is due, up to what is not");
+    assert_eq!(
+        oldest(&bench.records, 9).await,
+        Some(0),
+        "what waits behind a delay is owed since it was posted"
+    );
+    for (now_ms, expected) in [(9, &[][..]), (10, &[(3, 1)]), (49, &[]), (50, &[(1, 2)]), (50, &[(1, 3)])] {
+        bench.clock.0.store(now_ms, Ordering::SeqCst);
+        bench.relay.round().await.expect("round");
+        assert_eq!(bench.taken(), expected, "at {now_ms}");
+    }
+    // What is due in a while must not overtake what was posted before and has not been looked at.
+    bench.post(vec![effect(4, 1, 6), effect(4, 2, 7)]).await;
+    bench.post(vec![later(4, 3, 8, 40)]).await;
+    for _ in 0..2 {
+        bench.relay.round().await.expect("round");
+    }
+    assert_eq!((bench.taken(), backlog(&bench.records).await), (vec![(4, 1), (4, 2), (4, 3)], (0, 0, 0)));
+}
+
+/// More delayed effects than a round looks at hide none that is due.
+pub async fn what_is_not_due_hides_nothing_that_is(records: Arc<dyn Records>) {
+    let bench = Bench::new(records);
+    let later = |n: i64, due_ms| {
+        let key = n.to_be_bytes().to_vec();
+        Effect { due_ms: Some(due_ms), key, ..effect(0, 1, n.unsigned_abs()) }
+    };
+    bench.post((1..=5_000).map(|n| later(n, 1_000)).chain([later(5_001, 5)]).collect()).await;
+    bench.clock.0.store(5, Ordering::SeqCst);
+    assert_eq!(bench.relay.round().await.expect("round").sent, 1);
+    assert_eq!(backlog(&bench.records).await, (0, 5_000, 0));
+}
+
+/// A dead letter is listed in pages, and one at a time tries again.
+pub async fn dead_letters_are_listed_and_replayed_one_by_one(records: Arc<dyn Records>) {
+    let bench = Bench::new(records);
+    bench.post((1..=3).map(|seq| effect(1, seq, seq.unsigned_abs())).collect()).await;
+    bench.refuse(Some(1));
+    for at in [0, 100, 300, 300, 400, 600, 600, 700, 900] {
+        bench.clock.0.store(at, Ordering::SeqCst);
+        bench.relay.round().await.expect("round");
+    }
+    assert_eq!(backlog(&bench.records).await, (0, 0, 3));
+    bench.refuse(None);
+    let (first, replayed): (Vec<_>, Vec<_>) = write(&*bench.records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let first = outbox::letters(tx, Shard::HOME, &LetterId::default(), 2).await?;
+            let rest = outbox::letters(tx, Shard::HOME, &first[1].id, 2).await?;
+            assert_eq!(rest.iter().map(|letter| letter.id.seq).collect::<Vec<_>>(), [3]);
+            let mut replayed = vec![];
+            for letter in [&first[1].id, &first[1].id, &LetterId { seq: 9, ..first[0].id.clone() }] {
+                replayed.push(outbox::replay(tx, Shard::HOME, letter, 900).await?);
+            }
+            Ok::<_, Error>((first, replayed))
+        })
+    })
+    .await
+    .expect("letters");
+    let told: Vec<_> = first.iter().map(|letter| (letter.id.seq, letter.attempts, &*letter.fault)).collect();
+    let poison = "backend answered something impossible: poison";
+    assert_eq!((told, replayed), (vec![(1, 3, poison), (2, 3, poison)], vec![true, false, false]));
+    bench.relay.round().await.expect("round");
+    assert_eq!((bench.taken(), backlog(&bench.records).await), (vec![(1, 2)], (0, 0, 2)));
+}
+
+/// A backlog above its limit refuses new work, and lets it in again once it is gone.
+pub async fn a_backlog_presses_until_it_is_gone(records: Arc<dyn Records>) {
+    let mut bench = Bench::new(records);
+    let pressure = Arc::new(Pressure::default());
+    pressure.limit_to(4);
+    bench.relay = bench.relay.telling(Arc::clone(&pressure));
+    bench.post((1..=5).map(|seq| effect(1, seq, seq.unsigned_abs())).collect()).await;
+    assert_eq!(pressure.admit(), Ok(()), "nobody has looked yet");
+    bench.refuse(Some(1));
+    bench.relay.round().await.expect("round");
+    assert_eq!(pressure.admit(), Err(Error::Backlog));
+    bench.refuse(None);
+    bench.clock.0.store(100, Ordering::SeqCst);
+    for _ in 0..2 {
+        bench.relay.round().await.expect("round");
+    }
+    assert_eq!((bench.taken(), pressure.admit()), (vec![(1, 1), (1, 2)], Ok(())));
 }

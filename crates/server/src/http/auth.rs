@@ -41,6 +41,22 @@ impl Permission for Read {
     const ROLES: &'static [Role] = EVERY_ROLE;
 }
 
+/// Reading awards: a key everybody's, a participant their own.
+pub struct ReadOwn;
+
+impl Permission for ReadOwn {
+    const ROLES: &'static [Role] = EVERY_ROLE;
+    const PARTICIPANTS: bool = true;
+}
+
+/// Claiming an award and seeing its code: a participant their own, a key for the participant whom it serves.
+pub struct Claim;
+
+impl Permission for Claim {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+    const PARTICIPANTS: bool = true;
+}
+
 /// Reading what is drafted and proposed: it may name people, and is nobody's rules yet.
 pub struct Review;
 
@@ -134,6 +150,14 @@ impl Caller {
         match self {
             Self::Key { .. } => true,
             Self::Participant { name, .. } => participant == Some(name),
+        }
+    }
+
+    /// The participant, where one calls.
+    pub fn participant(&self) -> Option<&str> {
+        match self {
+            Self::Key { .. } => None,
+            Self::Participant { name, .. } => Some(name),
         }
     }
 

@@ -60,9 +60,11 @@ async fn erase(
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
     let (raffles, ledger, experiments) = (app.raffles.clone(), app.ledger.clone(), app.experiments.clone());
-    let subject = format!("participant/{}", app.tokens.pseudonym(&participant));
+    let (awards, pseudonym) = (app.awards.clone(), app.tokens.pseudonym(&participant));
+    let subject = format!("participant/{pseudonym}");
     let work = async move {
         let erased = raffles.erase(&participant, &cause, &reason).await?;
+        awards.erase(&participant, &pseudonym, (&cause, &reason)).await?;
         let accounts = ledger.erase(&participant, subject, (&cause, &reason)).await?;
         let exposed = experiments.erase(&participant, &cause, &reason).await?;
         Ok::<_, Problem>((erased, accounts, exposed))

@@ -25,9 +25,12 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn show(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let page = app.metrics.page(&app.raffles, &app.switches, app.clock.now_ms()).await.map_err(|_| {
-        let detail = "the metrics could not be written";
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", detail)
-    })?;
+    let page =
+        app.metrics.page((&app.raffles, &app.awards), &app.switches, app.clock.now_ms()).await.map_err(
+            |_| {
+                let detail = "the metrics could not be written";
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", detail)
+            },
+        )?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], page).into_response())
 }

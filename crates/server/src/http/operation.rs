@@ -31,6 +31,8 @@ pub enum Carries {
     Json(Shape),
     /// A raffle document, in JSON or YAML.
     Document,
+    /// Text of one of these media types.
+    Text(&'static [&'static str]),
     /// Nothing that is read; it is hashed all the same.
     Anything,
 }
@@ -159,6 +161,12 @@ impl Operation {
     #[must_use]
     pub fn document(self, example: Value) -> Self {
         Self { carries: Some(Carries::Document), example: Some(example), ..self }
+    }
+
+    /// Takes text of one of these media types.
+    #[must_use]
+    pub fn text(self, media: &'static [&'static str]) -> Self {
+        Self { carries: Some(Carries::Text(media)), ..self }
     }
 
     /// Takes an Idempotency-Key. Without a body of a type, whatever is sent is hashed with it.

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use campaign::request::{Answered, Request as Remembered};
 use raffle::entry;
 use raffle::fairness::sha256;
 use schemars::JsonSchema;
@@ -237,6 +238,12 @@ impl Sent {
         Ok(request)
     }
 
+    /// The request, for what awards, coupons and endpoints remember.
+    pub fn remembered(&self, caller: &Caller, route: &str, at_ms: i64) -> Result<Remembered, Problem> {
+        let entry::Request { key, body_hash, actor } = self.scoped(caller, route)?;
+        Ok(Remembered { key, body_hash, actor, at_ms })
+    }
+
     /// Refuses a body that says something, where there is nothing to say.
     pub fn expect_nothing(&self) -> Result<(), Problem> {
         #[derive(serde::Deserialize)]
@@ -328,6 +335,31 @@ pub fn text(name: &'static str, text: &str, longest: usize) -> Result<(), Proble
     }
     let detail = format!("`{name}` must be 1 to {longest} characters, none of them a control character");
     Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_text", detail))
+}
+
+/// An id of our own making: 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit.
+pub fn id(name: &'static str, id: &str) -> Result<(), Problem> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric();
+    let fits = id.len() <= 64
+        && id.bytes().next().is_some_and(is_letter)
+        && id.bytes().all(|byte| is_letter(byte) || b".-_".contains(&byte));
+    if fits {
+        return Ok(());
+    }
+    let detail = format!(
+        "`{name}` must be 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+    );
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_text", detail))
+}
+
+/// An answer that was written with what it answers.
+pub fn answered(status: StatusCode, answered: Answered) -> Response {
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (status, json, answered.json).into_response();
+    if answered.replayed {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// A JSON answer; `replayed` says that it was given before.

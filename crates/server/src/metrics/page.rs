@@ -1,13 +1,17 @@
 //! The page that monitoring reads: what was counted, and what is looked up when it asks.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use campaign::award::DRAW_MADE;
+use campaign::fulfilment::Awards;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use raffle::epoch::GATE_CLOSED;
 use raffle::error::Error;
 use raffle::raffles::Raffles;
 use records::follow::Standing;
@@ -26,14 +30,14 @@ type Number = Gauge<f64, AtomicU64>;
 /// What the records say.
 struct Kept {
     backlog: (u64, u64, u64),
-    oldest_unsent_ms: Option<i64>,
+    lag: BTreeMap<String, i64>,
     stock: Vec<(String, Vec<Segment>)>,
 }
 
 async fn kept(raffles: &Raffles) -> Result<Kept, Error> {
     Ok(Kept {
         backlog: raffles.backlog().await?,
-        oldest_unsent_ms: raffles.oldest_unsent_ms().await?,
+        lag: raffles.lag().await?,
         stock: raffles.stock(u32::try_from(RAFFLES_MAX).unwrap_or(u32::MAX)).await?,
     })
 }
@@ -42,7 +46,7 @@ impl Metrics {
     /// The whole page, in the text format of OpenMetrics.
     pub async fn page(
         &self,
-        raffles: &Raffles,
+        (raffles, awards): (&Raffles, &Awards),
         switches: &Board,
         now_ms: i64,
     ) -> Result<String, std::fmt::Error> {
@@ -67,6 +71,28 @@ impl Metrics {
         match kept {
             Ok(kept) => tell_kept(&mut registry, &kept, now_ms),
             Err(error) => tracing::warn!(%error, "the metrics of the records could not be read"),
+        }
+        match awards.deliveries().await {
+            Ok((owed, given_up, oldest_ms)) => {
+                let webhooks = Family::<[(&str, &str); 1], Count>::default();
+                for (state, number) in [("owed", owed), ("dead", given_up)] {
+                    webhooks.get_or_create(&[("state", state)]).set(number);
+                }
+                registry.register(
+                    "fairground_webhooks",
+                    "Webhooks that are not taken: owed, or given up; each counted up to a limit",
+                    webhooks,
+                );
+                let oldest = Number::default();
+                let age_ms = oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
+                oldest.set(age_ms as f64 / 1000.0);
+                registry.register(
+                    "fairground_webhooks_oldest_seconds",
+                    "Age of the oldest webhook that is owed; 0 where there is none",
+                    oldest,
+                );
+            }
+            Err(error) => tracing::warn!(%error, "the metrics of webhooks could not be read"),
         }
         let started = Number::default();
         started.set(self.started_ms as f64 / 1000.0);
@@ -169,13 +195,22 @@ fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {
     for (state, number) in [("fresh", fresh), ("waiting", waiting), ("dead", dead)] {
         effects.get_or_create(&[("state", state)]).set(number);
     }
-    registry.register("fairground_effects", "Effects that are not sent: fresh, waiting, or dead", effects);
-    let oldest = Number::default();
-    let age_ms = kept.oldest_unsent_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
-    oldest.set(age_ms as f64 / 1000.0);
+    registry.register(
+        "fairground_effects",
+        "Effects that are not sent: fresh, waiting, or dead; each counted up to a limit",
+        effects,
+    );
+    let oldest = Family::<[(&str, Cow<'_, str>); 1], Number>::default();
+    for topic in [DRAW_MADE, GATE_CLOSED] {
+        oldest.get_or_create(&[("topic", Cow::from(topic))]).set(0.0);
+    }
+    for (topic, oldest_ms) in &kept.lag {
+        let age_ms = now_ms.saturating_sub(*oldest_ms).max(0);
+        oldest.get_or_create(&[("topic", Cow::from(topic.clone()))]).set(age_ms as f64 / 1000.0);
+    }
     registry.register(
         "fairground_effects_oldest_seconds",
-        "Age of the oldest effect that is not sent and not dead; 0 where there is none",
+        "Age of the oldest effect of a topic that is due, not sent and not dead; 0 where there is none",
         oldest,
     );
     let units = Family::<Labels<3>, Count>::default();

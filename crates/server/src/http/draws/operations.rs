@@ -35,7 +35,7 @@ pub fn operations() -> Vec<Operation> {
             .body::<DrawBody>(json!({ "participant": "ada", "client_seed": "my-own-luck" }))
             .keyed()
             .answers::<DrawnView<'static>>(201, "The draw, or the draws where `draws` stood in the body.", drawn)
-            .refuses(&["campaign.ended", "campaign.not_begun"])
+            .refuses(&["campaign.ended", "campaign.not_begun", "records.backlog"])
             .refuses(&["campaign.tickets_used", "campaign.tickets_used_this_month", "campaign.tickets_used_today"])
             .refuses(&["campaign.no_ticket"])
             .refuses(&["edge.bad_number", "edge.beyond_limit", "edge.bad_text", "edge.other_participant"])

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    accounts, audit, awards, drafts, draws, dry_runs, erasure, experiments, explain, health, ledger, metrics,
-    openapi, participants, proposals, raffles, switches, versions,
+    accounts, audit, awards, coupons, drafts, draws, dry_runs, endpoints, erasure, experiments, explain,
+    health, ledger, letters, metrics, openapi, participants, proposals, raffles, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -35,7 +35,6 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Draws", "Drawing, what a draw would be, and what it became and why.", API, draws::operations()),
         ("Draws", "", API, dry_runs::operations()),
         ("Draws", "", API, explain::operations()),
-        ("Awards", "What was won, and whether it is in the winner's hands.", API, awards::operations()),
         (
             "Ledger",
             "What is counted: moved, exchanged, kept back; wallets and statements.",
@@ -44,6 +43,10 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ),
         ("Ledger", "", API, accounts::operations()),
         ("Experiments", "What is tried on whom, and what it has shown.", API, experiments::operations()),
+        ("Awards", "What was won, and how it reaches the winner.", API, awards::operations()),
+        ("Coupons", "Codes that awards give out.", API, coupons::operations()),
+        ("Endpoints", "Where webhooks go.", API, endpoints::operations()),
+        ("Dead letters", "Effects that could not be delivered.", API, letters::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
         ("Switches", "What is turned off or held back while the product runs.", API, switches::operations()),
@@ -81,6 +84,9 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("holds", "string", "The hold's id."),
     ("experiments", "string", "The experiment's id."),
     ("switches", "string", "The switch's name."),
+    ("coupon-pools", "string", "The pool's id, as raffle documents name it."),
+    ("endpoints", "string", "The endpoint's id, as raffle documents name it."),
+    ("dead-letters", "string", "The dead letter's id."),
 ];
 
 const INTRODUCTION: &str = "Fairground runs raffles and keeps a ledger: rules come from a document, stock never oversells, \
@@ -352,6 +358,10 @@ impl Writer {
                     "application/x-yaml": yaml,
                     "text/yaml": yaml,
                 }))
+            }
+            Carries::Text(media) => {
+                let text = json!({ "schema": { "type": "string" } });
+                Some(media.iter().map(|media| ((*media).to_owned(), text.clone())).collect())
             }
             Carries::Anything => None,
         }

@@ -1,0 +1,237 @@
+//! What happens to awards by itself, and what operators keep for them: pools of codes, endpoints, and forgetting.
+
+use std::sync::Arc;
+
+use kernel::id::{Shard, Tenant};
+use records::audit::{self, Cause, Change, Stream};
+use records::machine::{self, Outcome};
+use records::port::{Tx, read, write};
+
+use super::Awards;
+use crate::award::{Award, Event};
+use crate::coupon::{self, PoolView};
+use crate::delivery;
+use crate::endpoint::{self, EndpointView, Wanted};
+use crate::error::Error;
+use crate::holder;
+use crate::request::{Answered, Request};
+
+/// Awards that are seen to in one transaction.
+const AT_ONCE: u32 = 200;
+
+/// Gives codes to awards that wait for them, as far as there are any. Answers how many.
+async fn serve(tx: &mut dyn Tx, shard: Shard, pool: &str, now_ms: i64) -> Result<usize, Error> {
+    let waiting = coupon::waiting(tx, shard, pool, AT_ONCE).await?;
+    let served = coupon::take(tx, shard, pool, &waiting).await?;
+    for id in &waiting[..served] {
+        let outcome = machine::apply::<Award>(tx, shard, id, &Event::Code(now_ms)).await?;
+        if !matches!(outcome, Outcome::Moved(_)) {
+            return Err(super::corrupt("an award that waits for a code").into());
+        }
+        coupon::stop_waiting(tx, shard, (pool, id)).await?;
+    }
+    Ok(served)
+}
+
+impl Awards {
+    /// Ends the time of awards that nobody claimed, and serves those that wait for codes. Answers how many moved; where that
+    /// is none, nothing more is to be done now.
+    pub async fn tend(&self, shard: Shard) -> Result<usize, Error> {
+        let now_ms = self.now_ms();
+        let (overdue, pools) = read(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                let overdue = machine::due::<Award>(tx, shard, now_ms, AT_ONCE).await?;
+                Ok::<_, Error>((overdue, coupon::servable(tx, shard, AT_ONCE).await?))
+            })
+        })
+        .await?;
+        if overdue.is_empty() && pools.is_empty() {
+            return Ok(0);
+        }
+        write(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                let mut moved = 0;
+                for id in &overdue {
+                    let outcome = machine::apply::<Award>(tx, shard, id, &Event::Expire(now_ms)).await?;
+                    moved += usize::from(matches!(outcome, Outcome::Moved(_)));
+                }
+                for pool in &pools {
+                    moved += serve(tx, shard, pool, now_ms).await?;
+                }
+                Ok(moved)
+            })
+        })
+        .await
+    }
+
+    /// Adds codes to a pool, and serves those who wait for one.
+    pub async fn add_coupons(
+        &self,
+        pool: &str,
+        codes: Vec<String>,
+        request: Request,
+    ) -> Result<Answered, Error> {
+        let (pool, vault) = (pool.to_owned(), Arc::clone(&self.vault));
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
+                    return Ok(answered);
+                }
+                coupon::add(tx, Shard::HOME, (&pool, &codes), (&*vault, &request)).await?;
+                serve(tx, Shard::HOME, &pool, request.at_ms).await?;
+                let view = coupon::pool(tx, Shard::HOME, &pool).await?;
+                let view = view.ok_or(Error::NoSuchPool(pool))?;
+                request.answer(tx, Shard::HOME, &*vault, &view).await
+            })
+        })
+        .await
+    }
+
+    /// A pool as it stands.
+    pub async fn pool(&self, pool: &str) -> Result<PoolView, Error> {
+        let pool = pool.to_owned();
+        read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let found = coupon::pool(tx, Shard::HOME, &pool).await?;
+                found.ok_or(Error::NoSuchPool(pool))
+            })
+        })
+        .await
+    }
+
+    /// Pools after one, in the order of their ids.
+    pub async fn pools(&self, after: &str, limit: u32) -> Result<Vec<PoolView>, Error> {
+        let after = after.to_owned();
+        read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move { Ok(coupon::pools(tx, Shard::HOME, &after, limit).await?) })
+        })
+        .await
+    }
+
+    /// Makes an endpoint.
+    pub async fn create_endpoint(
+        &self,
+        id: &str,
+        wanted: Wanted,
+        request: Request,
+    ) -> Result<Answered, Error> {
+        let (id, vault, entropy) = (id.to_owned(), Arc::clone(&self.vault), Arc::clone(&self.entropy));
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
+                    return Ok(answered);
+                }
+                let made = (&*vault, &*entropy);
+                let view = endpoint::create(tx, Shard::HOME, (&id, wanted), made, &request).await?;
+                request.answer(tx, Shard::HOME, &*vault, &view).await
+            })
+        })
+        .await
+    }
+
+    /// Changes where an endpoint is, and whether it is called.
+    pub async fn change_endpoint(
+        &self,
+        id: &str,
+        wanted: Wanted,
+        request: Request,
+    ) -> Result<Answered, Error> {
+        let (id, vault) = (id.to_owned(), Arc::clone(&self.vault));
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
+                    return Ok(answered);
+                }
+                let view = endpoint::change(tx, Shard::HOME, (&id, wanted), &*vault, &request).await?;
+                request.answer(tx, Shard::HOME, &*vault, &view).await
+            })
+        })
+        .await
+    }
+
+    /// Gives an endpoint a new secret.
+    pub async fn rotate_endpoint(
+        &self,
+        id: &str,
+        overlap_seconds: u32,
+        request: Request,
+    ) -> Result<Answered, Error> {
+        let (id, vault, entropy) = (id.to_owned(), Arc::clone(&self.vault), Arc::clone(&self.entropy));
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
+                    return Ok(answered);
+                }
+                let made = (&*vault, &*entropy);
+                let view = endpoint::rotate(tx, Shard::HOME, (&id, overlap_seconds), made, &request).await?;
+                request.answer(tx, Shard::HOME, &*vault, &view).await
+            })
+        })
+        .await
+    }
+
+    /// An endpoint.
+    pub async fn endpoint(&self, id: &str) -> Result<EndpointView, Error> {
+        let (id, vault, now_ms) = (id.to_owned(), Arc::clone(&self.vault), self.now_ms());
+        read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let found = endpoint::get(tx, Shard::HOME, &id, (&*vault, now_ms)).await?;
+                Ok(found.ok_or(Error::NoSuchEndpoint(id))?.view)
+            })
+        })
+        .await
+    }
+
+    /// Endpoints after one, in the order of their ids.
+    pub async fn endpoints(&self, after: &str, limit: u32) -> Result<Vec<EndpointView>, Error> {
+        let (after, vault, now_ms) = (after.to_owned(), Arc::clone(&self.vault), self.now_ms());
+        read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let all = endpoint::all(tx, Shard::HOME, (&after, limit), (&*vault, now_ms)).await?;
+                Ok(all.into_iter().map(|endpoint| endpoint.view).collect())
+            })
+        })
+        .await
+    }
+
+    /// How many webhooks are owed, how many were given up, and since when the oldest is owed.
+    pub async fn deliveries(&self) -> Result<(u64, u64, Option<i64>), Error> {
+        read(&*self.records, Shard::HOME, |tx| {
+            Box::pin(async move { Ok(delivery::backlog(tx, Shard::HOME).await?) })
+        })
+        .await
+    }
+
+    /// Forgets whose awards a participant's are, and where they go. Doing it again changes nothing. The audit log names them
+    /// by pseudonym.
+    pub async fn erase(
+        &self,
+        participant: &str,
+        pseudonym: &str,
+        (cause, reason): (&Cause, &str),
+    ) -> Result<u64, Error> {
+        let mut forgotten = 0;
+        loop {
+            let (participant, cause, at_ms) = (participant.to_owned(), cause.clone(), self.now_ms());
+            let (pseudonym, reason) = (pseudonym.to_owned(), reason.to_owned());
+            let now: u64 = write(&*self.records, Shard::HOME, move |tx| {
+                Box::pin(async move {
+                    let forgotten = holder::forget(tx, &participant, AT_ONCE).await?;
+                    if forgotten > 0 {
+                        let detail = format!("whose {forgotten} awards are: {reason}");
+                        let subject = format!("participant/{pseudonym}");
+                        let change = Change { at_ms, action: "erase", subject, detail };
+                        let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
+                        audit::append(tx, &changes, &cause, change).await?;
+                    }
+                    Ok::<_, Error>(forgotten)
+                })
+            })
+            .await?;
+            if now == 0 {
+                return Ok(forgotten);
+            }
+            forgotten += now;
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! How much is unsent, for how long, and when that is too much to begin anything new.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use kernel::id::Shard;
+
+use crate::error::Error;
+use crate::port::{Tx, Value};
+
+/// Most rows that are counted of each kind: a count is as cheap when much is unsent as when little is.
+pub const ROWS_MAX: u32 = 65_536;
+
+/// Effects that may be unsent before new work is refused, where nothing else is configured.
+const EFFECTS_MAX: u64 = 1_000_000;
+
+/// How much is unsent: `(fresh, waiting, dead)`. Each counts [`ROWS_MAX`] rows at the most; a row of what is fresh is a
+/// parcel, and counts as many effects as it holds.
+pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), Error> {
+    let counted = count(tx, shard).await?;
+    Ok((counted.effects, counted.waiting, counted.dead))
+}
+
+struct Counted {
+    parcels: u64,
+    effects: u64,
+    waiting: u64,
+    dead: u64,
+}
+
+async fn count(tx: &mut dyn Tx, shard: Shard) -> Result<Counted, Error> {
+    let values = [Value::Int(shard.0.into()), Value::Int(ROWS_MAX.into())];
+    let fresh = "SELECT COUNT(*),COALESCE(SUM(some.effects),0)
+        FROM (SELECT effects FROM outbox WHERE shard=? LIMIT ?) AS some";
+    let fresh = tx.fetch(fresh, &values).await?;
+    let mut counted = Counted { parcels: 0, effects: 0, waiting: 0, dead: 0 };
+    if let Some(row) = fresh.first() {
+        (counted.parcels, counted.effects) = (row.count(0)?, row.count(1)?);
+    }
+    for (dead, number) in [(0, &mut counted.waiting), (1, &mut counted.dead)] {
+        let sql =
+            "SELECT COUNT(*) FROM (SELECT dead FROM outbox_aside WHERE shard=? AND dead=? LIMIT ?) AS some";
+        let rows = tx.fetch(sql, &[values[0], Value::Int(dead), values[1]]).await?;
+        *number = rows.first().map_or(Ok(0), |row| row.count(0))?;
+    }
+    Ok(counted)
+}
+
+/// Since when the oldest effect of each topic has been owed, in milliseconds since the epoch: dead letters and what is not
+/// due yet are left out.
+pub async fn lag(tx: &mut dyn Tx, shard: Shard, now_ms: i64) -> Result<BTreeMap<String, i64>, Error> {
+    let mut oldest = BTreeMap::new();
+    for sql in [
+        "SELECT topic,MIN(at_ms) FROM outbox WHERE shard=? AND at_ms<=? GROUP BY topic",
+        "SELECT topic,MIN(at_ms) FROM outbox_aside WHERE shard=? AND at_ms<=? AND dead=0 GROUP BY topic",
+    ] {
+        for row in tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(now_ms)]).await? {
+            let at_ms = row.int(1)?;
+            let known = oldest.entry(row.text(0)?.to_owned()).or_insert(at_ms);
+            *known = at_ms.min(*known);
+        }
+    }
+    Ok(oldest)
+}
+
+/// Whether so much is unsent that nothing may begin that would add to it. The relay measures at the beginning of each round;
+/// what begins meanwhile comes on top. It is asked before work begins, never after: what is kept is sent, however long it
+/// takes.
+#[derive(Debug)]
+pub struct Pressure {
+    effects_max: AtomicU64,
+    is_high: AtomicBool,
+}
+
+impl Default for Pressure {
+    fn default() -> Self {
+        Self { effects_max: AtomicU64::new(EFFECTS_MAX), is_high: AtomicBool::new(false) }
+    }
+}
+
+impl Pressure {
+    /// Sets how many effects may be unsent. More than [`ROWS_MAX`] rows are too much in any case.
+    pub fn limit_to(&self, effects_max: u64) {
+        self.effects_max.store(effects_max, Ordering::Relaxed);
+    }
+
+    /// Refuses what would add to a backlog that is too long.
+    pub fn admit(&self) -> Result<(), Error> {
+        if self.is_high.load(Ordering::Relaxed) { Err(Error::Backlog) } else { Ok(()) }
+    }
+
+    /// Looks at how much is unsent.
+    pub async fn measure(&self, tx: &mut dyn Tx, shard: Shard) -> Result<(), Error> {
+        let counted = count(tx, shard).await?;
+        let rows_max = u64::from(ROWS_MAX);
+        let is_high = counted.effects + counted.waiting > self.effects_max.load(Ordering::Relaxed)
+            || counted.parcels >= rows_max
+            || counted.waiting >= rows_max;
+        if is_high != self.is_high.swap(is_high, Ordering::Relaxed) {
+            let (fresh, waiting) = (counted.effects, counted.waiting);
+            tracing::warn!(
+                shard = shard.0,
+                fresh,
+                waiting,
+                is_high,
+                "the backlog of effects has passed its limit"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! Awards and their courier over records in memory, a clock that can be set, and a shop at the other end of webhooks that
+//! behaves as it is told.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use campaign::award::{DRAW_MADE, DrawMade, Due, Kind, State};
+use campaign::courier::Courier;
+use campaign::endpoint::Wanted;
+use campaign::fulfilment::Awards;
+use campaign::request::Request;
+use embedded::clock::ManualClock;
+use embedded::sqlite::inline::InlineRecords;
+use fairground::vault::SealedVault;
+use fairground::wiring::ROOMS;
+use kernel::id::{Bucket, DrawId, Shard, Tenant};
+use kernel::ports::broker::{Message, Subscriber};
+use kernel::ports::clock::Clock;
+use kernel::ports::entropy::Entropy;
+use kernel::ports::outbound::{Call, Outbound, Outcome, Verb};
+use ledger::account::Account;
+use ledger::journal::JournalKey;
+use raffle::seal::Sealer;
+use records::audit::Actor;
+use records::error::Error;
+use records::migration;
+use records::port::{Records, Value, Work, read};
+
+use crate::ports::SeededEntropy;
+
+/// What the shop does with a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Takes it and says so.
+    Takes,
+    /// Takes it, and the answer is lost.
+    TakesAndDrops,
+    /// Is not there.
+    Down,
+    /// Is there, and does not take it.
+    Busy,
+    /// Answers a status.
+    Answers(u16),
+}
+
+#[derive(Default)]
+struct Books {
+    manners: BTreeMap<String, Manner>,
+    first: Vec<Manner>,
+    paid: Vec<String>,
+    calls: Vec<(Verb, String, i64)>,
+}
+
+/// The other end of webhooks.
+pub struct Shop {
+    /// Whether it remembers what it has taken, and takes it once.
+    keeps_inbox: bool,
+    clock: Arc<ManualClock>,
+    books: Mutex<Books>,
+}
+
+impl Shop {
+    fn books(&self) -> std::sync::MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it does with the next deliveries, one each.
+    pub fn first(&self, manners: &[Manner]) {
+        self.books().first = manners.iter().rev().copied().collect();
+    }
+
+    /// What it does with every delivery whose body holds a text.
+    pub fn always(&self, text: &str, manner: Manner) {
+        self.books().manners.insert(text.to_owned(), manner);
+    }
+
+    /// What it has paid, in order.
+    pub fn paid(&self) -> Vec<String> {
+        self.books().paid.clone()
+    }
+
+    /// Every call that it heard: what was wanted, the name, and when.
+    pub fn calls(&self) -> Vec<(Verb, String, i64)> {
+        self.books().calls.clone()
+    }
+}
+
+#[async_trait]
+impl Outbound for Shop {
+    async fn call(&self, call: &Call) -> Outcome {
+        assert!(!call.secrets.is_empty(), "every call is signed");
+        let now_ms = self.clock.now_ms();
+        let mut books = self.books();
+        let text = String::from_utf8_lossy(&call.body).into_owned();
+        let told = books.manners.iter().find(|(part, _)| text.contains(part.as_str()));
+        let manner = told.map(|(_, manner)| *manner);
+        let manner = books.first.pop().or(manner).unwrap_or(Manner::Takes);
+        let fault = || "as it was told".to_owned();
+        if manner != Manner::Down {
+            books.calls.push((call.verb, call.effect.clone(), now_ms));
+        }
+        match (call.verb, manner) {
+            (_, Manner::Down) => Outcome::Failed { fault: fault(), retry_seconds: None },
+            (_, Manner::Busy) => Outcome::Failed { fault: fault(), retry_seconds: Some(30) },
+            (_, Manner::Answers(status)) => Outcome::Refused { status: Some(status), fault: fault() },
+            (Verb::Ask, _) if books.paid.contains(&call.effect) => Outcome::Taken,
+            (Verb::Ask, _) => Outcome::Refused { status: Some(404), fault: fault() },
+            (Verb::Deliver, manner) => {
+                if !(self.keeps_inbox && books.paid.contains(&call.effect)) {
+                    books.paid.push(call.effect.clone());
+                }
+                if manner == Manner::Takes { Outcome::Taken } else { Outcome::Unknown { fault: fault() } }
+            }
+        }
+    }
+}
+
+/// How one write fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fails {
+    /// Before anything is done.
+    Before,
+    /// Kept, and nobody is told.
+    After,
+}
+
+/// Records of which the n-th write fails, once.
+struct Failing {
+    inner: Arc<dyn Records>,
+    left: AtomicU64,
+    how: Fails,
+    failed: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Records for Failing {
+    fn shards(&self) -> Vec<Shard> {
+        self.inner.shards()
+    }
+
+    fn shard_of(&self, bucket: Bucket) -> Shard {
+        self.inner.shard_of(bucket)
+    }
+
+    async fn write(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        let fails = self.left.fetch_sub(1, Ordering::SeqCst) == 1;
+        self.failed.fetch_add(fails.into(), Ordering::SeqCst);
+        if fails && self.how == Fails::Before {
+            return Err(Error::Unavailable("as it was told".to_owned()));
+        }
+        let outcome = self.inner.write(shard, work).await;
+        if fails { outcome.and(Err(Error::OutcomeUnknown)) } else { outcome }
+    }
+
+    async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        self.inner.read(shard, work).await
+    }
+}
+
+/// All that outlives a process, and the shop.
+pub struct World {
+    /// The records.
+    pub disk: Arc<dyn Records>,
+    /// The clock.
+    pub clock: Arc<ManualClock>,
+    /// The shop.
+    pub shop: Arc<Shop>,
+    entropy: Arc<dyn Entropy>,
+    asked: AtomicU64,
+    failed: Arc<AtomicU64>,
+}
+
+/// What a process has.
+pub struct House {
+    /// Awards.
+    pub awards: Awards,
+    /// Their courier.
+    pub courier: Courier,
+}
+
+impl House {
+    /// Where the award of somebody's draw stands.
+    pub async fn state(&self, participant: &str, seq: u64) -> State {
+        self.awards.get(draw(participant, seq), None).await.expect("an award").award.state
+    }
+}
+
+impl World {
+    /// A world at noon.
+    pub async fn new(keeps_inbox: bool) -> Self {
+        let disk: Arc<dyn Records> = Arc::new(InlineRecords::open().expect("records"));
+        migration::run(&*disk, ROOMS, 0).await.expect("tables");
+        let clock = Arc::new(ManualClock::at(crate::NOON_MS));
+        let shop = Arc::new(Shop { keeps_inbox, clock: Arc::clone(&clock), books: Mutex::default() });
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::kind(1));
+        Self { disk, clock, shop, entropy, asked: AtomicU64::new(0), failed: Arc::default() }
+    }
+
+    fn house_on(&self, records: Arc<dyn Records>) -> House {
+        let (clock, entropy) = (Arc::clone(&self.clock) as Arc<dyn Clock>, Arc::clone(&self.entropy));
+        let vault = Arc::new(SealedVault::new(Sealer::new(&[7; 32]), Arc::clone(&entropy)));
+        let awards = Awards::new(
+            Arc::clone(&records),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            Arc::clone(&vault) as _,
+        );
+        let shop = Arc::clone(&self.shop) as Arc<dyn Outbound>;
+        House { awards, courier: Courier::new(records, clock, entropy, vault, shop, Shard::HOME) }
+    }
+
+    /// A process.
+    pub fn house(&self) -> House {
+        self.house_on(Arc::clone(&self.disk))
+    }
+
+    /// A process whose n-th write, from 1, fails.
+    pub fn failing(&self, write: u64, how: Fails) -> House {
+        let inner = Arc::clone(&self.disk);
+        let failed = Arc::clone(&self.failed);
+        self.house_on(Arc::new(Failing { inner, left: AtomicU64::new(write), how, failed }))
+    }
+
+    /// A request under a key that was not used before.
+    pub fn request(&self) -> Request {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        self.request_under(&format!("key-{number}"))
+    }
+
+    /// A request under a key.
+    pub fn request_under(&self, key: &str) -> Request {
+        Request { key: key.to_owned(), body_hash: [1; 32], actor: Actor::house(), at_ms: self.clock.now_ms() }
+    }
+
+    /// Makes an endpoint.
+    pub async fn endpoint(&self, id: &str, has_status_url: bool) {
+        let url = format!("https://{id}.example/");
+        let wanted = Wanted { status_url: has_status_url.then(|| format!("{url}taken")), url, enabled: true };
+        self.house().awards.create_endpoint(id, wanted, self.request()).await.expect("an endpoint");
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, seconds: i64) {
+        self.clock.set(self.clock.now_ms() + seconds * 1000);
+    }
+
+    /// Hears of wins, all together.
+    pub async fn hear(&self, house: &House, wins: &[Message]) -> bool {
+        house.awards.take(wins).await.iter().all(Result::is_ok)
+    }
+
+    /// How many writes have failed as they were told.
+    pub fn failures(&self) -> u64 {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// What is wrong with the books.
+    pub async fn books(&self) -> Vec<ledger::verify::Failure> {
+        let key = JournalKey { shard: Shard::HOME, tenant: Tenant::MAIN.number };
+        ledger::verify::verify(&*self.disk, key, Tenant::MAIN).await.expect("a report").failed
+    }
+
+    /// What somebody has in a wallet.
+    pub async fn balance(&self, participant: &str, wallet: &str, unit: &str) -> i64 {
+        let unit = unit.parse().expect("a unit");
+        let account = Account { wallet: wallet.to_owned(), ..Account::of(participant, &unit) };
+        let id = account.id(Tenant::MAIN, Shard::HOME);
+        let rows: Result<Vec<_>, Error> = read(&*self.disk, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT balance FROM ledger_balance WHERE bucket=? AND tenant=1 AND account=?";
+                tx.fetch(sql, &[Value::Int(id.bucket.into()), Value::Bytes(&id.hash)]).await
+            })
+        })
+        .await;
+        rows.expect("rows").first().map_or(0, |row| row.int(0).expect("a balance"))
+    }
+
+    /// Runs the courier, and lets time pass, until nothing is owed or so many seconds are over. Answers how many passed.
+    pub async fn carry(&self, house: &House, seconds_max: i64) -> i64 {
+        // Waits grow with time, and so may the steps.
+        let step = (seconds_max / 1000).max(1);
+        for passed in (0..seconds_max).step_by(usize::try_from(step).unwrap_or(1)) {
+            while house.courier.round().await.unwrap_or(0) > 0 {}
+            if house.awards.deliveries().await.expect("deliveries").0 == 0 {
+                return passed;
+            }
+            self.pass(step);
+        }
+        seconds_max
+    }
+}
+
+/// The id of somebody's draw in the raffle `1`.
+pub fn draw(participant: &str, seq: u64) -> DrawId {
+    DrawId { bucket: Bucket::of("main", participant).number(), shard: Shard::HOME, raffle: 1, seq }
+}
+
+/// The news that somebody has won.
+pub fn win(participant: &str, seq: u64, award: Kind) -> Message {
+    let due = Some(Due { raffle: "spring".to_owned(), award }).filter(|due| !due.award.is_manual());
+    let made = DrawMade {
+        draw: draw(participant, seq).to_string(),
+        prize: Some("105".to_owned()),
+        winner: Some(participant.to_owned()),
+        due,
+    };
+    let mut key = participant.as_bytes().to_vec();
+    key.resize(16, 0);
+    Message {
+        topic: DRAW_MADE.to_owned(),
+        effect: format!("{DRAW_MADE}/0/1/{seq}"),
+        key,
+        n: i64::try_from(seq).expect("a small number"),
+        body: serde_json::to_vec(&made).expect("JSON"),
+    }
+}
+
+/// A webhook to the endpoint `pay`.
+pub fn webhook() -> Kind {
+    Kind::Webhook { endpoint: "pay".to_owned() }
+}

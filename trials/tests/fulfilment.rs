@@ -1,0 +1,309 @@
+//! Awards reach their winners once, whatever fails in between.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+
+use std::collections::BTreeSet;
+
+use campaign::award::{Kind, State};
+use campaign::error::Error;
+use campaign::fulfilment::{AddressView, AwardView};
+use kernel::id::Shard;
+use kernel::ports::broker::Message;
+use kernel::ports::clock::Clock;
+use ledger::account::Account;
+use ledger::ledger::Ledger;
+use ledger::order::{Order, OrderId, Outcome};
+use records::batch::Limits;
+use trials::shop::{Fails, House, World, draw, webhook, win};
+
+fn points(amount: u64) -> Kind {
+    Kind::Points { amount, available_after_seconds: None, expires_after_seconds: None }
+}
+
+#[tokio::test]
+async fn points_and_tickets_are_paid_in_the_transaction_that_opens_the_award() {
+    let world = World::new(true).await;
+    let house = world.house();
+    let tickets = Kind::Tickets { amount: 3, available_after_seconds: None, expires_after_seconds: None };
+    let nested = Kind::RaffleTicket { raffle: "autumn".to_owned() };
+    let wins = [
+        win("ada", 1, points(50)),
+        win("ada", 2, tickets),
+        win("bob", 3, nested),
+        win("bob", 4, Kind::Manual),
+    ];
+    for _ in 0..3 {
+        assert!(world.hear(&house, &wins).await);
+    }
+    assert!(world.hear(&house, &wins[..2]).await);
+    for (participant, wallet, unit, expected) in [
+        ("ada", "main", "point", 50),
+        ("ada", "raffle-spring", "ticket", 3),
+        ("bob", "raffle-autumn", "ticket", 1),
+        ("bob", "main", "point", 0),
+    ] {
+        assert_eq!(world.balance(participant, wallet, unit).await, expected, "{participant} {wallet} {unit}");
+    }
+    let now_ms = world.clock.now_ms();
+    assert_eq!(house.state("ada", 1).await, State::Paid { at_ms: now_ms, refused: 0 });
+    assert_eq!(house.state("bob", 4).await, State::Granted);
+    let mine = house.awards.of_participant("ada", (0, 0), 10).await.expect("awards");
+    assert_eq!(mine.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [(1, 1), (1, 2)]);
+    let shown = house.awards.get(draw("ada", 1), Some("bob")).await;
+    assert_eq!(shown, Err(Error::NoSuchAward(draw("ada", 1).to_string())), "another's is not there");
+    assert_eq!(world.books().await, vec![]);
+}
+
+/// What the ledger refuses is seen, and paid when an operator has seen to it; what was spent is not taken back.
+#[tokio::test]
+async fn a_refused_transfer_waits_for_an_operator_and_a_spent_one_is_not_reversed() {
+    let world = World::new(true).await;
+    let house = world.house();
+    let far = Kind::RaffleTicket { raffle: "r".repeat(64) };
+    assert!(
+        world.hear(&house, &[win("ada", 1, far), win("ada", 2, points(50))]).await,
+        "one does not stop the other"
+    );
+    assert!(matches!(house.state("ada", 1).await, State::Unpaid { refused: 1, .. }));
+    let again = house.awards.replay(draw("ada", 1), "again".to_owned(), world.request()).await;
+    assert!(!again.expect("a replay").replayed);
+    assert!(matches!(house.state("ada", 1).await, State::Unpaid { refused: 2, .. }));
+    let erased = house.awards.replay(draw("ada", 2), "paid already".to_owned(), world.request()).await;
+    assert_eq!(erased, Err(Error::AwardState("paid")));
+
+    // Ada spends a part: the whole cannot be taken back, and nothing of it is.
+    let (ledger, driver) = Ledger::open(
+        std::sync::Arc::clone(&world.disk),
+        std::sync::Arc::clone(&world.clock) as _,
+        Limits::default(),
+    );
+    let point = "point".parse().expect("a unit");
+    let (ada, spent) = (Account::of("ada", &point), Account::house("spent", &point));
+    let spend = Order::transfer(OrderId::of(&[b"spend"]), (&ada, &spent), 20);
+    let back = Order::transfer(OrderId::of(&[b"back"]), (&spent, &ada), 20);
+    let trial = async {
+        assert!(matches!(ledger.submit(spend).await, Ok(Outcome::Created(_))));
+        let reversed = house.awards.reverse(draw("ada", 2), "fraud".to_owned(), world.request()).await;
+        assert_eq!(reversed, Err(Error::Spent("insufficient_funds")));
+        assert!(matches!(house.state("ada", 2).await, State::Paid { .. }));
+        assert_eq!(world.balance("ada", "main", "point").await, 30);
+        assert!(matches!(ledger.submit(back).await, Ok(Outcome::Created(_))));
+        ledger.close();
+    };
+    tokio::join!(driver, trial);
+    let request = world.request_under("reverse");
+    let first =
+        house.awards.reverse(draw("ada", 2), "fraud".to_owned(), request.clone()).await.expect("a reversal");
+    let second =
+        house.awards.reverse(draw("ada", 2), "fraud".to_owned(), request.clone()).await.expect("a repeat");
+    assert_eq!((first.replayed, second.replayed, &first.json), (false, true, &second.json));
+    assert_eq!(world.balance("ada", "main", "point").await, 0);
+    let other = campaign::request::Request { body_hash: [2; 32], ..request };
+    let reused = house.awards.reverse(draw("ada", 2), "x".to_owned(), other).await;
+    assert_eq!(reused, Err(Error::KeyReused));
+    let twice = house.awards.reverse(draw("ada", 2), "x".to_owned(), world.request()).await;
+    assert_eq!(twice, Err(Error::AwardState("reversed")));
+}
+
+fn coupon() -> Kind {
+    Kind::Coupon { pool: "spring".to_owned() }
+}
+
+fn codes(codes: &[&str]) -> Vec<String> {
+    codes.iter().map(|code| (*code).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_code_is_given_once_and_who_finds_none_is_served_after_the_next_upload() {
+    let world = World::new(true).await;
+    let house = world.house();
+    let request = world.request_under("u");
+    let first = house.awards.add_coupons("spring", codes(&["A", "B"]), request.clone()).await.expect("codes");
+    let again = house.awards.add_coupons("spring", codes(&["A", "B"]), request).await.expect("a repeat");
+    assert_eq!((first.json, again.replayed), (again.json, true));
+    let twice = house.awards.add_coupons("spring", codes(&["C", "B"]), world.request()).await;
+    assert_eq!(twice, Err(Error::CodesKnown { pool: "spring".to_owned(), codes: 1 }), "all or none");
+    let wins: Vec<_> = (1..=4).map(|seq| win("ada", seq, coupon())).collect();
+    assert!(world.hear(&house, &wins).await && world.hear(&house, &wins).await);
+    let told = async |seq| house.awards.code(draw("ada", seq), Some("ada")).await;
+    assert_eq!((told(1).await, told(2).await), (Ok("A".to_owned()), Ok("B".to_owned())));
+    assert_eq!(told(3).await, Err(Error::NothingToTell("code")));
+    assert_eq!(house.state("ada", 3).await, State::WaitsForCode);
+    assert!(house.awards.code(draw("ada", 1), Some("eve")).await.is_err(), "codes are secrets");
+    world.pass(1);
+    assert!(world.hear(&house, &[win("bob", 5, coupon())]).await);
+    house.awards.reverse(draw("ada", 4), "left".to_owned(), world.request()).await.expect("a reversal");
+    house.awards.add_coupons("spring", codes(&["C", "D", "E"]), world.request()).await.expect("codes");
+    assert_eq!(told(3).await, Ok("C".to_owned()), "who waited longest");
+    assert_eq!(house.awards.code(draw("bob", 5), None).await, Ok("D".to_owned()));
+    house.awards.reverse(draw("ada", 1), "fraud".to_owned(), world.request()).await.expect("a reversal");
+    assert_eq!(told(1).await, Err(Error::NothingToTell("code")), "void");
+    let pool = house.awards.pool("spring").await.expect("a pool");
+    assert_eq!((pool.codes, pool.free, pool.given, pool.void), (5, 1, 3, 1));
+    // More wait than one transaction serves.
+    let wins: Vec<_> = (100..600).map(|seq| win("ada", seq, coupon())).collect();
+    assert!(world.hear(&house, &wins).await);
+    let many: Vec<_> = (0..600).map(|number| format!("many-{number}")).collect();
+    house.awards.add_coupons("spring", many, world.request()).await.expect("codes");
+    while house.awards.tend(Shard::HOME).await.expect("tended") > 0 {}
+    let given: BTreeSet<_> = {
+        let mut given = BTreeSet::new();
+        for seq in 100..600 {
+            assert!(given.insert(told(seq).await.expect("a code")));
+        }
+        given
+    };
+    assert_eq!(given.len(), 500);
+}
+
+fn address(name: &str) -> AddressView {
+    let lines = vec!["1 Example Street".to_owned(), "12345 Town".to_owned()];
+    AddressView { name: name.to_owned(), lines, country: "DE".to_owned(), phone: None }
+}
+
+#[tokio::test]
+async fn a_thing_is_claimed_in_time_sent_and_its_address_forgotten() {
+    let world = World::new(true).await;
+    let house = world.house();
+    let physical = || Kind::Physical { claim_seconds: 60 };
+    let wins: Vec<_> = (1..=4).map(|seq| win("ada", seq, physical())).collect();
+    assert!(world.hear(&house, &wins).await && world.hear(&house, &wins).await);
+    let until_ms = world.clock.now_ms() + 60_000;
+    assert_eq!(house.state("ada", 1).await, State::ToClaim { until_ms });
+    let claim = async |seq, who: &str, key: &str| {
+        let request = world.request_under(key);
+        house.awards.claim(draw("ada", seq), Some(who), address("Ada"), request).await
+    };
+    assert!(matches!(claim(1, "eve", "e").await, Err(Error::NoSuchAward(_))), "only the winner claims");
+    let first = claim(1, "ada", "c1").await.expect("a claim");
+    world.pass(59);
+    let again = claim(1, "ada", "c1").await.expect("a repeat");
+    assert_eq!((&again.json, again.replayed), (&first.json, true));
+    assert_eq!(claim(1, "ada", "other").await, Err(Error::AwardState("claimed")));
+    assert_eq!(house.awards.address(draw("ada", 1)).await, Ok(address("Ada")));
+    claim(3, "ada", "c3").await.expect("a claim in the last second");
+    world.pass(1);
+    // Over, whether or not anybody has looked.
+    assert_eq!(claim(2, "ada", "c2").await, Err(Error::AwardState("to_claim")));
+    assert_eq!(house.awards.tend(Shard::HOME).await, Ok(2));
+    assert_eq!(house.awards.tend(Shard::HOME).await, Ok(0));
+    assert_eq!(house.state("ada", 2).await, State::Expired { at_ms: until_ms });
+    let cause =
+        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    let sent = house.awards.hand_over(draw("ada", 1), "parcel 7".to_owned(), cause.clone()).await;
+    assert!(matches!(sent.expect("sent").award.state, State::HandedOver { .. }));
+    let reversed = house.awards.reverse(draw("ada", 1), "x".to_owned(), world.request()).await;
+    assert_eq!(reversed, Err(Error::AwardState("it was handed over")));
+    house.awards.reverse(draw("ada", 3), "fraud".to_owned(), world.request()).await.expect("a reversal");
+    assert_eq!(house.awards.address(draw("ada", 3)).await, Err(Error::NothingToTell("address")));
+    for expected in [4, 0] {
+        assert_eq!(house.awards.erase("ada", "a pseudonym", (&cause, "asked")).await, Ok(expected));
+    }
+    assert_eq!(house.awards.address(draw("ada", 1)).await, Err(Error::NothingToTell("address")));
+    assert_eq!(house.awards.of_participant("ada", (0, 0), 10).await, Ok(vec![]));
+}
+
+/// One life of awards of every kind. Answers what is to be seen at its end.
+async fn saga(world: &World, houses: impl Fn() -> House) -> Vec<(String, State)> {
+    let kinds: [(&str, Kind); 5] = [
+        ("ada", points(50)),
+        ("bob", coupon()),
+        ("cyd", Kind::Physical { claim_seconds: 600 }),
+        ("dan", webhook()),
+        ("eve", Kind::Manual),
+    ];
+    let wins: Vec<Message> =
+        (1..).zip(&kinds).map(|(seq, (participant, kind))| win(participant, seq, kind.clone())).collect();
+    // Each step is done by whatever process there is until one says that it is done, as clients and the relay do.
+    while !world.hear(&houses(), &wins).await {}
+    while houses().awards.add_coupons("spring", codes(&["A", "B"]), world.request_under("u")).await.is_err() {
+    }
+    let request = || world.request_under("claim");
+    while houses().awards.claim(draw("cyd", 3), Some("cyd"), address("Cyd"), request()).await.is_err() {}
+    while houses().awards.tend(Shard::HOME).await.is_err() {}
+    for _ in 0..1000 {
+        let house = houses();
+        if house.awards.deliveries().await.expect("deliveries").0 == 0 {
+            break;
+        }
+        house.courier.round().await.unwrap_or(0);
+        world.pass(1);
+    }
+    let reverse = || world.request_under("reverse");
+    for (participant, seq) in [("ada", 1), ("bob", 2), ("dan", 4)] {
+        let request = campaign::request::Request { key: format!("reverse {seq}"), ..reverse() };
+        while houses().awards.reverse(draw(participant, seq), "x".to_owned(), request.clone()).await.is_err()
+        {
+        }
+    }
+    for _ in 0..1000 {
+        let house = houses();
+        if house.awards.deliveries().await.expect("deliveries").0 == 0 {
+            break;
+        }
+        house.courier.round().await.unwrap_or(0);
+        world.pass(1);
+    }
+    let house = world.house();
+    let mut states = Vec::new();
+    for (seq, (participant, _)) in (1..).zip(&kinds) {
+        let AwardView { award, .. } = house.awards.get(draw(participant, seq), None).await.expect("an award");
+        states.push(((*participant).to_owned(), award.state));
+    }
+    states
+}
+
+fn words(states: &[(String, State)]) -> Vec<&'static str> {
+    states.iter().map(|(_, state)| state.word()).collect()
+}
+
+/// Every write of the saga fails once, before it is done and after it is kept; then somebody does it again. Nothing is paid,
+/// given or told twice, and nothing is left over.
+#[tokio::test]
+async fn every_step_may_fail_or_be_done_twice() {
+    let expected = ["reversed", "reversed", "claimed", "reversed", "granted"];
+    let calm = World::new(true).await;
+    calm.endpoint("pay", false).await;
+    assert_eq!(words(&saga(&calm, || calm.house()).await), expected);
+    for how in [Fails::Before, Fails::After] {
+        for write in 1.. {
+            let world = World::new(true).await;
+            world.endpoint("pay", false).await;
+            let failing = world.failing(write, how);
+            let states =
+                saga(&world, || House { awards: failing.awards.clone(), courier: failing.courier.clone() })
+                    .await;
+            assert_eq!(words(&states), expected, "write {write} fails {how:?}");
+            let name = |word: &str| format!("{}-{word}", draw("dan", 4));
+            assert_eq!(world.shop.paid(), [name("granted"), name("reversed")], "write {write} fails {how:?}");
+            assert_eq!(world.balance("ada", "main", "point").await, 0);
+            let pool = world.house().awards.pool("spring").await.expect("a pool");
+            assert_eq!((pool.codes, pool.free, pool.given, pool.void), (2, 1, 0, 1));
+            assert_eq!(world.house().awards.deliveries().await.expect("deliveries"), (0, 0, None));
+            assert_eq!(world.books().await, vec![]);
+            if world.failures() == 0 {
+                assert!(write > 10, "there were {write} writes");
+                break;
+            }
+        }
+    }
+}
+
+/// A transaction that is rolled back emits nothing: no award, no webhook, no points, no code.
+#[tokio::test]
+async fn a_transaction_that_is_rolled_back_emits_nothing() {
+    let world = World::new(true).await;
+    world.endpoint("pay", false).await;
+    let house = world.failing(1, Fails::Before);
+    let wins = [win("ada", 1, points(50)), win("ada", 2, webhook())];
+    assert!(!world.hear(&house, &wins).await);
+    assert_eq!(house.courier.round().await, Ok(0));
+    assert_eq!((world.shop.calls(), world.balance("ada", "main", "point").await), (vec![], 0));
+    // One that spoils a batch is set aside alone, and those beside it are opened.
+    let mut poison = win("ada", 3, points(1));
+    poison.body = b"{".to_vec();
+    let answers =
+        kernel::ports::broker::Subscriber::take(&house.awards, &[wins[0].clone(), poison, wins[1].clone()])
+            .await;
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(world.balance("ada", "main", "point").await, 50);
+}

@@ -1,0 +1,227 @@
+//! Webhooks: taken once by whoever keeps their part, in order, and past whatever is in the way.
+use std::collections::BTreeSet;
+
+use campaign::award::{Kind, State};
+use campaign::delivery::Delivery;
+use campaign::error::Error;
+use kernel::id::Shard;
+use kernel::ports::outbound::Verb;
+use trials::shop::{Fails, Manner, World, draw, webhook, win};
+
+/// The endpoint commits and drops the reply: one that remembers names pays once, though it is sent again.
+#[tokio::test]
+async fn a_shop_that_remembers_and_drops_the_reply_pays_once() {
+    let world = World::new(true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    world.shop.first(&[Manner::TakesAndDrops, Manner::TakesAndDrops, Manner::TakesAndDrops]);
+    assert!(world.hear(&house, &[win("ada", 1, webhook())]).await);
+    world.carry(&house, 60).await;
+    let name = format!("{}-granted", draw("ada", 1));
+    assert_eq!(world.shop.paid(), std::slice::from_ref(&name));
+    let calls = world.shop.calls();
+    assert!(calls.iter().all(|(verb, known, _)| *verb == Verb::Deliver && *known == name));
+    assert_eq!(calls.len(), 4, "the same name each time");
+    assert!(matches!(house.state("ada", 1).await, State::Delivered { .. }));
+}
+
+/// One that remembers nothing, but says what it has taken, is never paid twice: it is asked first.
+#[tokio::test]
+async fn a_shop_without_memory_is_asked_before_anything_is_sent_again() {
+    let world = World::new(false).await;
+    let house = world.house();
+    world.endpoint("pay", true).await;
+    // Taken and dropped; then the question itself fails twice.
+    world.shop.first(&[Manner::TakesAndDrops, Manner::Down, Manner::Answers(401)]);
+    assert!(world.hear(&house, &[win("ada", 1, webhook())]).await);
+    world.carry(&house, 120).await;
+    assert_eq!(world.shop.paid().len(), 1);
+    let verbs: Vec<_> = world.shop.calls().iter().map(|(verb, ..)| *verb).collect();
+    assert_eq!(verbs, [Verb::Deliver, Verb::Ask, Verb::Ask], "the one that was down heard nothing");
+    assert!(matches!(house.state("ada", 1).await, State::Delivered { .. }));
+}
+
+/// A process that ends between the call and its note: the next one asks, and sends only what was not taken.
+#[tokio::test]
+async fn a_crash_between_call_and_commit_pays_once() {
+    for (takes, expected) in [
+        (Manner::Takes, vec![Verb::Deliver, Verb::Ask]),
+        (Manner::Busy, vec![Verb::Deliver, Verb::Ask, Verb::Deliver]),
+    ] {
+        let world = World::new(false).await;
+        world.endpoint("pay", true).await;
+        world.shop.first(&[takes]);
+        assert!(world.hear(&world.house(), &[win("ada", 1, webhook())]).await);
+        // The first write begins the call, the second would note its end.
+        let dying = world.failing(2, Fails::Before);
+        assert_eq!(dying.courier.round().await, Ok(1));
+        let house = world.house();
+        let view = house.awards.get(draw("ada", 1), None).await.expect("an award");
+        assert!(matches!(view.delivery, Some(Delivery::Sending { attempt: 1, .. })), "{view:?}");
+        assert_eq!(house.courier.round().await, Ok(0), "it may be under way elsewhere");
+        world.carry(&house, 600).await;
+        assert_eq!(world.shop.paid().len(), 1);
+        let verbs: Vec<_> = world.shop.calls().iter().map(|(verb, ..)| *verb).collect();
+        assert_eq!(verbs, expected);
+    }
+}
+
+/// Down for ten minutes: everything arrives once, in the order of each winner.
+#[tokio::test]
+async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order() {
+    const PEOPLE: u64 = 20;
+    let world = World::new(true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    world.shop.always("", Manner::Down);
+    let wins: Vec<_> =
+        (1..=PEOPLE * 5).map(|seq| win(&format!("person-{}", seq % PEOPLE), seq, webhook())).collect();
+    for some in wins.chunks(7) {
+        assert!(world.hear(&house, some).await);
+    }
+    assert_eq!(world.carry(&house, 600).await, 600);
+    assert_eq!((world.shop.paid().len(), world.shop.calls().len()), (0, 0));
+    let (owed, dead, oldest_ms) = house.awards.deliveries().await.expect("deliveries");
+    assert_eq!((owed, dead, oldest_ms), (PEOPLE * 5, 0, Some(trials::NOON_MS)));
+    world.shop.always("", Manner::Takes);
+    let took = world.carry(&house, 600).await;
+    assert!(took < 600, "within the longest wait that ten minutes have led to: {took}");
+    let paid = world.shop.paid();
+    let once: BTreeSet<_> = paid.iter().collect();
+    assert_eq!((paid.len() as u64, once.len()), (PEOPLE * 5, paid.len()));
+    for person in 0..PEOPLE {
+        let mine: Vec<u64> = (1..=PEOPLE * 5).filter(|seq| seq % PEOPLE == person).collect();
+        let names = mine.iter().map(|seq| format!("{}-granted", draw(&format!("person-{person}"), *seq)));
+        let places: Vec<_> = names.map(|name| paid.iter().position(|paid| *paid == name)).collect();
+        assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "person {person}: {places:?}");
+    }
+}
+
+/// What one winner's webhook meets holds up no other winner, and what one endpoint meets no other endpoint.
+#[tokio::test]
+async fn poison_blocks_neither_other_keys_nor_other_endpoints() {
+    let world = World::new(true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    world.endpoint("other", false).await;
+    world.shop.always("eve", Manner::Busy);
+    let other = Kind::Webhook { endpoint: "other".to_owned() };
+    let mut wins: Vec<_> = (1..=40).map(|seq| win(&format!("eve-{seq}"), seq, webhook())).collect();
+    wins.push(win("bob", 41, webhook()));
+    wins.push(win("bob", 42, webhook()));
+    wins.push(win("cyd", 43, other));
+    assert!(world.hear(&house, &wins).await);
+    for _ in 0..20 {
+        house.courier.round().await.expect("a round");
+    }
+    assert_eq!(world.shop.paid().len(), 3, "at once, and in spite of forty others");
+    // Eve's first is given up after twenty calls, and makes way for her second.
+    world.shop.always("eve-1\"", Manner::Busy);
+    assert!(world.hear(&house, &[win("eve-1", 50, webhook())]).await);
+    assert!(world.carry(&house, 24 * 3600).await < 24 * 3600, "nothing waits for ever");
+    assert!(matches!(house.state("eve-1", 1).await, State::Undeliverable { .. }));
+    assert!(matches!(house.state("eve-1", 50).await, State::Undeliverable { .. }));
+    let (given_up, next) =
+        house.awards.page(Shard::HOME, 1, (0, Some("undeliverable".to_owned())), 10).await.expect("a page");
+    assert_eq!((given_up.len(), next), (10, Some(10)));
+
+    // The shop is mended. An operator replays one, under the same name.
+    world.shop.always("eve", Manner::Takes);
+    world.shop.always("eve-1\"", Manner::Takes);
+    let request = world.request_under("replay");
+    house.awards.replay(draw("eve-1", 1), "mended".to_owned(), request.clone()).await.expect("a replay");
+    assert!(
+        house.awards.replay(draw("eve-1", 1), "mended".to_owned(), request).await.expect("a repeat").replayed
+    );
+    world.carry(&house, 60).await;
+    assert!(matches!(house.state("eve-1", 1).await, State::Delivered { .. }));
+    assert!(world.shop.paid().contains(&format!("{}-granted", draw("eve-1", 1))));
+    let again = house.awards.replay(draw("eve-1", 1), "x".to_owned(), world.request()).await;
+    assert_eq!(again, Err(Error::AwardState("delivered")));
+}
+
+/// What an endpoint refuses is given up at once; one that says it is gone is switched off, and what is owed stays owed.
+#[tokio::test]
+async fn a_refusal_is_final_and_gone_switches_the_endpoint_off() {
+    let world = World::new(true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    world.shop.first(&[Manner::Answers(422), Manner::Answers(410)]);
+    assert!(world.hear(&house, &[win("ada", 1, webhook()), win("ada", 2, webhook())]).await);
+    for _ in 0..5 {
+        house.courier.round().await.expect("a round");
+    }
+    assert!(matches!(house.state("ada", 1).await, State::Undeliverable { .. }));
+    let endpoint = house.awards.endpoint("pay").await.expect("an endpoint");
+    assert!(!endpoint.enabled && !endpoint.why.is_empty(), "{endpoint:?}");
+    assert_eq!(world.carry(&house, 100).await, 100, "it waits");
+    let wanted = campaign::endpoint::Wanted { url: endpoint.url, status_url: None, enabled: true };
+    house.awards.change_endpoint("pay", wanted, world.request()).await.expect("a change");
+    assert!(world.carry(&house, 100).await < 100);
+    assert!(matches!(house.state("ada", 2).await, State::Delivered { .. }));
+}
+
+/// Taking a webhook back: called off where it was surely not taken, told under a name of its own where it may have been.
+#[tokio::test]
+async fn a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses() {
+    for (first, owed_after, expected) in [
+        (None, 0, vec![]),
+        (Some(Manner::Down), 0, vec![]),
+        (Some(Manner::Takes), 1, vec!["granted", "reversed"]),
+        (Some(Manner::TakesAndDrops), 2, vec!["granted", "reversed"]),
+    ] {
+        let world = World::new(true).await;
+        let house = world.house();
+        world.endpoint("pay", false).await;
+        assert!(world.hear(&house, &[win("ada", 1, webhook())]).await);
+        if let Some(first) = first {
+            world.shop.first(&[first]);
+            house.courier.round().await.expect("a round");
+        }
+        house.awards.reverse(draw("ada", 1), "fraud".to_owned(), world.request()).await.expect("a reversal");
+        assert_eq!(house.awards.deliveries().await.expect("deliveries").0, owed_after, "{first:?}");
+        world.carry(&house, 100).await;
+        let names: Vec<_> = expected.iter().map(|word| format!("{}-{word}", draw("ada", 1))).collect();
+        assert_eq!(world.shop.paid(), names, "{first:?}");
+        assert!(matches!(house.state("ada", 1).await, State::Reversed { .. }));
+    }
+}
+
+/// While a secret is replaced both sign; then one does. No secret stands in the records as it is.
+#[tokio::test]
+async fn a_secret_is_replaced_without_a_gap_and_rests_sealed() {
+    let world = World::new(true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    let request = world.request_under("rotate");
+    let told = house.awards.rotate_endpoint("pay", 60, request.clone()).await.expect("a secret");
+    let again = house.awards.rotate_endpoint("pay", 60, request).await.expect("a repeat");
+    assert_eq!((&told.json, again.replayed), (&again.json, true));
+    let view: serde_json::Value = serde_json::from_slice(&told.json).expect("JSON");
+    let secret = view["secret"].as_str().expect("a secret").to_owned();
+    assert!(secret.starts_with("whsec_") && secret.len() == 50, "{secret}");
+    assert_eq!(house.awards.endpoint("pay").await.expect("an endpoint").secrets, 2);
+    world.pass(60);
+    assert_eq!(house.awards.endpoint("pay").await.expect("an endpoint").secrets, 1);
+    house
+        .awards
+        .add_coupons("spring", vec!["a secret code".to_owned()], world.request())
+        .await
+        .expect("codes");
+    for table in ["endpoint", "award_request", "coupon"] {
+        let rows: Result<Vec<_>, records::error::Error> =
+            records::port::read(&*world.disk, Shard::HOME, move |tx| {
+                Box::pin(async move { tx.fetch(&format!("SELECT * FROM {table}"), &[]).await })
+            })
+            .await;
+        for cell in rows.expect("rows").into_iter().flat_map(|row| row.0) {
+            let bytes = match cell {
+                records::port::Cell::Text(text) => text.into_bytes(),
+                records::port::Cell::Bytes(bytes) => bytes,
+                records::port::Cell::Int(_) | records::port::Cell::Null => continue,
+            };
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            assert!(!text.contains("whsec_") && !text.contains("a secret code"), "{table}: {text}");
+        }
+    }
+}
