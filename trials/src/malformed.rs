@@ -1,6 +1,7 @@
 //! What is malformed, for each route.
 
 mod bodies;
+mod values;
 
 pub use bodies::body_of;
 use bodies::{sound_body, wrong_bodies};

@@ -166,6 +166,8 @@ fn every_error_code_is_documented() {
         "account",
         "ledger",
         "transfer",
+        "experiment",
+        "switch",
     ];
     let mut used = BTreeSet::new();
     for room in rooms() {

@@ -1,14 +1,14 @@
 //! `fairground.toml`: one section per part of the product; every key can be set by the environment as
 //! `FAIRGROUND_<SECTION>__<KEY>`.
 
+mod database;
 mod ledger;
+mod outbound;
+mod review;
 
 pub use ledger::{Ledger, RateRow, RoundingWord};
-
-mod database;
-mod outbound;
-
 pub use outbound::Outbound;
+pub use review::Review;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -141,30 +141,6 @@ pub struct Batch {
     /// Most effects that may be unsent before a new draw is answered 503. Default 1000000. Draws that were made before are
     /// answered all the same.
     pub unsent_max: NonZeroUsize,
-}
-
-/// The `[review]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Review {
-    /// Whether what is above the sizes below needs two people. Where it is left out: true as soon as everybody who may
-    /// draft has somebody of another name who may approve, else false, so also with the one generated `admin.key`.
-    pub four_eyes: Option<bool>,
-    /// Change of a prize's odds in any pool that one person may make, in percent of what they were. Default 10.
-    pub odds_percent: u32,
-    /// Units of a prize that one person may add. Default 1000.
-    pub stock_units: u64,
-    /// Increase of a draw's expected cost that one person may make, in minor units. Default 1.
-    pub cost: u64,
-    /// Raise of a budget that one person may make, in minor units. Default 100000.
-    pub budget: u64,
-}
-
-impl Default for Review {
-    fn default() -> Self {
-        let Thresholds { odds_percent, stock_units, cost, budget, .. } = Thresholds::default();
-        Self { four_eyes: None, odds_percent, stock_units, cost, budget }
-    }
 }
 
 /// The `[limits]` section. Each limit is over a sliding window, counted by this process alone; what is above it is answered
