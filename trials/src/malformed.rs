@@ -161,7 +161,8 @@ fn wrong_ids(name: &str) -> Vec<String> {
                 .map(str::to_owned),
         );
     }
-    if name != "{participant}" && name != "{pool}" {
+    // A pool may be called like this too.
+    if !["{participant}", "{wallet}", "{account}", "{pool}"].contains(&name) {
         // The first may be a unit.
         let from = usize::from(name == "{unit}");
         ids.extend(
