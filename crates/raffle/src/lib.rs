@@ -42,4 +42,3 @@ pub mod eligibility;
 pub mod node;
 pub mod standing;
 pub mod fairness;
-pub mod finding;

@@ -6,9 +6,9 @@ mod trees;
 use std::collections::BTreeSet;
 
 use campaign::window::Zone;
+use kernel::finding::{Finding, Severity, step};
 
 use crate::document::{self, Document, ExhaustionPolicy, GuaranteedWinners, SumPolicy, WhenSpent};
-use crate::finding::{Finding, Severity, step};
 use crate::standing::{DRAWS_MADE, POINTS_SPENT};
 
 /// Reads and lints a document. Answers it, where its shape is right, and all findings.

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use raffle::diff::{Change, Diff};
 use raffle::document::{Document, schema};
-use raffle::finding::{Finding, Severity};
+use kernel::finding::{Finding, Severity};
 use raffle::{lint, odds, verify};
 use serde::Serialize;
 

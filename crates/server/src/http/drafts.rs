@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use raffle::diff::Diff;
 use raffle::document::BYTES_MAX;
 use raffle::draft::Draft;
-use raffle::finding::Finding;
+use kernel::finding::Finding;
 use raffle::publish::Publish;
 use raffle::review::{Event, Move, Review};
 use raffle::threshold::Reason;

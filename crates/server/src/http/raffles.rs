@@ -20,7 +20,7 @@ use raffle::document::{self, BYTES_MAX};
 use raffle::epoch::Epoch;
 use raffle::error::Error;
 use raffle::fairness::hex;
-use raffle::finding::Finding;
+use kernel::finding::Finding;
 use raffle::odds::{Odds, odds};
 use raffle::publish::{Publish, Published};
 use raffle::raffles::Standing;
