@@ -359,16 +359,62 @@ async fn one_unit_becomes_another_at_the_rate_that_is_said() {
     created(books.send("ada", &mint(), &ada, 105).await);
     let rate = Rate::new(1, 10, Rounding::Down).expect("a rate");
     let exchange = |word: &str| Order::exchange(id(word), &ada, &coin, 105, rate).expect("an order");
-    assert_eq!(books.ledger.submit(exchange("early")).await, Ok(refused(Refusal::NoSuchAccount)));
-    for unit in [&point, &coin] {
-        let account = Account::house("exchange", unit);
-        created(books.overdraft(&format!("open {unit}"), &account, Overdraft::Unlimited).await);
-    }
     created(books.ledger.submit(exchange("one")).await.expect("an outcome"));
     assert_eq!(books.has(&ada).await.0, 0);
     assert_eq!(books.has(&Account::of("ada", &coin)).await.0, 10);
     assert_eq!(books.has(&Account::house("exchange", &point)).await.0, 105);
     assert_eq!(books.has(&Account::house("exchange", &coin)).await.0, -10);
+    nothing_wrong(&books).await;
+    books.close().await;
+}
+
+/// The house's standard accounts, and participants' wallets, are there when something first moves to or from them.
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_accounts_open_by_themselves_and_others_do_not() {
+    let books = Books::open_in(tempfile::tempdir().expect("a folder")).await;
+    for name in ["ticket", "coin"] {
+        let unit = unit(name);
+        let of = |name: &str| Account::house(name, &unit);
+        let (ada, bob) = (Account::of("ada", &unit), Account::of("bob", &unit));
+        let word = |word: &str| format!("{word} {name}");
+        created(books.send(&word("issue"), &of("issued"), &ada, 30).await);
+        created(books.send(&word("spend"), &ada, &of("spent"), 10).await);
+        for (from, why) in [
+            (of("expired"), Refusal::InsufficientFunds),
+            (of("budget"), Refusal::NoSuchAccount),
+            (Account { wallet: "vault".to_owned(), ..of("issued") }, Refusal::NoSuchAccount),
+        ] {
+            assert_eq!(books.send(&word(&from.to_string()), &from, &ada, 1).await, refused(why));
+        }
+        assert_eq!(
+            books.send(&word("unspend"), &of("spent"), &ada, 11).await,
+            refused(Refusal::InsufficientFunds)
+        );
+        let hold = |to: &Account, amount| What::Hold {
+            from: ada.clone(),
+            to: to.clone(),
+            amount,
+            expires_ms: NOON_MS + HOUR_MS,
+        };
+        // Whoever is to receive what is held has an account from then on; a refused hold opens none.
+        assert_eq!(books.order(&word("too much"), hold(&bob, 21)).await, refused(Refusal::InsufficientFunds));
+        assert!(books.ledger.balance(&bob).await.is_err());
+        for (to, word) in [(bob.clone(), word("to bob")), (of("exchange"), word("to exchange"))] {
+            let held = created(books.order(&word, hold(&to, 5)).await);
+            assert_eq!(books.order(&word, hold(&to, 5)).await, Outcome::Exists(held));
+            assert_eq!(books.has(&to).await, (0, 0, 0));
+            let capture = What::Capture { hold: id(&word), amount: None };
+            created(books.order(&format!("capture {word}"), capture).await);
+            assert_eq!(books.has(&to).await, (5, 0, 0));
+        }
+        created(books.order(&word("to budget"), hold(&of("budget"), 5)).await);
+        let capture = What::Capture { hold: id(&word("to budget")), amount: None };
+        assert_eq!(books.order(&word("capture budget"), capture).await, refused(Refusal::NoSuchAccount));
+        // What stands open may get another overdraft.
+        created(books.overdraft(&word("owe"), &of("spent"), Overdraft::UpTo(5)).await);
+        created(books.send(&word("more"), &of("spent"), &ada, 15).await);
+        assert_eq!(books.has(&of("issued")).await.0, -30);
+    }
     nothing_wrong(&books).await;
     books.close().await;
 }

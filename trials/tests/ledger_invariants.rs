@@ -123,6 +123,16 @@ async fn one_row_that_was_changed_is_named() {
             vec![refused(&format!("account/{ada}"), "its name is not the one behind its key")],
         ),
         (
+            "UPDATE ledger_wallet SET owner=x'00' WHERE bucket=745",
+            "UPDATE ledger_wallet SET owner=x'a2b0bb3c7b56d320a8cf05f8f666f93f' WHERE bucket=745",
+            vec![refused(&format!("wallet/{ada}"), "it is not among those of whose it is")],
+        ),
+        (
+            "UPDATE ledger_wallet SET tenant=2 WHERE bucket=745",
+            "UPDATE ledger_wallet SET tenant=1 WHERE bucket=745",
+            vec![refused("wallet", "there are rows without an account, or some are missing")],
+        ),
+        (
             "UPDATE ledger_head SET seq=seq+1",
             "UPDATE ledger_head SET seq=seq-1",
             vec![refused("head", "it does not name the last seal")],

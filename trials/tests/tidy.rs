@@ -15,9 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["kernel"]),
     ("records", &["kernel"]),
     ("embedded", &["records", "kernel"]),
-    ("campaign", &["records", "kernel"]),
-    ("raffle", &["campaign", "records", "kernel"]),
-    ("server", &["raffle", "campaign", "embedded", "records", "guard", "kernel"]),
+    ("ledger", &["records", "kernel"]),
+    ("campaign", &["ledger", "records", "kernel"]),
+    ("raffle", &["campaign", "ledger", "records", "kernel"]),
+    ("server", &["raffle", "campaign", "ledger", "embedded", "records", "guard", "kernel"]),
 ];
 
 fn rooms() -> Vec<PathBuf> {

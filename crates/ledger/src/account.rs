@@ -14,8 +14,20 @@ pub const MAIN: &str = "main";
 /// The largest balance, of either sign: a thousand of the largest movements.
 pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
 
+/// The house's account through which one unit becomes another.
+pub const EXCHANGE: &str = "exchange";
+
 /// The house's account that what expires goes to.
 pub const EXPIRED: &str = "expired";
+
+/// The house's accounts that open by themselves, in any unit, and the overdraft that each has then: where things come from,
+/// what one unit becomes another through, where what is spent and what expires goes.
+const STANDARD: [(&str, Overdraft); 4] = [
+    ("issued", Overdraft::Unlimited),
+    (EXCHANGE, Overdraft::Unlimited),
+    ("spent", Overdraft::Forbidden),
+    (EXPIRED, Overdraft::Forbidden),
+];
 
 /// Whose an account is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +36,37 @@ pub enum Owner {
     Participant(String),
     /// The house's own: where points come from, a pot, what has expired. Each database has its part of it.
     House(String),
+}
+
+impl Owner {
+    /// Refuses a name that is too long, empty, or has control characters.
+    pub fn check(&self) -> Result<(), Error> {
+        let (what, name) = match self {
+            Self::Participant(name) => ("participant", name),
+            Self::House(name) => ("house", name),
+        };
+        check_text(what, name, 128)
+    }
+
+    /// What leads to all of somebody's accounts: the first 16 bytes of SHA-256 over the kind and the name.
+    pub(crate) fn key(&self) -> [u8; 16] {
+        let (kind, name) = match self {
+            Self::Participant(name) => (b'p', name),
+            Self::House(name) => (b'h', name),
+        };
+        let digest: [u8; 32] = Sha256::new().chain_update([kind]).chain_update(name).finalize().into();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        key
+    }
+
+    /// Where their accounts lie in a database: a participant's bucket; from [`BUCKETS`] on, the part of the house.
+    pub(crate) fn bucket(&self, tenant: Tenant, shard: Shard) -> u16 {
+        match self {
+            Self::Participant(name) => Bucket::of(tenant.name, name).number(),
+            Self::House(_) => BUCKETS + shard.0,
+        }
+    }
 }
 
 /// An account by its name: whose, which wallet, what is counted.
@@ -54,9 +97,9 @@ impl Account {
 
     /// Its key in a database: the bucket of whose it is, and the first 16 bytes of SHA-256 over its name.
     pub fn id(&self, tenant: Tenant, shard: Shard) -> AccountId {
-        let (kind, owner, bucket) = match &self.owner {
-            Owner::Participant(name) => (b'p', name, Bucket::of(tenant.name, name).number()),
-            Owner::House(name) => (b'h', name, BUCKETS + shard.0),
+        let (kind, owner) = match &self.owner {
+            Owner::Participant(name) => (b'p', name),
+            Owner::House(name) => (b'h', name),
         };
         let mut sha = Sha256::new();
         sha.update([kind]);
@@ -67,16 +110,24 @@ impl Account {
         let digest: [u8; 32] = sha.finalize().into();
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
-        AccountId { bucket, hash }
+        AccountId { bucket: self.owner.bucket(tenant, shard), hash }
+    }
+
+    /// The overdraft with which it opens by itself: participants' wallets do, and the house's standard accounts. `None` where
+    /// somebody has to open it.
+    pub fn opens_with(&self) -> Option<Overdraft> {
+        match &self.owner {
+            Owner::Participant(_) => Some(Overdraft::Forbidden),
+            Owner::House(name) => {
+                let standard = STANDARD.iter().find(|(known, _)| known == name && self.wallet == MAIN);
+                standard.map(|(_, overdraft)| *overdraft)
+            }
+        }
     }
 
     /// Refuses names that are too long, empty, or have control characters.
     pub fn check(&self) -> Result<(), Error> {
-        let (what, owner) = match &self.owner {
-            Owner::Participant(name) => ("participant", name),
-            Owner::House(name) => ("house", name),
-        };
-        check_text(what, owner, 128)?;
+        self.owner.check()?;
         check_text("wallet", &self.wallet, 32)
     }
 }
@@ -148,6 +199,16 @@ impl Overdraft {
     }
 }
 
+impl fmt::Display for Overdraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden => f.write_str("forbidden"),
+            Self::UpTo(amount) => write!(f, "up to {amount}"),
+            Self::Unlimited => f.write_str("unlimited"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +230,22 @@ mod tests {
         assert_eq!(names[0].id(Tenant::MAIN, Shard::HOME).bucket, 745);
         assert_eq!(names[3].id(Tenant::MAIN, Shard(3)).bucket, BUCKETS + 3);
         assert_eq!(names[4].to_string(), "participant:ada/vault/point");
+    }
+
+    #[test]
+    fn what_opens_by_itself_says_how_far_it_may_go() {
+        let point: Unit = "point".parse().expect("a unit");
+        for (account, opens) in [
+            (Account::of("issued", &point), Some(Overdraft::Forbidden)),
+            (Account::house("issued", &point), Some(Overdraft::Unlimited)),
+            (Account::house("exchange", &point), Some(Overdraft::Unlimited)),
+            (Account::house("spent", &point), Some(Overdraft::Forbidden)),
+            (Account::house("expired", &point), Some(Overdraft::Forbidden)),
+            (Account::house("pot", &point), None),
+            (Account { wallet: "vault".to_owned(), ..Account::house("issued", &point) }, None),
+        ] {
+            assert_eq!(account.opens_with(), opens, "{account}");
+        }
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Book {
         match &order.what {
             What::Open { account, overdraft } => self.open(account, *overdraft, asked),
             What::Transfer { legs, terms } => self.transfer(legs, *terms, asked),
-            What::Hold { expires_ms, .. } => self.hold(*expires_ms, asked),
+            What::Hold { to, expires_ms, .. } => self.hold(to, *expires_ms, asked),
             What::Capture { hold, amount } => self.capture(*hold, *amount, asked),
             What::Release { hold } => self.close(*hold, State::Released, asked.clone()),
             What::Reverse { of } => self.reverse(*of, asked),
@@ -232,6 +232,12 @@ impl Book {
         self.units.entry(id).or_insert_with(|| account.unit.clone());
     }
 
+    /// The floor of an account that does not exist yet and opens by itself.
+    fn opens(&self, id: AccountId, account: &Account) -> Option<i64> {
+        let is_new = !self.accounts.contains_key(&id);
+        account.opens_with().filter(|_| is_new).map(Overdraft::floor)
+    }
+
     fn transfer(&mut self, legs: &[Leg], terms: Terms, asked: &Entry) -> Result<Receipt, Refusal> {
         if terms.expires_ms.is_some_and(|expires_ms| expires_ms <= self.now_ms) {
             return Err(Refusal::BadTime);
@@ -239,10 +245,10 @@ impl Book {
         let is_timed = terms != Terms::default();
         let waits = terms.available_ms.is_some_and(|available_ms| available_ms > self.now_ms);
         let changes = legs.iter().zip(&asked.lines).map(|(leg, line)| {
-            let opens = has_terms(&leg.account) && !self.accounts.contains_key(&line.account);
+            let floor = self.opens(line.account, &leg.account);
             let lots = is_timed && leg.amount > 0 && has_terms(&leg.account);
             let pending = if waits && lots { leg.amount } else { 0 };
-            Change { pending, lots, floor: opens.then_some(0), ..Change::of(line.account, leg.amount) }
+            Change { pending, lots, floor, ..Change::of(line.account, leg.amount) }
         });
         let lines = self.judge(&changes.collect::<Vec<_>>())?;
         for (leg, line) in legs.iter().zip(&lines) {
@@ -284,15 +290,22 @@ impl Book {
         }
     }
 
-    fn hold(&mut self, expires_ms: i64, asked: &Entry) -> Result<Receipt, Refusal> {
+    fn hold(&mut self, receiver: &Account, expires_ms: i64, asked: &Entry) -> Result<Receipt, Refusal> {
         if expires_ms <= self.now_ms || expires_ms - self.now_ms > HOLD_MAX_MS {
             return Err(Refusal::BadTime);
         }
         let (Some(line), Some(to)) = (asked.lines.first(), asked.to) else {
             return Err(Refusal::NoSuchAccount);
         };
-        let change = Change { held: line.held, ..Change::of(line.account, 0) };
-        let lines = self.judge(&[change])?;
+        let changes = [Change { held: line.held, ..Change::of(line.account, 0) }];
+        self.judge(&changes)?;
+        // Whoever captures knows the account by its key alone: what opens by itself does so now, as an entry of its own.
+        if let Some(floor) = self.opens(to, receiver) {
+            let id = OrderId::of(&[b"open", &to.bucket.to_be_bytes(), &to.hash]);
+            let opened = Entry { asked: Some(floor), ..self.own_entry(Kind::Open, id, None) };
+            self.open(receiver, Overdraft::from_floor(floor), &opened)?;
+        }
+        let lines = self.judge(&changes)?;
         self.apply(&lines);
         let hold = Hold {
             id: asked.id,
@@ -469,8 +482,8 @@ impl Book {
         let Some(unit) = self.units.get(&account).cloned().filter(|_| part > 0) else { return };
         let to = Account::house(EXPIRED, &unit);
         let to_id = self.id(&to);
-        let opens = (!self.accounts.contains_key(&to_id)).then_some(0);
-        let changes = [Change::of(account, -part), Change { floor: opens, ..Change::of(to_id, part) }];
+        let floor = self.opens(to_id, &to);
+        let changes = [Change::of(account, -part), Change { floor, ..Change::of(to_id, part) }];
         let Ok(lines) = self.judge(&changes) else { return };
         self.learn(to_id, &to);
         if let Some(line) = lines.first() {

@@ -1,6 +1,9 @@
 //! Why the ledger did not take an order. A transfer that is refused is no error: it is an entry of the journal.
 
+use kernel::amount::NotAUnit;
 use kernel::fault::{Classify, Fault};
+
+use crate::order::Refusal;
 
 /// What is wrong with an order, or with the records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +16,12 @@ pub enum Error {
         /// How long it may be.
         characters: usize,
     },
+    /// A unit is none.
+    #[error("{0}")]
+    BadUnit(NotAUnit),
+    /// An account is nobody's, or two people's.
+    #[error("name a `participant` or a `house` account, one of them; accounts of the house have no `wallet`")]
+    BadAccount,
     /// An amount is none.
     #[error("an amount must be from 1 to {max}", max = kernel::amount::AMOUNT_MAX)]
     BadAmount,
@@ -41,9 +50,31 @@ pub enum Error {
         /// What would come.
         got: i128,
     },
+    /// The house does not exchange these units.
+    #[error("there is no rate from `{from}` to `{to}`")]
+    NoRate {
+        /// What would be given.
+        from: String,
+        /// What would be received.
+        to: String,
+    },
+    /// The caller counts on another rate.
+    #[error("the rate is {0}, not the one that the request names")]
+    OtherRate(String),
     /// There is no such account.
     #[error("there is no account {0}")]
     NoSuchAccount(String),
+    /// Nobody has ordered anything under this id.
+    #[error("there is no transfer `{0}`")]
+    NoSuchTransfer(String),
+    /// The order was refused, now or before.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// Another order has this id.
+    #[error(
+        "`exists_with_different_{0}`: this Idempotency-Key belongs to another order, which differs in `{0}`; it stands as it is"
+    )]
+    Different(&'static str),
     /// The records failed.
     #[error(transparent)]
     Records(#[from] records::error::Error),
@@ -53,13 +84,19 @@ impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::BadText { .. }
+            | Self::BadUnit(_)
+            | Self::BadAccount
             | Self::BadAmount
             | Self::BadLegs
             | Self::Unbalanced { .. }
             | Self::BadTime(_)
             | Self::BadRate
-            | Self::BadExchange { .. } => Fault::Refused,
-            Self::NoSuchAccount(_) => Fault::Missing,
+            | Self::BadExchange { .. }
+            | Self::NoRate { .. }
+            | Self::OtherRate(_)
+            | Self::Refused(_) => Fault::Refused,
+            Self::NoSuchAccount(_) | Self::NoSuchTransfer(_) => Fault::Missing,
+            Self::Different(_) => Fault::Conflict,
             Self::Records(error) => error.fault(),
         }
     }
@@ -67,13 +104,20 @@ impl Classify for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::BadText { .. } => "ledger.bad_text",
+            Self::BadUnit(_) => "ledger.bad_unit",
+            Self::BadAccount => "ledger.bad_account",
             Self::BadAmount => "ledger.bad_amount",
             Self::BadLegs => "ledger.bad_legs",
             Self::Unbalanced { .. } => "ledger.unbalanced",
             Self::BadTime(_) => "ledger.bad_time",
             Self::BadRate => "ledger.bad_rate",
             Self::BadExchange { .. } => "ledger.bad_exchange",
-            Self::NoSuchAccount(_) => "ledger.no_such_account",
+            Self::NoRate { .. } => "ledger.no_rate",
+            Self::OtherRate(_) => "ledger.other_rate",
+            Self::NoSuchAccount(_) => "account.missing",
+            Self::NoSuchTransfer(_) => "transfer.missing",
+            Self::Refused(why) => why.code(),
+            Self::Different(_) => "idempotency.key_reused",
             Self::Records(error) => error.code(),
         }
     }

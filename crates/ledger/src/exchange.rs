@@ -1,6 +1,9 @@
 //! Rates between units, as fractions of whole numbers, with the rounding said.
 
-use kernel::amount::AMOUNT_MAX;
+use std::collections::HashMap;
+use std::fmt;
+
+use kernel::amount::{AMOUNT_MAX, Unit};
 
 use crate::error::Error;
 
@@ -13,6 +16,17 @@ pub enum Rounding {
     Up,
     /// To the nearer one; from the middle to the even one (IEEE 754, "roundTiesToEven").
     HalfEven,
+}
+
+impl Rounding {
+    /// Its name in the configuration and in answers.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+            Self::HalfEven => "half_even",
+        }
+    }
 }
 
 /// So many of one unit for so many of another.
@@ -34,6 +48,21 @@ impl Rate {
         }
     }
 
+    /// How much it gives for [`Rate::takes`].
+    pub fn gives(self) -> i64 {
+        self.gives
+    }
+
+    /// What it gives [`Rate::gives`] for.
+    pub fn takes(self) -> i64 {
+        self.takes
+    }
+
+    /// What becomes of a rest.
+    pub fn rounding(self) -> Rounding {
+        self.rounding
+    }
+
     /// What an amount gives. Nothing, or more than can be moved at once, is an error.
     pub fn convert(self, amount: i64) -> Result<i64, Error> {
         if !(1..=AMOUNT_MAX).contains(&amount) {
@@ -49,6 +78,36 @@ impl Rate {
         let got = down + i128::from(goes_up);
         let fits = i64::try_from(got).ok().filter(|got| (1..=AMOUNT_MAX).contains(got));
         fits.ok_or(Error::BadExchange { amount, got })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for every {}, rounded {}", self.gives, self.takes, self.rounding.word())
+    }
+}
+
+/// The rates at which the house exchanges units.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rates(HashMap<(Unit, Unit), Rate>);
+
+impl Rates {
+    /// Adds the rate from one unit to another. Answers whether there was none yet.
+    pub fn add(&mut self, from: Unit, to: Unit, rate: Rate) -> bool {
+        self.0.insert((from, to), rate).is_none()
+    }
+
+    /// The rate from one unit to another.
+    pub fn of(&self, from: &Unit, to: &Unit) -> Result<Rate, Error> {
+        let rate = self.0.get(&(from.clone(), to.clone())).copied();
+        rate.ok_or_else(|| Error::NoRate { from: from.to_string(), to: to.to_string() })
+    }
+
+    /// All of them, in the order of their units: from, to, and the rate.
+    pub fn iter(&self) -> impl Iterator<Item = (&Unit, &Unit, Rate)> {
+        let mut all: Vec<_> = self.0.iter().map(|((from, to), rate)| (from, to, *rate)).collect();
+        all.sort_unstable_by_key(|(from, to, _)| (*from, *to));
+        all.into_iter()
     }
 }
 

@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
+use records::audit::{self, Cause, Change, Stream};
 use records::batch::{self, Batch, Batcher, Decision, Decisions, Limits};
 use records::error::Error as RecordsError;
-use records::port::{Records, Tx, read};
+use records::port::{Records, Tx, read, write};
 
-use crate::account::{Account, AccountId};
-use crate::balance;
+use crate::account::{Account, AccountId, EXCHANGE, Owner};
+use crate::balance::{self, Held};
 use crate::desk::{self, Desk, News};
 use crate::entry::Entry;
 use crate::error::Error;
+use crate::exchange::Rate;
 use crate::journal::{self, JournalKey, Seal};
 use crate::memory::Memory;
 use crate::order::{After, Line, Order, OrderId, Outcome, What};
@@ -125,6 +128,93 @@ impl Ledger {
         self.batcher.submit(order).await
     }
 
+    /// Exchanges an amount into another unit of the same wallet, at the rate of its day: a repeat is the same order, whatever
+    /// has become of the rate, so that is asked for only where the id is new.
+    pub async fn exchange(
+        &self,
+        (id, reference): (OrderId, &str),
+        (from, to): (&Account, &Unit),
+        amount: i64,
+        rate: impl FnOnce() -> Result<Rate, Error>,
+    ) -> Result<Outcome, Error> {
+        let known = self.find(id).await?;
+        let order = match known.as_ref().and_then(|entry| entry.lines.get(3)) {
+            Some(paid) => Order::exchanged(id, from, to, (amount, paid.amount)),
+            None => Order::exchange(id, from, to, amount, rate()?)?,
+        };
+        self.submit(order.about(EXCHANGE, reference)).await
+    }
+
+    /// Opens an account, or gives it another overdraft, with an entry of the audit log about `subject` in the same
+    /// transaction. A repeat and a refusal leave none.
+    pub async fn open_account(&self, order: Order, subject: String, cause: &Cause) -> Result<Outcome, Error> {
+        order.check()?;
+        let What::Open { account, overdraft } = &order.what else { return Err(Error::BadLegs) };
+        let detail = format!("wallet {}, unit {}, overdraft {overdraft}", account.wallet, account.unit);
+        let desk = Desk { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
+        let change = Change { at_ms: desk.now_ms, action: "open_account", subject, detail };
+        let (cause, stream) = (cause.clone(), Stream::changes(self.shard, self.tenant.number));
+        write(&*self.records, self.shard, move |tx| {
+            Box::pin(async move {
+                let outcome = desk.post(tx, &[&order]).await?.pop();
+                let outcome = outcome.ok_or(RecordsError::Surprise("ledger_entry"))?;
+                if matches!(outcome, Outcome::Created(_)) {
+                    audit::append(tx, &stream, &cause, change).await?;
+                }
+                Ok(outcome)
+            })
+        })
+        .await
+    }
+
+    /// Up to `limit` of somebody's accounts, in the order of their keys, after one; what is due of them by now may not be
+    /// done yet.
+    pub async fn accounts_of(&self, owner: &Owner, after: [u8; 16], limit: u32) -> Result<Vec<Held>, Error> {
+        let (owner, tenant) = (owner.clone(), self.tenant.number);
+        let bucket = owner.bucket(self.tenant, self.shard);
+        read(&*self.records, self.shard, move |tx| {
+            Box::pin(
+                async move { Ok(balance::of_owner(tx, (tenant, bucket), &owner, (after, limit)).await?) },
+            )
+        })
+        .await
+    }
+
+    /// Takes a participant's name from all their accounts, with an entry of the audit log about `subject` in the same
+    /// transaction. Accounts, entries and balances stay, under the key. Answers how many accounts knew the name: doing it
+    /// again changes nothing.
+    pub async fn erase(
+        &self,
+        participant: &str,
+        subject: String,
+        (cause, reason): (&Cause, &str),
+    ) -> Result<u64, Error> {
+        let name = participant.to_owned();
+        let place = (self.tenant.number, Owner::Participant(name.clone()).bucket(self.tenant, self.shard));
+        // Most people have no account: the one writer is not kept busy with them.
+        let is_named = read(&*self.records, self.shard, {
+            let name = name.clone();
+            move |tx| Box::pin(async move { balance::is_named(tx, place, &name).await })
+        });
+        if !is_named.await? {
+            return Ok(0);
+        }
+        let (cause, reason, at_ms) = (cause.clone(), reason.to_owned(), self.clock.now_ms());
+        let stream = Stream::changes(self.shard, self.tenant.number);
+        write(&*self.records, self.shard, move |tx| {
+            Box::pin(async move {
+                let forgotten = balance::forget_name(tx, place, &name).await?;
+                if forgotten > 0 {
+                    let detail = format!("from {forgotten} accounts of the ledger: {reason}");
+                    let change = Change { at_ms, action: "erase", subject, detail };
+                    audit::append(tx, &stream, &cause, change).await?;
+                }
+                Ok(forgotten)
+            })
+        })
+        .await
+    }
+
     /// How an account stands; what is due of it by now may not be done yet.
     pub async fn balance(&self, account: &Account) -> Result<After, Error> {
         let (id, tenant) = (account.id(self.tenant, self.shard), self.tenant.number);
@@ -143,22 +233,26 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Posted>, Error> {
         let (id, key) = (account.id(self.tenant, self.shard), self.journal());
-        let posted = read(&*self.records, self.shard, move |tx| {
+        let missing = Error::NoSuchAccount(account.to_string());
+        read(&*self.records, self.shard, move |tx| {
             Box::pin(async move {
+                let stands = balance::last(tx, key.tenant, &[id]).await?.get(&id).copied();
+                let last = stands.ok_or(missing)?.entry;
                 let mut next = match before {
                     Some(entry) => {
                         let known =
                             journal::at(tx, key, entry).await?.and_then(|entry| Posted::of(entry, id));
                         known.map(|posted| posted.line.before)
                     }
-                    None => balance::last(tx, key.tenant, &[id]).await?.get(&id).map(|after| after.entry),
+                    None => Some(last),
                 };
                 let mut posted = vec![];
                 while let Some(entry) = next.filter(|entry| *entry > 0 && posted.len() < limit as usize) {
                     let Some(found) =
                         journal::at(tx, key, entry).await?.and_then(|entry| Posted::of(entry, id))
                     else {
-                        return Err(RecordsError::Corrupt(format!("ledger entry {entry} is not about {id}")));
+                        let told = format!("ledger entry {entry} is not about {id}");
+                        return Err(RecordsError::Corrupt(told).into());
                     };
                     next = Some(found.line.before);
                     posted.push(found);
@@ -166,8 +260,7 @@ impl Ledger {
                 Ok(posted)
             })
         })
-        .await?;
-        Ok(posted)
+        .await
     }
 
     /// What an order has become; `None` where nobody has asked for it.

@@ -12,7 +12,7 @@ pub mod desk;
 pub(crate) mod memory;
 pub(crate) mod book;
 pub mod journal;
-pub(crate) mod balance;
+pub mod balance;
 pub mod hold;
 pub mod lot;
 pub mod entry;

@@ -6,7 +6,7 @@ use std::fmt;
 use kernel::amount::{AMOUNT_MAX, Unit};
 use sha2::{Digest, Sha256};
 
-use crate::account::{Account, AccountId, Overdraft, Owner, check_text};
+use crate::account::{Account, AccountId, EXCHANGE, Overdraft, Owner, check_text};
 use crate::error::Error;
 use crate::exchange::Rate;
 
@@ -65,7 +65,8 @@ pub struct Terms {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Opens an account, or gives it another overdraft. Participants' wallets open by themselves, without any.
+    /// Opens an account, or gives it another overdraft. Participants' wallets and the house's standard accounts open by
+    /// themselves ([`Account::opens_with`]).
     Open {
         /// Which.
         account: Account,
@@ -83,7 +84,7 @@ pub enum What {
     Hold {
         /// Where it is kept back.
         from: Account,
-        /// Where it goes when it is captured. The account must exist by then.
+        /// Where it goes when it is captured. The account must exist by then, unless it opens by itself.
         to: Account,
         /// How much.
         amount: i64,
@@ -146,22 +147,27 @@ impl Order {
         }
     }
 
-    /// An exchange of an amount into another unit of the same wallet, through accounts of the house that must be open.
+    /// An exchange of an amount into another unit of the same wallet at a rate, through accounts of the house that open by
+    /// themselves.
     pub fn exchange(id: OrderId, from: &Account, to: &Unit, amount: i64, rate: Rate) -> Result<Self, Error> {
-        let got = rate.convert(amount)?;
+        Ok(Self::exchanged(id, from, to, (amount, rate.convert(amount)?)))
+    }
+
+    /// An exchange of an amount into so many of another unit.
+    pub(crate) fn exchanged(id: OrderId, from: &Account, to: &Unit, (amount, got): (i64, i64)) -> Self {
         let paid = Account { unit: to.clone(), ..from.clone() };
         let legs = vec![
             Leg { account: from.clone(), amount: -amount },
-            Leg { account: Account::house("exchange", &from.unit), amount },
-            Leg { account: Account::house("exchange", to), amount: -got },
+            Leg { account: Account::house(EXCHANGE, &from.unit), amount },
+            Leg { account: Account::house(EXCHANGE, to), amount: -got },
             Leg { account: paid, amount: got },
         ];
-        Ok(Self {
+        Self {
             id,
-            code: "exchange".to_owned(),
+            code: EXCHANGE.to_owned(),
             reference: String::new(),
             what: What::Transfer { legs, terms: Terms::default() },
-        })
+        }
     }
 
     /// The same under a code and a reference.
@@ -288,6 +294,44 @@ impl Refusal {
             Self::NotReversible => "not_reversible",
             Self::BadTime => "bad_time",
         }
+    }
+}
+
+impl Refusal {
+    /// Its code in `docs/errors.md`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InsufficientFunds => "ledger.insufficient_funds",
+            Self::NoSuchAccount => "ledger.no_such_account",
+            Self::BalanceTooLarge => "ledger.balance_too_large",
+            Self::NoSuchHold => "ledger.no_such_hold",
+            Self::HoldCaptured => "ledger.hold_captured",
+            Self::HoldReleased => "ledger.hold_released",
+            Self::HoldExpired => "ledger.hold_expired",
+            Self::BeyondHold => "ledger.beyond_hold",
+            Self::NoSuchTransfer => "ledger.no_such_transfer",
+            Self::NotReversible => "ledger.not_reversible",
+            Self::BadTime => "ledger.time_over",
+        }
+    }
+}
+
+/// Told to whoever asks: the same words each time, as they say nothing of how things stand now.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InsufficientFunds => "an account would have had less than it may",
+            Self::NoSuchAccount => "the house had not opened an account that the order is about",
+            Self::BalanceTooLarge => "a balance would have been larger than can be counted",
+            Self::NoSuchHold => "there was no hold of this id",
+            Self::HoldCaptured => "the hold had been captured before",
+            Self::HoldReleased => "the hold had been released before",
+            Self::HoldExpired => "the hold's time was over",
+            Self::BeyondHold => "more was to be captured than was held",
+            Self::NoSuchTransfer => "there was no transfer or capture of this id",
+            Self::NotReversible => "it had been reversed before, or is nothing that can be reversed",
+            Self::BadTime => "the time that was asked for was over, or too far away",
+        })
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Failure {
     /// `entry/<seq>`, `seal/<batch>`, `head`, `balance/<account>`, `order/<id>`, `account/<account>`, `holds/<account>`,
-    /// `lots/<account>` or `reversal/<seq>`.
+    /// `lots/<account>`, `wallet/<account>`; of a whole table `entry`, `order`, `reversal` or `wallet`.
     pub id: String,
     /// Why.
     pub reason: String,
@@ -76,6 +76,11 @@ struct Walk {
     reversals: BTreeSet<u64>,
 }
 
+static WALLETS: ByKeys = ByKeys::new(
+    "SELECT bucket,account FROM ledger_wallet WHERE tenant=?",
+    &["bucket", "owner", "account"],
+    "",
+);
 static ORDERS: ByKeys =
     ByKeys::new("SELECT id,seq FROM ledger_order WHERE shard=? AND tenant=?", &["id"], "");
 
@@ -97,6 +102,7 @@ impl Walk {
             let bucket = Value::Int(last.0);
             let rows =
                 tx.fetch(sql, &[tenant, bucket, bucket, Value::Bytes(&last.1), Value::Int(PAGE)]).await?;
+            let mut named = vec![];
             for row in &rows {
                 let id = account_of(row)?;
                 last = (row.int(0)?, row.bytes(1)?.to_vec());
@@ -109,15 +115,44 @@ impl Walk {
                                 "its name is not the one behind its key",
                             );
                         }
+                        named.extend((!is_erased).then(|| (id, name.owner.key())));
                         self.units.insert(id, name.unit);
                     }
                     Err(_) => self.wrong(format_args!("account/{id}"), "its name cannot be read"),
                 }
             }
             if rows.is_empty() {
-                return Ok(());
+                break;
             }
+            self.wallets(tx, &named).await?;
         }
+        // Whose an account is that a person was erased from, nobody knows any more: such a row is only counted.
+        let sql = "SELECT COUNT(*) FROM ledger_wallet WHERE tenant=?";
+        let counted = tx.fetch(sql, &[Value::Int(self.key.tenant.into())]).await?;
+        if counted.first().map(|row| row.count(0)).transpose()? != Some(self.units.len() as u64) {
+            self.wrong("wallet", "there are rows without an account, or some are missing");
+        }
+        Ok(())
+    }
+
+    /// Holds whose accounts are against their names.
+    async fn wallets(
+        &mut self,
+        tx: &mut dyn Tx,
+        named: &[(AccountId, [u8; 16])],
+    ) -> Result<(), RecordsError> {
+        let keys: Vec<_> = named
+            .iter()
+            .flat_map(|(id, owner)| {
+                [Value::Int(id.bucket.into()), Value::Bytes(owner), Value::Bytes(&id.hash)]
+            })
+            .collect();
+        let rows = WALLETS.fetch(tx, &[Value::Int(self.key.tenant.into())], &keys).await?;
+        let found: BTreeSet<AccountId> = rows.iter().map(account_of).collect::<Result<_, _>>()?;
+        for (id, _) in named.iter().filter(|(id, _)| !found.contains(id)) {
+            self.wrong(format_args!("wallet/{id}"), "it is not among those of whose it is");
+        }
+        Ok(())
     }
 
     async fn journal(&mut self, tx: &mut dyn Tx) -> Result<(), RecordsError> {

@@ -17,6 +17,7 @@ use crate::bench;
 use crate::config::Config;
 use crate::demo;
 use crate::http::openapi;
+use crate::journal;
 use crate::serve::{Ready, run};
 use crate::simulate;
 use crate::terminal::{Outcome, print, print_json, runtime};
@@ -93,6 +94,9 @@ enum Command {
     },
     /// Recompute the audit log of a data folder that no server has open.
     Audit(audit::check::Args),
+    /// Look after the ledger of a data folder that no server has open.
+    #[command(subcommand)]
+    Ledger(journal::Command),
     /// Print the JSON Schema of raffle documents.
     Schema,
     /// Print the OpenAPI document of the API.
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
             Command::Why(args) => explain(&args),
             Command::Verify { file, json } => verify_file(&file, json),
             Command::Audit(args) => audit::check::run(&args),
+            Command::Ledger(command) => journal::run(&command),
             Command::Schema => print(schema()).map(|()| true),
             Command::Openapi => print(openapi::text()).map(|()| true),
             Command::Completions { shell } => completions(shell),

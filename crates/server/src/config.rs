@@ -1,6 +1,10 @@
 //! `fairground.toml`: one section per part of the product; every key can be set by the environment as
 //! `FAIRGROUND_<SECTION>__<KEY>`.
 
+mod ledger;
+
+pub use ledger::{Ledger, RateRow, RoundingWord};
+
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -20,6 +24,8 @@ pub struct Config {
     pub auth: Auth,
     /// How draws are batched.
     pub batch: Batch,
+    /// How the ledger's orders are batched, and at what rates units are exchanged.
+    pub ledger: Ledger,
     /// What needs two people.
     pub review: Review,
     /// How often callers may call.
@@ -323,6 +329,8 @@ impl Config {
             ("server.body_bytes_max", config.server.body_bytes_max, 1_048_576),
             ("batch.draws_max", config.batch.draws_max, 4_096),
             ("batch.queue_max", config.batch.queue_max, 1_000_000),
+            ("ledger.orders_max", config.ledger.orders_max, 4_096),
+            ("ledger.queue_max", config.ledger.queue_max, 1_000_000),
             ("limits.keys_max", config.limits.keys_max, 1_000_000),
         ] {
             if value.get() > most {
@@ -334,6 +342,7 @@ impl Config {
                 nobody approves what they drafted";
             return Err(ConfigError::Wrong(told.to_owned()));
         }
+        config.ledger.rates()?;
         let limits = &config.limits;
         for (name, value) in [
             ("limits.requests_per_second", limits.requests_per_second),

@@ -10,6 +10,8 @@ pub mod dry_runs;
 pub mod explain;
 pub mod draws;
 pub mod awards;
+pub mod ledger;
+pub mod accounts;
 pub mod participants;
 pub mod audit;
 pub mod erasure;
@@ -25,6 +27,8 @@ pub mod problem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::ledger::exchange::Rates;
+use ::ledger::ledger::Ledger;
 use ::raffle::raffles::Raffles;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -36,7 +40,6 @@ use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
 use auth::Keys;
-use limits::Rates;
 use problem::Problem;
 use tracing::Instrument;
 
@@ -54,6 +57,10 @@ pub struct App {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// At what rates units are exchanged.
+    pub exchange: Rates,
     /// The audit log.
     pub audit: AuditLog,
     /// What is done whole, whoever waits for it.
@@ -65,7 +72,7 @@ pub struct App {
     /// Who may call.
     pub keys: Keys,
     /// How often they may.
-    pub rates: Rates,
+    pub rates: limits::Rates,
     /// Signs and reads participants' tokens.
     pub tokens: TokenKey,
     /// Longest time for an answer.
@@ -93,8 +100,9 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(versions::routes()).merge(drafts::routes()).merge(proposals::routes());
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
+    api = api.merge(ledger::routes()).merge(accounts::routes());
     if edge.noop {
-        api = api.merge(draws::noop_routes());
+        api = api.merge(draws::noop_routes()).merge(ledger::noop_routes());
     }
     Router::new()
         .nest(

@@ -3,6 +3,7 @@
 pub mod cli;
 mod simulate;
 mod why;
+mod journal;
 pub mod bench;
 pub mod demo;
 pub mod serve;

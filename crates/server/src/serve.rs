@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::http::auth::Keys;
 use crate::http::limits::Rates;
 use crate::http::listener::{self, Limits};
@@ -35,6 +35,9 @@ pub enum ServeError {
     /// The product cannot be put together.
     #[error(transparent)]
     Wiring(#[from] WiringError),
+    /// The configuration was not read from a file, and is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// There is no key to call with.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -101,6 +104,8 @@ impl Ready {
         let app = Arc::new(App {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
+            ledger: house.ledger.clone(),
+            exchange: config.ledger.rates()?,
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
             pulses: Arc::clone(&house.pulses),

@@ -13,6 +13,7 @@ use kernel::id::{Shard, Tenant};
 use kernel::ports::broker::{Broker, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use ledger::ledger::Ledger;
 use raffle::draw::Witness;
 use raffle::epoch::GATE_CLOSED;
 use raffle::raffles::Raffles;
@@ -39,6 +40,9 @@ pub const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &raffle::tables::
 
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
+
+/// How often the ledger is asked what is due, in milliseconds.
+const DUE_MS: u64 = 1000;
 
 /// Most errands of requests at once.
 const ERRANDS_MAX: usize = 4;
@@ -94,6 +98,8 @@ pub struct House {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// The ledger.
+    pub ledger: Ledger,
     /// The audit log.
     pub audit: AuditLog,
     /// What requests have begun and is done whole.
@@ -148,7 +154,14 @@ impl House {
             config.thresholds(),
             Arc::clone(&metrics.draws) as Arc<dyn Witness>,
         );
-        let drivers = vec![spawn_driver("draws-batch", driver)?];
+        let mut drivers = vec![spawn_driver("draws-batch", driver)?];
+        let limits = Limits {
+            batch: config.ledger.orders_max.get(),
+            queue: config.ledger.queue_max.get(),
+            ..Limits::default()
+        };
+        let (ledger, driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
+        drivers.push(spawn_driver("ledger-batch", driver)?);
 
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
@@ -178,6 +191,7 @@ impl House {
             background.spawn(exporter.run(stopped.clone()));
         }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
+        background.spawn(watch_due(ledger.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
         let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
@@ -185,6 +199,7 @@ impl House {
         Ok(Self {
             raffles,
             awards,
+            ledger,
             audit,
             errands,
             pulses,
@@ -208,6 +223,7 @@ impl House {
         self.errands.finish().await;
         self.pulses.finish().await;
         self.raffles.close();
+        self.ledger.close();
         let drivers = std::mem::take(&mut self.drivers);
         let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
         if !joined.await.unwrap_or(false) {
@@ -313,6 +329,20 @@ async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
+        }
+    }
+}
+
+/// Does what is due in the ledger. A ledger that takes no more orders leaves the rest to the next start.
+async fn watch_due(ledger: Ledger, mut stop: watch::Receiver<bool>) {
+    loop {
+        match ledger.settle_due().await {
+            Ok(_) | Err(ledger::error::Error::Records(records::error::Error::Closed)) => {}
+            Err(error) => tracing::warn!(%error, "what is due in the ledger could not be done"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(Duration::from_millis(DUE_MS)) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use embedded::sqlite::{Caches, SqliteRecords, database_path};
 use kernel::id::Shard;
 use records::audit::{Failure, Report, verify_all};
 use records::error::Error;
-use records::port::{Records, read};
+use records::port::{Value, read};
 
 use crate::terminal::{Outcome, print, print_json, runtime};
 
@@ -39,30 +39,38 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 async fn check(folder: &Path) -> Result<Report, String> {
+    // The audit log came with the second step of its room.
+    let records = open_at_rest(folder, ("records", 2), "an audit log").await?;
+    let found = verify_all(&records).await.map_err(|error| error.to_string());
+    records.close();
+    found
+}
+
+/// Opens a store that exists, that no other process holds, and that has a step of a room's tables.
+pub(crate) async fn open_at_rest(
+    folder: &Path,
+    (room, step): (&'static str, i64),
+    with: &str,
+) -> Result<SqliteRecords, String> {
     // Opening would make an empty store, in which nothing is wrong.
     if !database_path(folder).exists() {
         return Err(format!("there is no database in {}", folder.display()));
     }
     let records = SqliteRecords::open(folder, Caches::default()).map_err(|error| error.to_string())?;
-    let found = match has_audit(&records).await {
-        Ok(true) => verify_all(&records).await.map_err(|error| error.to_string()),
-        Ok(false) => Err(format!(
-            "{} was written by a release without an audit log: start this release on it once",
+    let has_step = read(&records, Shard::HOME, move |tx| {
+        Box::pin(async move {
+            let sql = "SELECT step FROM schema_step WHERE room=? AND step=?";
+            Ok::<_, Error>(!tx.fetch(sql, &[Value::Text(room), Value::Int(step)]).await?.is_empty())
+        })
+    });
+    let told = match has_step.await {
+        Ok(true) => return Ok(records),
+        Ok(false) => format!(
+            "{} was written by a release without {with}: start this release on it once",
             folder.display()
-        )),
-        Err(error) => Err(error.to_string()),
+        ),
+        Err(error) => error.to_string(),
     };
     records.close();
-    found
-}
-
-async fn has_audit(records: &dyn Records) -> Result<bool, Error> {
-    read(records, Shard::HOME, |tx| {
-        Box::pin(async move {
-            // The audit log came with the second step of its room.
-            let sql = "SELECT step FROM schema_step WHERE room='records' AND step=2";
-            Ok(!tx.fetch(sql, &[]).await?.is_empty())
-        })
-    })
-    .await
+    Err(told)
 }

@@ -13,7 +13,8 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::audit::audit;
-use super::load::{Report as LoadReport, Target};
+use super::load::Target;
+use super::median;
 use super::process::{Load, Server, this_program};
 use crate::config::{Config, size};
 use crate::demo::{DOCUMENT, RAFFLE};
@@ -52,11 +53,6 @@ struct Report {
     lost: u64,
     duplicated: u64,
     oversold: u64,
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
@@ -104,8 +100,8 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
         let before = server.cpu_seconds();
         let drawn = load(Target::Draws, format!("draw-{round}"), args.seconds, None)?;
         let used = server.cpu_seconds() - before;
-        clean(&noop)?;
-        clean(&drawn)?;
+        noop.expect_clean()?;
+        drawn.expect_clean()?;
         eprintln!(
             "round {}: {:.0} no-ops/s, {:.0} draws/s, ratio {:.3}",
             round + 1,
@@ -122,7 +118,7 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
     // Let the effects of the full load leave before latency is looked at.
     settle(&server).await?;
     let half = load(Target::Draws, "half".to_owned(), args.seconds, Some(peak / 2.0))?;
-    clean(&half)?;
+    half.expect_clean()?;
     eprintln!("half the peak: {:.0} draws/s", half.per_second());
     let memory_mib = server.memory_mib();
     if !server.terminate()? {
@@ -152,19 +148,6 @@ async fn measure(args: &Args, folder: &Path) -> Outcome {
         eprintln!("the books do not agree: {broken}");
     }
     Ok(audit.holds())
-}
-
-/// A load in which something was refused or broke measures nothing.
-fn clean(report: &LoadReport) -> Result<(), String> {
-    match (report.refused, report.unanswered) {
-        (0, 0) if report.answered > 0 => Ok(()),
-        (refused, unanswered) => {
-            let first = report.first_error.as_deref().unwrap_or("none was told");
-            Err(format!(
-                "{refused} requests were refused and {unanswered} not answered; the first error: {first}"
-            ))
-        }
-    }
 }
 
 /// Waits until the server has no unsent effects.

@@ -28,6 +28,22 @@ pub enum Target {
     Draws,
     /// The no-op that is asked for in the same way.
     Noop,
+    /// Transfers of one point, from the house to a participant.
+    Transfers,
+    /// The no-op that is asked for as a transfer is.
+    NoopTransfers,
+}
+
+impl Target {
+    /// As it is named among the arguments.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Draws => "draws",
+            Self::Noop => "noop",
+            Self::Transfers => "transfers",
+            Self::NoopTransfers => "noop-transfers",
+        }
+    }
 }
 
 /// The load's arguments.
@@ -93,6 +109,19 @@ impl Report {
     /// Answers per second.
     pub fn per_second(&self) -> f64 {
         self.answered as f64 / self.seconds.max(1e-9)
+    }
+
+    /// Refuses a load in which something was refused or broke: it measures nothing.
+    pub fn expect_clean(&self) -> Result<(), String> {
+        match (self.refused, self.unanswered) {
+            (0, 0) if self.answered > 0 => Ok(()),
+            (refused, unanswered) => {
+                let first = self.first_error.as_deref().unwrap_or("none was told");
+                Err(format!(
+                    "{refused} requests were refused and {unanswered} not answered; the first error: {first}"
+                ))
+            }
+        }
     }
 }
 
@@ -239,13 +268,22 @@ fn request(args: &Args, number: u64, participant: u64) -> Option<Request<Full<By
     let path = match args.target {
         Target::Draws => format!("/api/v1/raffles/{}/draws", args.raffle),
         Target::Noop => format!("/api/v1/noop/{}", args.raffle),
+        Target::Transfers => "/api/v1/transfers".to_owned(),
+        Target::NoopTransfers => "/api/v1/noop-transfers".to_owned(),
+    };
+    let body = match args.target {
+        Target::Draws | Target::Noop => format!("{{\"participant\":\"p{participant:07}\"}}"),
+        Target::Transfers | Target::NoopTransfers => format!(
+            "{{\"legs\":[{{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-1}},\
+             {{\"participant\":\"p{participant:07}\",\"unit\":\"point\",\"amount\":1}}]}}"
+        ),
     };
     Request::post(path)
         .header(HOST, "localhost")
         .header(AUTHORIZATION, format!("Bearer {}", args.key))
         .header(CONTENT_TYPE, "application/json")
         .header("idempotency-key", format!("{}-{number}", args.prefix))
-        .body(Full::new(Bytes::from(format!("{{\"participant\":\"p{participant:07}\"}}"))))
+        .body(Full::new(Bytes::from(body)))
         .ok()
 }
 

@@ -210,7 +210,7 @@ impl Load {
         add("address", args.address.to_string());
         add("key", args.key.clone());
         add("raffle", args.raffle.clone());
-        add("target", if args.target == Target::Draws { "draws" } else { "noop" }.to_owned());
+        add("target", args.target.word().to_owned());
         add("seconds", args.seconds.to_string());
         add("connections", args.connections.to_string());
         add("participants", args.participants.to_string());

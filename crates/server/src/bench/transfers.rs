@@ -1,29 +1,33 @@
 //! `fairground bench transfers`: how many transfers a second the ledger makes durable, to one hot account and between many,
-//! beside the same rows written without any logic.
+//! beside the same rows written without any logic; and over HTTP, beside the same server's no-op.
 
-use std::collections::BTreeMap;
+mod raw;
+mod wire;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use embedded::clock::SystemClock;
+use embedded::clock::{Stopwatch, SystemClock};
 use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::amount::Unit;
-use kernel::id::{Shard, Tenant};
+use kernel::id::Tenant;
 use kernel::ports::clock::Clock;
-use ledger::account::{Account, AccountId, Overdraft};
-use ledger::entry::Entry;
+use ledger::account::{Account, Overdraft};
 use ledger::ledger::Ledger;
-use ledger::order::{After, Order, OrderId, Outcome, What};
+use ledger::order::{Order, OrderId, Outcome, What};
 use ledger::verify::verify;
 use records::batch::Limits;
 use records::migration;
-use records::port::{Records, Value, write};
-use records::statement::Insert;
+use records::port::Records;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use self::raw::Raw;
+use self::wire::Wire;
+use super::load::participant_of;
+use super::median;
 use crate::terminal::{Outcome as Ended, print, print_json, runtime};
 use crate::wiring::ROOMS;
 
@@ -53,7 +57,8 @@ struct Report {
     hot_per_s: f64,
     spread_per_s: f64,
     raw_per_s: f64,
-    ratio_raw: f64,
+    http_per_s: f64,
+    noop_per_s: f64,
     unbalanced: usize,
 }
 
@@ -92,24 +97,21 @@ impl House {
         Ok(Self { records, ledger, driver, asked: Arc::new(AtomicU64::new(0)) })
     }
 
-    /// Gives everybody a wallet with something in it, and the house its accounts.
+    /// Gives everybody a wallet with something in it, and the house its pot.
     async fn fund(&self) -> Result<(), String> {
         let point = unit()?;
-        for (name, overdraft) in [("mint", Overdraft::Unlimited), ("pot", Overdraft::Forbidden)] {
-            let account = Account::house(name, &point);
-            let order = Order {
-                id: OrderId::of(&[b"open", name.as_bytes()]),
-                code: "open".to_owned(),
-                reference: String::new(),
-                what: What::Open { account, overdraft },
-            };
-            self.ledger.submit(order).await.map_err(words)?;
-        }
-        let mint = Account::house("mint", &point);
+        let order = Order {
+            id: OrderId::of(&[b"open", b"pot"]),
+            code: "open".to_owned(),
+            reference: String::new(),
+            what: What::Open { account: Account::house("pot", &point), overdraft: Overdraft::Forbidden },
+        };
+        self.ledger.submit(order).await.map_err(words)?;
+        let issued = Account::house("issued", &point);
         let until = |asked| asked >= PARTICIPANTS;
         self.load(until, move |number| {
             let id = OrderId::of(&[b"fund", &number.to_be_bytes()]);
-            Order::transfer(id, (&mint, &person(number, &point)), 1_000_000)
+            Order::transfer(id, (&issued, &person(number, &point)), 1_000_000)
         })
         .await?;
         self.asked.store(0, Ordering::Relaxed);
@@ -153,14 +155,14 @@ impl House {
 }
 
 fn person(number: u64, point: &Unit) -> Account {
-    Account::of(&format!("p{:07}", number.wrapping_mul(7_919) % PARTICIPANTS), point)
+    Account::of(&format!("p{:07}", participant_of(number, PARTICIPANTS)), point)
 }
 
 async fn measure(args: &Args, folder: &Path) -> Ended {
     let house = House::open(&folder.join("ours")).await?;
     house.fund().await?;
     let raw = Raw::open(&folder.join("raw")).await?;
-    let (mut hots, mut spreads, mut raws, mut ratios) = (vec![], vec![], vec![], vec![]);
+    let (mut hots, mut spreads, mut raws) = (vec![], vec![], vec![]);
     let (seconds, point) = (Duration::from_secs_f64(args.seconds), unit()?);
     let pot = Account::house("pot", &point);
     for round in 0..=ROUNDS {
@@ -170,7 +172,7 @@ async fn measure(args: &Args, folder: &Path) -> Ended {
             Order::transfer(id, (&person(number, &to_pot), &pot), 1).about("signup", "contest-1")
         })
         .await?;
-        let first = head(&house).await? + 1;
+        let first = house.ledger.entries().await.map_err(words)? + 1;
         let between = point.clone();
         let spread = timed(&house, seconds, move |number| {
             let id = OrderId::of(&[b"spread", &round.to_be_bytes(), &number.to_be_bytes()]);
@@ -181,7 +183,7 @@ async fn measure(args: &Args, folder: &Path) -> Ended {
                 .about("gift", "between-two")
         })
         .await?;
-        let bare = raw.write_again(&house, first).await?;
+        let bare = raw.write_again(&house.ledger, first).await?;
         // The first round warms what is cold.
         if round == 0 {
             continue;
@@ -193,32 +195,30 @@ async fn measure(args: &Args, folder: &Path) -> Ended {
         hots.push(hot);
         spreads.push(spread);
         raws.push(bare);
-        ratios.push(spread / bare);
     }
     let found = verify(&*house.records, house.ledger.journal(), Tenant::MAIN).await.map_err(words)?;
-    for failure in &found.failed {
-        eprintln!("{}: {}", failure.id, failure.reason);
+    house.close().await?;
+    raw.records.close();
+    let Wire { http_per_s, noop_per_s, broken } = wire::measure(args.seconds, &folder.join("served")).await?;
+    let failed: Vec<_> =
+        found.failed.iter().map(|failure| format!("{}: {}", failure.id, failure.reason)).collect();
+    for broken in failed.iter().chain(&broken) {
+        eprintln!("the books do not agree: {broken}");
     }
     let report = Report {
         hot_per_s: median(hots),
         spread_per_s: median(spreads),
         raw_per_s: median(raws),
-        ratio_raw: median(ratios),
-        unbalanced: found.failed.len(),
+        http_per_s,
+        noop_per_s,
+        unbalanced: failed.len() + broken.len(),
     };
-    house.close().await?;
-    raw.records.close();
     if args.json {
         print_json(&report)?;
     } else {
         print(&format!("{report:#?}\n"))?;
     }
-    Ok(found.failed.is_empty())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    Ok(report.unbalanced == 0)
 }
 
 /// Transfers per second of a load.
@@ -227,117 +227,7 @@ async fn timed(
     seconds: Duration,
     order: impl Fn(u64) -> Order + Clone + Send + 'static,
 ) -> Result<f64, String> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let done = house.load(move |_| began.elapsed() >= seconds, order).await?;
     Ok(done as f64 / began.elapsed().as_secs_f64())
-}
-
-/// The number of the last entry.
-async fn head(house: &House) -> Result<u64, String> {
-    let id = OrderId::of(&[b"open", b"pot"]);
-    let entry = house.ledger.find(id).await.map_err(words)?;
-    entry.ok_or_else(|| "the pot was never opened".to_owned())?;
-    house.ledger.entries().await.map_err(words)
-}
-
-/// A store with the same tables, into which the same rows are written in the same batches, without any logic.
-struct Raw {
-    records: Arc<SqliteRecords>,
-}
-
-static ENTRIES: Insert =
-    Insert::new("ledger_entry", &["shard", "tenant", "seq", "id", "at_ms", "body", "digest"]);
-static ORDERS: Insert = Insert::new("ledger_order", &["shard", "tenant", "id", "seq"]);
-static BALANCES: Insert = Insert::or_replace(
-    "ledger_balance",
-    &["bucket", "tenant", "account", "seq", "entry", "balance", "held", "pending", "floor", "lots"],
-    3,
-);
-
-impl Raw {
-    async fn open(folder: &Path) -> Result<Self, String> {
-        let records = Arc::new(SqliteRecords::open(folder, Caches::default()).map_err(words)?);
-        migration::run(&*records, ROOMS, 0).await.map_err(words)?;
-        Ok(Self { records })
-    }
-
-    /// Writes what stands in the journal from an entry on; answers how many of them a second.
-    async fn write_again(&self, house: &House, first: u64) -> Result<f64, String> {
-        let (mut took, mut wrote) = (Duration::ZERO, 0);
-        for (entries, seal) in house.ledger.sealed_from(first).await.map_err(words)? {
-            wrote += entries.len();
-            let rows = Arc::new(Rows::of(&entries));
-            let began = Instant::now();
-            write(&*self.records, Shard::HOME, move |tx| {
-                Box::pin(async move {
-                    let values = rows.values();
-                    ENTRIES.rows(tx, &values[0]).await?;
-                    ORDERS.rows(tx, &values[1]).await?;
-                    BALANCES.rows(tx, &values[2]).await?;
-                    let insert = "INSERT INTO ledger_seal (shard,tenant,batch,first_seq,last_seq,previous,root,seal_hash)
-                        VALUES (0,1,?,?,?,?,?,?)";
-                    let values = [
-                        Value::count(seal.batch),
-                        Value::count(seal.first_seq),
-                        Value::count(seal.last_seq),
-                        Value::Bytes(&seal.previous),
-                        Value::Bytes(&seal.root),
-                        Value::Bytes(&seal.hash),
-                    ];
-                    tx.exec(insert, &values).await.map(|_| ())
-                })
-            })
-            .await
-            .map_err(|error: records::error::Error| error.to_string())?;
-            took += began.elapsed();
-        }
-        Ok(wrote as f64 / took.as_secs_f64())
-    }
-}
-
-/// Rows of a batch, ready to be bound.
-struct Rows {
-    entries: Vec<(u64, [u8; 16], i64, Vec<u8>, [u8; 32])>,
-    orders: Vec<([u8; 16], u64)>,
-    balances: BTreeMap<AccountId, After>,
-}
-
-impl Rows {
-    fn of(entries: &[Entry]) -> Self {
-        let row = |entry: &Entry| {
-            let body = entry.body();
-            let digest = Entry::digest((entry.seq, entry.id, entry.at_ms), &body);
-            (entry.seq, entry.id.0, entry.at_ms, body, digest)
-        };
-        let mut orders: Vec<_> = entries.iter().map(|entry| (entry.id.0, entry.seq)).collect();
-        orders.sort_unstable();
-        let lines = entries.iter().flat_map(|entry| &entry.lines);
-        let balances = lines.map(|line| (line.account, line.after)).collect();
-        Self { entries: entries.iter().map(row).collect(), orders, balances }
-    }
-
-    fn values(&self) -> [Vec<Value<'_>>; 3] {
-        let (shard, tenant) = (Value::Int(0), Value::Int(1));
-        let entries = self.entries.iter().flat_map(|(seq, id, at_ms, body, digest)| {
-            let (id, body, digest) = (Value::Bytes(id), Value::Bytes(body), Value::Bytes(digest));
-            [shard, tenant, Value::count(*seq), id, Value::Int(*at_ms), body, digest]
-        });
-        let orders =
-            self.orders.iter().flat_map(|(id, seq)| [shard, tenant, Value::Bytes(id), Value::count(*seq)]);
-        let balances = self.balances.iter().flat_map(|(account, after)| {
-            [
-                Value::Int(account.bucket.into()),
-                tenant,
-                Value::Bytes(&account.hash),
-                Value::count(after.seq),
-                Value::count(after.entry),
-                Value::Int(after.balance),
-                Value::Int(after.held),
-                Value::Int(after.pending),
-                Value::Int(after.floor),
-                Value::Int(after.lots.into()),
-            ]
-        });
-        [entries.collect(), orders.collect(), balances.collect()]
-    }
 }

@@ -26,7 +26,7 @@ pub trait Permission: Send + Sync + 'static {
 
 const EVERY_ROLE: &[Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor, Role::Service];
 
-/// Looking at a raffle, at what proves it fair, and at a draw.
+/// Looking at a raffle, at what proves it fair, at a draw, and at a wallet.
 pub struct Look;
 
 impl Permission for Look {
@@ -34,7 +34,7 @@ impl Permission for Look {
     const PARTICIPANTS: bool = true;
 }
 
-/// Reading all raffles and everybody's awards.
+/// Reading all raffles, everybody's awards, and the ledger.
 pub struct Read;
 
 impl Permission for Read {
@@ -63,6 +63,13 @@ impl Permission for TryOut {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
 }
 
+/// Moving what the ledger counts, and keeping it back.
+pub struct Move;
+
+impl Permission for Move {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
+}
+
 /// Minting participants' tokens.
 pub struct Mint;
 
@@ -70,7 +77,7 @@ impl Permission for Mint {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
 }
 
-/// Changing raffles, drafting and proposing changes, and handing awards over.
+/// Changing raffles, drafting and proposing changes, handing awards over, and opening accounts with what they may owe.
 pub struct Operate;
 
 impl Permission for Operate {
@@ -121,6 +128,15 @@ impl Caller {
             Self::Key { .. } => true,
             Self::Participant { name, .. } => participant == Some(name),
         }
+    }
+
+    /// Refuses a participant who asks about somebody else.
+    pub fn expect_self(&self, participant: &str) -> Result<(), Problem> {
+        if self.may_see(Some(participant)) {
+            return Ok(());
+        }
+        let detail = "a participant's token reads that participant's own wallets alone";
+        Err(Problem::new(StatusCode::FORBIDDEN, "edge.other_participant", detail))
     }
 
     /// Who calls, as the audit log names them.

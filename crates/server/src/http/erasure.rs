@@ -43,6 +43,8 @@ struct ErasedView {
     raffles: u64,
     /// Those that knew it until this call.
     erased: u64,
+    /// Accounts of the ledger that knew it until this call. They stay, under a key.
+    accounts: u64,
 }
 
 /// Needs no Idempotency-Key: doing it again changes nothing.
@@ -55,10 +57,15 @@ async fn erase(
     text("participant", &participant, 128)?;
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
-    let raffles = app.raffles.clone();
-    let work = async move { raffles.erase(&participant, &cause, &reason).await };
+    let (raffles, ledger) = (app.raffles.clone(), app.ledger.clone());
+    let subject = format!("participant/{}", app.tokens.pseudonym(&participant));
+    let work = async move {
+        let erased = raffles.erase(&participant, &cause, &reason).await?;
+        let accounts = ledger.erase(&participant, subject, (&cause, &reason)).await?;
+        Ok::<_, Problem>((erased, accounts))
+    };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.
     let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
-    let Erased { raffles, now } = erased?;
-    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now }, false))
+    let (Erased { raffles, now }, accounts) = erased?;
+    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, accounts }, false))
 }

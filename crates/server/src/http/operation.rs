@@ -115,6 +115,11 @@ impl Operation {
         Self::new("POST", path, id, summary)
     }
 
+    /// A call that makes something what it is to be.
+    pub fn put(path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new("PUT", path, id, summary)
+    }
+
     /// A call that removes something.
     pub fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self::new("DELETE", path, id, summary)

@@ -148,7 +148,7 @@ pub struct ReasonBody {
 }
 
 /// A reason, where somebody gives one.
-#[derive(serde::Deserialize, JsonSchema)]
+#[derive(serde::Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RemarkBody {
     /// Why.
@@ -210,6 +210,11 @@ impl Sent {
             .map_err(|error| bad("edge.bad_json", format!("the body is not what is expected: {error}")))
     }
 
+    /// Reads a JSON body that may be left out.
+    pub fn json_or_nothing<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
     /// The reason in a body [`ReasonBody`].
     pub fn reason(&self) -> Result<String, Problem> {
         let reason = self.json::<ReasonBody>()?.reason.unwrap_or_default();
@@ -219,7 +224,7 @@ impl Sent {
 
     /// The reason in a body [`RemarkBody`], which may be left out.
     pub fn remark(&self) -> Result<String, Problem> {
-        let remark = if self.body.is_empty() { None } else { self.json::<RemarkBody>()?.reason };
+        let remark = self.json_or_nothing::<RemarkBody>()?.reason;
         remark.as_deref().map_or(Ok(()), |remark| text("reason", remark, 500))?;
         Ok(remark.unwrap_or_default())
     }

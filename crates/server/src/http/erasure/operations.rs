@@ -11,13 +11,13 @@ pub fn operations() -> Vec<Operation> {
     vec![
         Operation::delete("/participants/{participant}", "eraseParticipant", "Forget who somebody was")
             .describe(
-                "In all raffles. Draws, chains and counters stay valid under the pseudonym. The audit log has an entry for each \
-                 raffle that knew the name. Takes no Idempotency-Key: doing it again changes nothing. Goes on if the \
+                "In all raffles and the ledger. Draws, chains and counters stay valid under the pseudonym, accounts and their \
+                 entries under a key. The audit log has an entry for each raffle that knew the name, and one for the ledger. Takes no Idempotency-Key: doing it again changes nothing. Goes on if the \
                  caller goes away.",
             )
             .needs::<Operate>()
             .query::<ReasonQuery>()
-            .answers::<ErasedView>(200, "The name is forgotten.", json!({ "raffles": 2, "erased": 2 }))
+            .answers::<ErasedView>(200, "The name is forgotten.", json!({ "raffles": 2, "erased": 2, "accounts": 1 }))
             .refuses(&["edge.bad_text"]),
     ]
 }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{Carries, Operation, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    audit, awards, drafts, draws, dry_runs, erasure, explain, health, metrics, openapi, participants,
-    proposals, raffles, versions,
+    accounts, audit, awards, drafts, draws, dry_runs, erasure, explain, health, ledger, metrics, openapi,
+    participants, proposals, raffles, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -36,6 +36,13 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Draws", "", API, dry_runs::operations()),
         ("Draws", "", API, explain::operations()),
         ("Awards", "What was won, and whether it is in the winner's hands.", API, awards::operations()),
+        (
+            "Ledger",
+            "What is counted: moved, exchanged, kept back; wallets and statements.",
+            API,
+            ledger::operations(),
+        ),
+        ("Ledger", "", API, accounts::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
         ("Audit", "Who did what, and the seals over it.", API, audit::operations()),
@@ -61,10 +68,19 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("draws", "string", "The draw's id, as drawing answers it."),
     ("awards", "string", "The id of the draw that won."),
     ("participants", "string", "The participant's name."),
+    (
+        "wallets",
+        "string",
+        "Which of the participant's wallets; `main` is the one of whoever says nothing else.",
+    ),
+    ("house-accounts", "string", "The name of an account of the house."),
+    ("units", "string", "What is counted, such as `point`."),
+    ("transfers", "string", "The id of a transfer or capture."),
+    ("holds", "string", "The hold's id."),
 ];
 
-const INTRODUCTION: &str = "Fairground runs raffles: rules come from a document, stock never oversells, a repeat of a \
-request never draws twice, and an outsider can verify every draw.\n\nTimes end in `_ms` and are milliseconds since \
+const INTRODUCTION: &str = "Fairground runs raffles and keeps a ledger: rules come from a document, stock never oversells, \
+a repeat of a request never draws or pays twice, and an outsider can verify every draw.\n\nTimes end in `_ms` and are milliseconds since \
 1970-01-01T00:00:00Z. Amounts of money are whole numbers of minor units, for example cents. Hashes, seeds and chains are \
 in lowercase hexadecimal.\n\nA call that takes an `Idempotency-Key` may be repeated: the same key and the same body are \
 answered as before, with `Idempotent-Replayed: true`, and nothing is done twice. Bodies with unknown fields are refused. \
