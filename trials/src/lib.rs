@@ -10,6 +10,7 @@ pub mod wire;
 pub mod routes;
 pub mod booth;
 pub mod books;
+pub mod fair;
 pub mod schema;
 
 use std::collections::BTreeSet;
