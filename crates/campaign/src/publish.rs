@@ -250,10 +250,12 @@ async fn fund(tx: &mut dyn Tx, place: Place, campaign: &Campaign) -> Result<(), 
         wanted.insert(&money.unit, money.amount);
     }
     let units: BTreeSet<&str> = wanted.keys().copied().chain(before.keys().map(String::as_str)).collect();
-    let changed: Vec<(&str, i64, i64)> = units
+    let changed: Vec<(&str, i64, Option<i64>)> = units
         .into_iter()
-        .map(|unit| (unit, before.get(unit).copied().unwrap_or(0), wanted.get(unit).copied().unwrap_or(0)))
-        .filter(|(_, before, wanted)| before != wanted)
+        .map(|unit| (unit, before.get(unit).copied().unwrap_or(0), wanted.get(unit).copied()))
+        .filter(|(_, before, wanted)| {
+            wanted.is_some_and(|wanted| wanted != *before) || *before > 0 && wanted.is_none()
+        })
         .collect();
     if changed.is_empty() {
         return Ok(());
@@ -266,8 +268,8 @@ async fn fund(tx: &mut dyn Tx, place: Place, campaign: &Campaign) -> Result<(), 
     let ledger = LedgerDesk { tenant: place.tenant, shard: place.shard, now_ms: place.now_ms };
     let mut counter = ledger.open(tx, &accounts, &opened).await?;
     for (unit, before, wanted) in changed {
-        move_budget(&mut counter, campaign, unit, (before, wanted))?;
-        let values = [shard, tenant, number, Value::Text(unit), Value::Int(wanted)];
+        let set_aside = move_budget(&mut counter, campaign, unit, (before, wanted))?;
+        let values = [shard, tenant, number, Value::Text(unit), Value::Int(set_aside)];
         let delete = "DELETE FROM campaign_fund WHERE shard=? AND tenant=? AND campaign=? AND unit=?";
         tx.exec(delete, &values[..4]).await?;
         let insert = "INSERT INTO campaign_fund (shard,tenant,campaign,unit,amount) VALUES (?,?,?,?,?)";
@@ -282,12 +284,14 @@ fn opening(campaign: &Campaign, unit: &str) -> OrderId {
     OrderId::of(&[b"campaign-budget-opening", &campaign.number.to_be_bytes(), unit.as_bytes()])
 }
 
+/// Moves what a version changes of a budget; what is left of one that it does not name any more comes back. Answers how much
+/// has been set aside in all.
 fn move_budget(
     counter: &mut Counter,
     campaign: &Campaign,
     name: &str,
-    (before, wanted): (i64, i64),
-) -> Result<(), Error> {
+    (before, wanted): (i64, Option<i64>),
+) -> Result<i64, Error> {
     let (fund, issued) = (campaign.fund(name)?, issued(name)?);
     unit(name)?;
     let what = Move::Open { account: fund.clone(), overdraft: Overdraft::Forbidden };
@@ -303,16 +307,21 @@ fn move_budget(
             return Err(RecordsError::Surprise("ledger_order").into());
         }
     }
+    // Looked at before, as an order that is refused would be refused for ever.
+    let left = counter.available(&fund).min(before);
+    let set_aside = wanted.unwrap_or(before - left);
+    if before - set_aside > left {
+        return Err(Error::BudgetSpent { unit: name.to_owned(), amount: set_aside });
+    }
+    let amount = (set_aside - before).abs();
+    if amount == 0 {
+        return Ok(set_aside);
+    }
     let (version, number) = (campaign.version.to_be_bytes(), campaign.number.to_be_bytes());
     let id = OrderId::of(&[b"campaign-budget", &number, &version, name.as_bytes()]);
-    let legs = if wanted > before { (&issued, &fund) } else { (&fund, &issued) };
-    let amount = (wanted - before).abs();
-    // Looked at before, as an order that is refused would be refused for ever.
-    if wanted < before && counter.available(&fund) < amount {
-        return Err(Error::BudgetSpent { unit: name.to_owned(), amount: wanted });
-    }
+    let legs = if set_aside > before { (&issued, &fund) } else { (&fund, &issued) };
     match counter.decide(&Posting::transfer(id, legs, amount).about("budget", &campaign.id))? {
-        Posted::Created(_) => Ok(()),
+        Posted::Created(_) => Ok(set_aside),
         Posted::Refused { .. } | Posted::Exists(_) | Posted::ExistsWithDifferent(_) | Posted::Nothing => {
             Err(RecordsError::Surprise("ledger_order").into())
         }
