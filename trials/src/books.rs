@@ -9,13 +9,13 @@ use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use ledger::account::{Account, Overdraft};
 use ledger::ledger::Ledger;
-use ledger::order::{After, Order, OrderId, Outcome, Receipt, Refusal, Terms, What};
+use ledger::order::{After, Leg, Order, OrderId, Outcome, Receipt, Refusal, Terms, What};
 use ledger::verify::{Report, verify};
 use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
 use records::port::{Records, Value, write};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::NOON_MS;
 
@@ -51,7 +51,7 @@ pub struct Books {
     pub clock: Arc<ManualClock>,
     /// Its folder.
     pub folder: TempDir,
-    driver: JoinHandle<()>,
+    driver: JoinSet<()>,
 }
 
 impl Books {
@@ -72,13 +72,15 @@ impl Books {
             Arc::clone(&clock) as Arc<dyn Clock>,
             Limits::default(),
         );
-        Self { ledger, records, clock, folder, driver: tokio::spawn(driver) }
+        let mut drivers = JoinSet::new();
+        drivers.spawn(driver);
+        Self { ledger, records, clock, folder, driver: drivers }
     }
 
     /// Ends it, and keeps its folder.
     pub async fn close(self) -> TempDir {
         self.ledger.close();
-        self.driver.await.expect("a driver");
+        self.driver.join_all().await;
         self.records.close();
         self.folder
     }
@@ -113,8 +115,8 @@ impl Books {
 
     /// Gives points to a participant, with terms.
     pub async fn grant(&self, word: &str, participant: &str, amount: i64, terms: Terms) -> Outcome {
-        let order = Order::transfer(id(word), (&mint(), &points(participant)), amount);
-        let What::Transfer { legs, .. } = order.what else { panic!("a transfer") };
+        let leg = |account: Account, amount| Leg { account, amount };
+        let legs = vec![leg(mint(), -amount), leg(points(participant), amount)];
         self.order(word, What::Transfer { legs, terms }).await
     }
 
@@ -147,10 +149,8 @@ impl Books {
 
 /// What an order that was done now says.
 pub fn created(outcome: Outcome) -> Receipt {
-    match outcome {
-        Outcome::Created(receipt) => receipt,
-        other => panic!("created, not {other:?}"),
-    }
+    let told = format!("created, not {outcome:?}");
+    if let Outcome::Created(receipt) = outcome { Some(receipt) } else { None }.expect(&told)
 }
 
 /// A refusal for the first time.

@@ -49,7 +49,11 @@ impl Booth {
 
     /// Opens one at noon, with more sections in its configuration.
     pub async fn open_with(sections: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::open_in(tempfile::tempdir().expect("a folder"), sections).await
+    }
+
+    /// Opens one at noon on a folder, which another may have left.
+    pub async fn open_in(folder: TempDir, sections: &str) -> Self {
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
             .expect("a configuration");

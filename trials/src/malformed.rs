@@ -5,6 +5,8 @@ mod bodies;
 pub use bodies::body_of;
 use bodies::{sound_body, wrong_bodies};
 
+use ledger::order::OrderId;
+
 use crate::routes::TABLE;
 use crate::wire::Raw;
 
@@ -57,6 +59,10 @@ const PAGES: &[&str] = &[
     "/raffles/{id}/drafts",
     "/raffles/{id}/proposals",
     "/raffles/{id}/awards",
+    "/participants/{participant}/balances",
+    "/participants/{participant}/wallets/{wallet}/units/{unit}/statement",
+    "/house-accounts/{account}/balances",
+    "/house-accounts/{account}/units/{unit}/statement",
     "/audit",
     "/audit/seals",
 ];
@@ -118,14 +124,18 @@ fn wrong_ids(name: &str) -> Vec<String> {
             ["-1", "0", "1.5", "x", "4294967296", "+", "%2031", "99999999999999999999"].map(str::to_owned),
         );
     }
-    if name != "{participant}" {
-        // Any of these may be a participant's name.
+    if !["{participant}", "{wallet}", "{account}"].contains(&name) {
+        // Any of these may be a name.
         ids.extend(
             ["%2e%2e", "..", "%2e%2e%2f%2e%2e%2fdraw", "%27%3b--", "%25ff", "%c3%a9", "%0d%0a"]
                 .map(str::to_owned),
         );
+        // The first may be a unit.
+        let from = usize::from(name == "{unit}");
         ids.extend(
-            ["drw_", "drw_zzzzzzzzzzzzzzzzzzzzzzzzzz", "drw_00000000000000000000000000"].map(str::to_owned),
+            ["drw_", "drw_zzzzzzzzzzzzzzzzzzzzzzzzzz", "drw_00000000000000000000000000"][from..]
+                .iter()
+                .map(|&id| id.to_owned()),
         );
     }
     ids
@@ -166,9 +176,27 @@ const MOVED: &[(&str, &str, &str)] = &[
     ("/proposals/{proposal}/withdraw", "{proposal}", "4"),
 ];
 
+/// The orders to the ledger that routes are about, by their Idempotency-Keys.
+const ORDERED: &[(&str, &str)] = &[
+    ("/transfers/{id}", "paid"),
+    ("/transfers/{id}/reversal", "paid"),
+    ("/holds/{id}/capture", "held-1"),
+    ("/holds/{id}/release", "held-2"),
+];
+
+/// The id of the order that an Idempotency-Key names.
+fn order_id(key: &str) -> String {
+    OrderId::of(&[b"key", key.as_bytes()]).to_string()
+}
+
 /// Whether a route's body is a document.
 pub fn takes_document(path: &str) -> bool {
     path.ends_with("/versions") || path.ends_with("/drafts")
+}
+
+/// Whether a method carries a body.
+pub fn sends(method: &str) -> bool {
+    ["POST", "PUT"].contains(&method)
 }
 
 /// The sound request of a route.
@@ -177,7 +205,10 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let path_moved = moved.map(|(_, name, number)| path.replace(name, number));
     let target = path_moved.as_deref().unwrap_or(path);
     let target = target.replace("{draft}", "1").replace("{proposal}", "1");
-    let target = target.replace("{id}", if path.starts_with("/draws") { draw } else { "tried" });
+    let ordered = ORDERED.iter().find(|(of, _)| *of == path).map(|(_, key)| order_id(key));
+    let id = ordered.as_deref().unwrap_or(if path.starts_with("/draws") { draw } else { "tried" });
+    let target = target.replace("{id}", id);
+    let target = target.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "pot");
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
     let target = target.replace("{participant}", "nobody");
     let query = match method {
@@ -188,23 +219,23 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let is_document = takes_document(path);
     let bearer = b"Bearer the key of admin".to_vec();
     let mut headers = vec![("authorization", bearer)];
-    if method == "POST" {
+    if sends(method) {
         let media = if is_document { "application/yaml" } else { "application/json" };
         headers.push(("content-type", media.as_bytes().to_vec()));
-        headers.push(("idempotency-key", format!("sound-{}", path.len()).into_bytes()));
+        headers.push(("idempotency-key", format!("sound{path}").into_bytes()));
     }
     let body = if is_document { DOCUMENT.to_owned() } else { sound_body(path) };
     Raw {
         method: method.to_owned(),
         target: format!("/api/v1{target}{query}"),
         headers,
-        body: if method == "POST" { body.into_bytes() } else { vec![] },
+        body: if sends(method) { body.into_bytes() } else { vec![] },
     }
 }
 
 /// Whether a route remembers its mutations by Idempotency-Key.
 fn takes_key(method: &str, path: &str) -> bool {
-    method == "POST"
+    sends(method)
         && !["/participant-tokens", "/awards/{draw}/hand-over", "/raffles/{id}/dry-runs"].contains(&path)
 }
 
@@ -227,7 +258,7 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
         }
         all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
     }
-    if let Some(fields) = body_of(path).filter(|_| method == "POST") {
+    if let Some(fields) = body_of(path).filter(|_| sends(method)) {
         all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
     }
     if !sound.body.is_empty() {

@@ -4,6 +4,7 @@ use crate::booth::ROLES;
 
 const READERS: &[&str] = &ROLES;
 const REVIEWERS: &[&str] = &["admin", "operator", "approver", "auditor"];
+const MOVERS: &[&str] = &["admin", "operator", "service"];
 const TRIERS: &[&str] = &["admin", "operator", "service"];
 const OPERATORS: &[&str] = &["admin", "operator"];
 const APPROVERS: &[&str] = &["admin", "approver"];
@@ -53,11 +54,33 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/raffles/{id}/awards", READERS, false),
     ("GET", "/awards/{draw}", READERS, false),
     ("POST", "/awards/{draw}/hand-over", OPERATORS, false),
+    ("POST", "/transfers", MOVERS, false),
+    ("GET", "/transfers/{id}", READERS, false),
+    ("POST", "/transfers/{id}/reversal", MOVERS, false),
+    ("POST", "/exchanges", MOVERS, false),
+    ("GET", "/rates", READERS, PARTICIPANTS),
+    ("POST", "/holds", MOVERS, false),
+    ("POST", "/holds/{id}/capture", MOVERS, false),
+    ("POST", "/holds/{id}/release", MOVERS, false),
+    ("GET", "/participants/{participant}/balances", READERS, PARTICIPANTS),
+    ("PUT", "/participants/{participant}/wallets/{wallet}/units/{unit}", OPERATORS, false),
+    ("GET", "/participants/{participant}/wallets/{wallet}/units/{unit}/statement", READERS, PARTICIPANTS),
+    ("GET", "/house-accounts/{account}/balances", READERS, false),
+    ("PUT", "/house-accounts/{account}/units/{unit}", OPERATORS, false),
+    ("GET", "/house-accounts/{account}/units/{unit}/statement", READERS, false),
     ("POST", "/participant-tokens", DRAWERS, false),
     ("GET", "/audit", AUDITORS, false),
     ("GET", "/audit/seals", AUDITORS, false),
 ];
 
 /// Routes that need no key, and the bench's.
-pub const OPEN: &[&str] =
-    &["/schemas/raffle", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/noop/{id}"];
+pub const OPEN: &[&str] = &[
+    "/schemas/raffle",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/noop/{id}",
+    "/noop-transfers",
+];

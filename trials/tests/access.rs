@@ -44,7 +44,11 @@ async fn each_role_opens_its_routes_and_no_others() {
             .replace("{draft}", "1")
             .replace("{proposal}", "1")
             .replace("{draw}", "none")
-            .replace("{participant}", "nobody");
+            .replace("{wallet}", "main")
+            .replace("{unit}", "point")
+            .replace("{account}", "issued")
+            // Who bears the token, and may look at what is theirs.
+            .replace("{participant}", "ada");
         let held = ROLES.map(|role| (role, format!("the key of {role}"), may.contains(&role)));
         for (who, bearer, may_pass) in held.into_iter().chain([("ada", token.clone(), *participants)]) {
             let answer = send(server.address, &bearer, method, &path, "k", "").await;

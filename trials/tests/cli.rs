@@ -1,7 +1,13 @@
 //! What programs read from the command line: stable from the first release.
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
+use std::path::Path;
 use std::process::Command;
+
+use embedded::sqlite::{Caches, SqliteRecords};
+use kernel::id::Shard;
+use records::port::write;
+use trials::books::{Books, created, mint, points};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
 
@@ -64,6 +70,54 @@ fn the_document_of_the_api_is_as_it_was() {
     check_snapshot("openapi.json", &found);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_of_the_ledger_names_the_row_that_was_tampered_with() {
+    let books = Books::open().await;
+    created(books.send("one", &mint(), &points("ada"), 50).await);
+    created(books.send("two", &points("ada"), &points("bob"), 20).await);
+    let folder = books.close().await;
+    let data = folder.path().display().to_string();
+    assert_eq!(
+        run(&["ledger", "verify", "--data", &data]),
+        ("3 entries, 3 accounts, 0 failed\n".to_owned(), true)
+    );
+    for (change, back, named) in [
+        (
+            "UPDATE ledger_balance SET balance=balance+1 WHERE bucket=745",
+            "UPDATE ledger_balance SET balance=balance-1 WHERE bucket=745",
+            "it is not what the journal makes of it",
+        ),
+        (
+            "UPDATE ledger_entry SET at_ms=at_ms+1 WHERE seq=2",
+            "UPDATE ledger_entry SET at_ms=at_ms-1 WHERE seq=2",
+            "failed   entry/2: it is not what was written",
+        ),
+    ] {
+        tamper(folder.path(), change).await;
+        let (told, fine) = run(&["ledger", "verify", "--data", &data]);
+        assert!(!fine && told.contains(named), "{told}");
+        let (found, fine) = run(&["ledger", "verify", "--data", &data, "--json"]);
+        assert!(!fine);
+        if change.contains("ledger_entry") {
+            check_snapshot("ledger-verify.json", &found);
+        }
+        tamper(folder.path(), back).await;
+    }
+    assert!(run(&["ledger", "verify", "--data", &data]).1);
+    let nowhere = folder.path().join("nowhere");
+    assert_eq!(run(&["ledger", "verify", "--data", &nowhere.display().to_string()]), (String::new(), false));
+    assert!(!nowhere.exists(), "looking has made a store");
+}
+
+/// Changes one row of a store at rest.
+async fn tamper(folder: &Path, sql: &'static str) {
+    let records = SqliteRecords::open(folder, Caches::default()).expect("a store");
+    let changed = write(&records, Shard::HOME, move |tx| Box::pin(async move { tx.exec(sql, &[]).await }));
+    let changed: Result<u64, records::error::Error> = changed.await;
+    assert_eq!(changed, Ok(1), "{sql}");
+    records.close();
+}
+
 #[test]
 fn a_simulation_takes_what_is_told_of_participants_and_when_they_come() {
     let early = "examples/big-market/early-100001.yaml";
@@ -115,6 +169,8 @@ fn completions_of_every_shell_know_every_command() {
             "simulate",
             "why",
             "verify",
+            "audit",
+            "ledger",
             "schema",
             "openapi",
             "completions",
@@ -152,4 +208,16 @@ fn a_short_bench_measures_audits_and_tells_its_keys() {
     assert_eq!(found, keys);
     assert!(report["acknowledged"].as_u64() > Some(0));
     assert!(["lost", "duplicated", "oversold"].iter().all(|key| report[*key] == 0));
+}
+
+#[test]
+fn a_short_bench_of_transfers_measures_and_its_books_agree() {
+    let (found, fine) = run(&["bench", "transfers", "--seconds", "0.1", "--json"]);
+    assert!(fine, "{found}");
+    let report: serde_json::Value = serde_json::from_str(&found).expect("one JSON object");
+    let mut keys: Vec<_> = report.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["hot_per_s", "http_per_s", "noop_per_s", "raw_per_s", "spread_per_s", "unbalanced"]);
+    assert_eq!(report["unbalanced"], 0);
+    assert!(keys.iter().all(|key| *key == "unbalanced" || report[*key].as_f64() > Some(0.0)), "{found}");
 }

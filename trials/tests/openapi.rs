@@ -10,11 +10,12 @@ use trials::booth::{APPROVER, AUDITOR, Booth, OPERATOR, RAFFLE, SERVICE, send};
 use trials::routes::{OPEN, TABLE};
 use trials::schema::{check, follow};
 
-/// The bench's route is there only where it is configured.
-const LEFT_OUT: &[&str] = &["/noop/{id}"];
+/// The bench's routes are there only where they are configured.
+const LEFT_OUT: &[&str] = &["/noop/{id}", "/noop-transfers"];
 
 /// Codes that no route of its own answers: of addresses that are none, and of a server that does not start.
-const OF_NO_ROUTE: &[&str] = &["edge.no_such_route", "edge.wrong_method", "records.newer_schema"];
+const OF_NO_ROUTE: &[&str] =
+    &["edge.no_such_route", "edge.wrong_method", "ledger.bad_rate", "records.newer_schema"];
 
 /// Every operation: its path, its method and itself.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
@@ -256,6 +257,42 @@ const CALLS: &[(&str, &str, &str, &str, u16)] = &[
     (OPERATOR, "POST /raffles/{id}/proposals", "r", MORE, 201),
     (OPERATOR, "POST /raffles/{id}/proposals/{proposal}/withdraw", "r", WHY, 201),
     (AUDITOR, "GET /raffles/{id}/proposals", "", "", 200),
+    (SERVICE, "POST /transfers", "t", GIVEN, 201),
+    (SERVICE, "POST /transfers", "t", GIVEN, 201),
+    (SERVICE, "POST /transfers", "t", MOVED, 409),
+    (SERVICE, "POST /transfers", "u", MOVED, 422),
+    (SERVICE, "GET /transfers/{id}", "", "", 200),
+    (SERVICE, "POST /holds", "h", HELD, 201),
+    (SERVICE, "POST /holds/{id}/capture", "c", "{\"amount\":3}", 201),
+    (SERVICE, "POST /holds/{id}/capture", "d", "", 422),
+    (SERVICE, "POST /transfers/{id}/reversal", "v", "{\"code\":\"refund\"}", 201),
+    (SERVICE, "GET /transfers/{id}", "", "", 200),
+    (SERVICE, "POST /holds", "i", HELD, 201),
+    (SERVICE, "GET /transfers/{id}", "", "", 200),
+    (SERVICE, "POST /holds/{id}/release", "l", "", 201),
+    (SERVICE, "POST /exchanges", "x", EXCHANGED, 201),
+    (
+        SERVICE,
+        "POST /exchanges",
+        "y",
+        "{\"participant\":\"ada\",\"from\":\"coin\",\"to\":\"point\",\"amount\":1}",
+        422,
+    ),
+    (SERVICE, "GET /rates", "", "", 200),
+    (
+        OPERATOR,
+        "PUT /participants/{participant}/wallets/{wallet}/units/{unit}",
+        "a",
+        "{\"overdraft\":{\"up_to\":5}}",
+        200,
+    ),
+    (OPERATOR, "PUT /house-accounts/{account}/units/{unit}", "b", "{\"overdraft\":\"unlimited\"}", 200),
+    (OPERATOR, "PUT /house-accounts/{account}/units/{unit}", "e", "{\"overdraft\":{\"up_to\":0}}", 422),
+    (SERVICE, "GET /participants/{participant}/balances", "", "", 200),
+    (SERVICE, "GET /participants/{participant}/balances?limit=1", "", "", 200),
+    (SERVICE, "GET /participants/{participant}/wallets/{wallet}/units/{unit}/statement", "", "", 200),
+    (SERVICE, "GET /house-accounts/{account}/balances", "", "", 200),
+    (SERVICE, "GET /house-accounts/{account}/units/{unit}/statement", "", "", 200),
     (SERVICE, "POST /participant-tokens", "", "{\"participant\":\"ada\",\"seconds\":60}", 201),
     (AUDITOR, "GET /audit", "", "", 200),
     (AUDITOR, "GET /audit/seals", "", "", 200),
@@ -269,16 +306,31 @@ const MORE: &str =
     "{\"proposed\":{\"order\":\"restock\",\"prize\":\"105\",\"units\":5000},\"reason\":\"lent\"}";
 const WHY: &str = "{\"reason\":\"a storm\"}";
 
+const GIVEN: &str = "{\"legs\":[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-50},\
+    {\"participant\":\"ada\",\"unit\":\"point\",\"amount\":50}],\"code\":\"rebate\",\"expires_ms\":1800000000000}";
+const MOVED: &str = "{\"legs\":[{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":-51},\
+    {\"house\":\"spent\",\"unit\":\"point\",\"amount\":51}]}";
+const HELD: &str = "{\"from\":{\"participant\":\"ada\"},\"to\":{\"house\":\"spent\"},\"unit\":\"point\",\"amount\":5,\
+    \"expires_ms\":1795438800000}";
+const EXCHANGED: &str = "{\"participant\":\"ada\",\"from\":\"point\",\"to\":\"coin\",\"amount\":25}";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn real_answers_are_as_they_are_documented() {
-    let (document, booth) = (openapi::document(), Booth::open().await);
-    let (example, mut draw) = (trials::example(RAFFLE), String::new());
+    let rates =
+        "[[ledger.rates]]\nfrom = \"point\"\nto = \"coin\"\ngives = 1\ntakes = 10\nrounding = \"half_even\"";
+    let (document, booth) = (openapi::document(), Booth::open_with(rates).await);
+    let (example, mut draw, mut order) = (trials::example(RAFFLE), String::new(), String::new());
     let (mut draft, mut proposal) = (0, 0);
     for &(bearer, call, key, body, status) in CALLS {
         let (method, template) = call.split_once(' ').expect("a method and a path");
-        let id = if template.starts_with("/draws") { &draw } else { RAFFLE };
+        let id = match template.split('/').nth(1) {
+            Some("draws") => &draw,
+            Some("transfers" | "holds") => &order,
+            _ => RAFFLE,
+        };
         let path = template.replace("{id}", id).replace("{version}", "1").replace("{prize}", "105");
         let path = path.replace("{draw}", "none").replace("{participant}", "ada");
+        let path = path.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "issued");
         let path = path.replace("{draft}", &draft.to_string()).replace("{proposal}", &proposal.to_string());
         let body = if body == "the example" { &example } else { body };
         let answer = send(booth.address, bearer, method, &path, key, body).await;
@@ -289,6 +341,9 @@ async fn real_answers_are_as_they_are_documented() {
         proposal = told["proposal"].as_u64().unwrap_or(proposal);
         if let Some(id) = told["draw"].as_str() {
             id.clone_into(&mut draw);
+        }
+        if let Some(id) = told["id"].as_str() {
+            id.clone_into(&mut order);
         }
     }
     let answer = send(booth.address, OPERATOR, "DELETE", "/participants/ada?reason=asked", "", "").await;

@@ -3,7 +3,10 @@
 use kernel::amount::NotAUnit;
 use kernel::fault::{Classify, Fault};
 
-use crate::order::Refusal;
+use crate::refusal::Refusal;
+
+/// Most legs of one transfer.
+pub const LEGS_MAX: usize = 64;
 
 /// What is wrong with an order, or with the records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,8 +28,10 @@ pub enum Error {
     /// An amount is none.
     #[error("an amount must be from 1 to {max}", max = kernel::amount::AMOUNT_MAX)]
     BadAmount,
-    /// A transfer has too few or too many legs.
-    #[error("a transfer has 2 to {max} legs", max = crate::order::LEGS_MAX)]
+    /// A transfer has too few or too many legs, or an account stands twice; a hold leads to where it comes from.
+    #[error(
+        "a transfer has 2 to {LEGS_MAX} legs, a hold leads elsewhere in its unit, and each account stands once"
+    )]
     BadLegs,
     /// What leaves is not what arrives.
     #[error("the legs in `{unit}` do not add up to zero: {sum}")]
@@ -123,9 +128,6 @@ impl Classify for Error {
     }
 
     fn retry_seconds(&self) -> Option<u64> {
-        match self {
-            Self::Records(error) => error.retry_seconds(),
-            _ => None,
-        }
+        if let Self::Records(error) = self { error.retry_seconds() } else { None }
     }
 }

@@ -4,7 +4,7 @@
 //! orders through one transaction; [`memory`] spares it reading what it
 //! wrote; [`book`] decides them in memory; [`journal`], [`balance`], [`hold`] and [`lot`] are rows
 //! of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
-//! one unit into another; [`account`] says whose.
+//! one unit into another; [`account`] says whose; [`refusal`] says why not.
 
 pub mod verify;
 pub mod ledger;
@@ -21,3 +21,4 @@ pub mod order;
 pub mod exchange;
 pub mod account;
 pub mod error;
+pub mod refusal;

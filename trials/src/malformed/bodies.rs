@@ -1,5 +1,10 @@
 //! The JSON body of each route, and what is malformed in it.
 
+use std::sync::LazyLock;
+
+use embedded::clock::SystemClock;
+use kernel::ports::clock::Clock;
+
 /// A field of a JSON body.
 pub struct Field {
     name: &'static str,
@@ -63,6 +68,7 @@ const PROPOSED: &[&str] = &[
     "{\"order\":\"promise\",\"participant\":\"bob\",\"prize\":\"boat\"}",
 ];
 const UNITS: &[&str] = &["0", "1000000000001"];
+const AMOUNT: &[&str] = &["0", "1000000000000001"];
 const SECONDS: &[&str] = &["0", "86401", "4294967296"];
 const METRICS: &[&str] = &[
     "5",
@@ -95,6 +101,82 @@ const ATTRIBUTES: &[&str] = &[
     "{\"level\":\"a\",\"level\":\"b\"}",
     "null",
 ];
+
+const LEGS: &[&str] = &[
+    "5",
+    "{}",
+    "[]",
+    "[5]",
+    "[{}]",
+    "\"legs\"",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5}]",
+    "[[\"issued\",null,null,\"point\",-5],[null,\"ada\",null,\"point\",5]]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"house\":\"issued\",\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":4}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"ada\",\"unit\":\"coin\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":0},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":0}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-1.5},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":1.5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-1000000000000001},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":1000000000000001}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-9223372036854775808},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":9223372036854775807}]",
+    "[{\"house\":\"issued\",\"unit\":\"Point\",\"amount\":-5},{\"participant\":\"ada\",\"unit\":\"Point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"\",\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"LONG\",\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"wallet\":\"main\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"participant\":\"bob\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"ada\",\"wallet\":\"LONG\",\"unit\":\"point\",\"amount\":5}]",
+    "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5,\"colour\":1},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":5}]",
+];
+const PAID: &str = "[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-5},{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":5}]";
+const PLACE: &[&str] = &[
+    "5",
+    "\"ada\"",
+    "[]",
+    "{}",
+    "[\"ada\",null,null]",
+    "{\"participant\":5}",
+    "{\"participant\":\"\"}",
+    "{\"participant\":\"\\u0000\"}",
+    "{\"participant\":\"LONG\"}",
+    "{\"participant\":\"ada\",\"house\":\"spent\"}",
+    "{\"participant\":\"ada\",\"wallet\":\"\"}",
+    "{\"participant\":\"ada\",\"colour\":1}",
+    "{\"house\":\"spent\",\"wallet\":\"main\"}",
+];
+const RATE: &[&str] = &[
+    "5",
+    "\"1/10\"",
+    "[]",
+    "{}",
+    "[1,10,\"down\"]",
+    "{\"gives\":1,\"takes\":10}",
+    "{\"gives\":1,\"takes\":11,\"rounding\":\"down\"}",
+    "{\"gives\":1,\"takes\":10,\"rounding\":\"up\"}",
+    "{\"gives\":1.0,\"takes\":10,\"rounding\":\"down\"}",
+    "{\"gives\":1,\"takes\":10,\"rounding\":\"down\",\"colour\":1}",
+];
+const OVERDRAFT: &[&str] = &[
+    "5",
+    "\"\"",
+    "\"much\"",
+    "\"up_to\"",
+    "{}",
+    "[]",
+    "{\"up_to\":0}",
+    "{\"up_to\":-1}",
+    "{\"up_to\":1.5}",
+    "{\"up_to\":\"5\"}",
+    "{\"up_to\":1000000000000001}",
+    "{\"up_to\":9223372036854775808}",
+    "{\"up_to\":5,\"colour\":1}",
+    "{\"unlimited\":5}",
+];
+/// Stands for a time that is not far away: the server's clock is the machine's.
+const SOON: &str = "SOON";
+static IN_AN_HOUR: LazyLock<String> =
+    LazyLock::new(|| (SystemClock::default().now_ms() + 3_600_000).to_string());
+/// The year 2100.
+const LATE: &str = "4102444800000";
 
 const fn needed(name: &'static str, sound: &'static str, wrong: &'static [&'static str]) -> Field {
     Field { name, sound, is_needed: true, wrong }
@@ -139,9 +221,61 @@ const BODIES: &[(&str, &[Field])] = &[
     ("/raffles/{id}/proposals/{proposal}/approve", REMARK),
     ("/raffles/{id}/proposals/{proposal}/reject", REASON),
     ("/raffles/{id}/proposals/{proposal}/withdraw", REASON),
+    (
+        "/transfers",
+        &[
+            needed("legs", PAID, LEGS),
+            free("code", "\"rebate\"", TEXT),
+            free("reference", "\"order-7\"", TEXT),
+            free("available_ms", "1", NUMBER),
+            free("expires_ms", LATE, NUMBER),
+        ],
+    ),
+    ("/transfers/{id}/reversal", ABOUT),
+    (
+        "/exchanges",
+        &[
+            needed("participant", "\"ada\"", TEXT),
+            free("wallet", "\"main\"", TEXT),
+            needed("from", "\"point\"", TEXT),
+            needed("to", "\"coin\"", TEXT),
+            needed("amount", "10", NUMBER),
+            free("rate", "{\"gives\":1,\"takes\":10,\"rounding\":\"down\"}", RATE),
+            free("reference", "\"order-7\"", TEXT),
+        ],
+    ),
+    (
+        "/holds",
+        &[
+            needed("from", "{\"participant\":\"ada\"}", PLACE),
+            needed("to", "{\"house\":\"spent\"}", PLACE),
+            needed("unit", "\"point\"", TEXT),
+            needed("amount", "5", NUMBER),
+            needed("expires_ms", SOON, NUMBER),
+            free("code", "\"rebate\"", TEXT),
+            free("reference", "\"order-7\"", TEXT),
+        ],
+    ),
+    (
+        "/holds/{id}/capture",
+        &[
+            free("amount", "5", NUMBER),
+            free("code", "\"rebate\"", TEXT),
+            free("reference", "\"order-7\"", TEXT),
+        ],
+    ),
+    ("/holds/{id}/release", ABOUT),
+    ("/participants/{participant}/wallets/{wallet}/units/{unit}", OPENED),
+    ("/house-accounts/{account}/units/{unit}", OPENED),
     ("/participant-tokens", &[needed("participant", "\"ada\"", TEXT), needed("seconds", "60", NUMBER)]),
 ];
 
+const ABOUT: &[Field] = &[free("code", "\"refund\"", TEXT), free("reference", "\"order-7\"", TEXT)];
+const OPENED: &[Field] = &[
+    needed("overdraft", "{\"up_to\":5}", OVERDRAFT),
+    free("code", "\"contract\"", TEXT),
+    free("reference", "\"order-7\"", TEXT),
+];
 const REASON: &[Field] = &[needed("reason", "\"because\"", TEXT)];
 const REMARK: &[Field] = &[free("reason", "\"because\"", TEXT)];
 const RESTOCK: &str = "{\"order\":\"restock\",\"prize\":\"car\",\"units\":5}";
@@ -162,7 +296,8 @@ pub fn body_of(path: &str) -> Option<&'static [Field]> {
 
 /// A JSON object of names and values, as text.
 fn object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let entries = entries.into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    let entries =
+        entries.into_iter().map(|(name, value)| format!("\"{name}\":{}", value.replace(SOON, &IN_AN_HOUR)));
     format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
 }
 
@@ -235,7 +370,8 @@ pub(super) fn wrong_bodies(path: &str, fields: &[Field]) -> Vec<Vec<u8>> {
             bodies.push(object(entries().filter(|(name, _)| *name != field.name)).into_bytes());
         }
         let beyond = match field.name {
-            "units" | "amount" => UNITS,
+            "units" | "amount" if path.starts_with("/raffles") => UNITS,
+            "amount" => AMOUNT,
             "seconds" => SECONDS,
             "draws" => &["0", "1000000"],
             _ => &[],

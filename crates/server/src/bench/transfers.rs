@@ -135,10 +135,11 @@ impl House {
                     if is_enough(number) {
                         return Ok(done);
                     }
-                    match ledger.submit(order(number)).await.map_err(words)? {
-                        Outcome::Created(_) => done += 1,
-                        other => return Err(format!("a transfer became {other:?}")),
+                    let outcome = ledger.submit(order(number)).await.map_err(words)?;
+                    if !matches!(outcome, Outcome::Created(_)) {
+                        return Err(format!("a transfer became {outcome:?}"));
                     }
+                    done += 1;
                 }
             });
         }

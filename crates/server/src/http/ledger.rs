@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Allowed, Caller, Move, Read};
 use super::problem::Problem;
-use super::request::{Ids, Sent, answer, text};
+use super::request::{Ids, Named, Sent, answer, text};
 
 /// Routes of orders.
 pub fn routes() -> Router<Arc<App>> {
@@ -221,8 +221,8 @@ struct LegBody {
 #[serde(deny_unknown_fields)]
 struct TransferBody {
     /// In each unit they add up to zero. Each account stands once.
-    #[schemars(length(min = 2, max = LEGS_MAX))]
-    legs: Vec<LegBody>,
+    #[schemars(with = "Vec<LegBody>", length(min = 2, max = LEGS_MAX))]
+    legs: Vec<Named<LegBody>>,
     /// What it is for, as the house names such transfers: 1 to 32 characters. `transfer` where it is left out.
     #[schemars(length(min = 1, max = 32))]
     code: Option<String>,
@@ -238,7 +238,7 @@ struct TransferBody {
 impl TransferBody {
     fn order(self, sent: &Sent, caller: &Caller) -> Result<Order, Problem> {
         let Self { legs, code, reference, available_ms, expires_ms } = self;
-        let leg = |leg: LegBody| {
+        let leg = |Named(leg): Named<LegBody>| {
             let account = account((leg.participant, leg.house), leg.wallet, unit(&leg.unit)?)?;
             Ok::<_, Error>(Leg { account, amount: leg.amount })
         };

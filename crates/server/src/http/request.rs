@@ -16,6 +16,7 @@ use raffle::entry;
 use raffle::fairness::sha256;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::auth::Caller;
@@ -295,6 +296,28 @@ where
         }
     }
     deserializer.deserialize_map(EachOnce(PhantomData))
+}
+
+/// An object within a body. Its fields stand by name: serde would also read a list, field by field in the order of the source.
+pub struct Named<T>(pub T);
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ByName<T>(PhantomData<T>);
+
+        impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for ByName<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Named)
+            }
+        }
+        deserializer.deserialize_map(ByName(PhantomData))
+    }
 }
 
 /// Text of 1 to `longest` characters without control characters.

@@ -74,9 +74,12 @@ impl Raw {
     }
 }
 
+/// A row of the journal: its number, order, time, bytes and digest.
+type Row = (u64, [u8; 16], i64, Vec<u8>, [u8; 32]);
+
 /// Rows of a batch, ready to be bound.
 struct Rows {
-    entries: Vec<(u64, [u8; 16], i64, Vec<u8>, [u8; 32])>,
+    entries: Vec<Row>,
     orders: Vec<([u8; 16], u64)>,
     balances: BTreeMap<AccountId, After>,
 }

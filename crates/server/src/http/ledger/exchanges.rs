@@ -15,7 +15,7 @@ use super::{account, order_id, reference_of, told, unit};
 use crate::http::App;
 use crate::http::auth::{Allowed, Look, Move};
 use crate::http::problem::Problem;
-use crate::http::request::{Sent, answer};
+use crate::http::request::{Named, Sent, answer};
 
 /// A rate between two units.
 #[derive(Deserialize, JsonSchema)]
@@ -49,16 +49,17 @@ pub(super) struct ExchangeBody {
     #[schemars(range(min = 1, max = AMOUNT_MAX))]
     amount: i64,
     /// The rate that the caller counts on; at another one nothing is exchanged. Whichever there is where it is left out.
-    rate: Option<RateBody>,
+    #[schemars(with = "Option<RateBody>")]
+    rate: Option<Named<RateBody>>,
     /// What it is about: 1 to 128 characters, and nobody's name.
     #[schemars(length(min = 1, max = 128))]
     reference: Option<String>,
 }
 
 /// The house's rate, if it is the one that the caller counts on.
-fn agreed(rates: &Rates, from: &Unit, to: &Unit, expected: Option<RateBody>) -> Result<Rate, Error> {
+fn agreed(rates: &Rates, from: &Unit, to: &Unit, expected: Option<Named<RateBody>>) -> Result<Rate, Error> {
     let rate = rates.of(from, to)?;
-    let is_other = expected.is_some_and(|expected| {
+    let is_other = expected.is_some_and(|Named(expected)| {
         (expected.gives, expected.takes) != (rate.gives(), rate.takes())
             || expected.rounding != rate.rounding().word()
     });

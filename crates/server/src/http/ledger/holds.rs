@@ -14,7 +14,7 @@ use super::{About, AboutBody, account, id_of, order, time, told, unit};
 use crate::http::App;
 use crate::http::auth::{Allowed, Move};
 use crate::http::problem::Problem;
-use crate::http::request::{Ids, Sent};
+use crate::http::request::{Ids, Named, Sent};
 
 /// Whose wallet, or which account of the house.
 #[derive(Deserialize, JsonSchema)]
@@ -36,9 +36,11 @@ struct PlaceBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct HoldBody {
     /// Where it is kept back.
-    from: PlaceBody,
+    #[schemars(with = "PlaceBody")]
+    from: Named<PlaceBody>,
     /// Where it goes when it is captured.
-    to: PlaceBody,
+    #[schemars(with = "PlaceBody")]
+    to: Named<PlaceBody>,
     /// What is counted.
     #[schemars(length(min = 1, max = 16))]
     unit: String,
@@ -62,7 +64,9 @@ pub(super) async fn hold(
 ) -> Result<Response, Problem> {
     let HoldBody { from, to, unit: name, amount, expires_ms, code, reference } = sent.json()?;
     let unit = unit(&name)?;
-    let place = |place: PlaceBody| account((place.participant, place.house), place.wallet, unit.clone());
+    let place = |Named(place): Named<PlaceBody>| {
+        account((place.participant, place.house), place.wallet, unit.clone())
+    };
     let expires_ms = time("expires_ms", Some(expires_ms))?.unwrap_or_default();
     let what = What::Hold { from: place(from)?, to: place(to)?, amount, expires_ms };
     let order = order(&sent, &caller, About { code, reference }, what)?;
