@@ -53,8 +53,8 @@ pub enum What {
         campaign: String,
         /// By the code of whom.
         code: String,
-        /// Whose code it is.
-        referrer: Who,
+        /// Whose code it is; nobody's where there is none, or not any more.
+        referrer: Option<Who>,
     },
     /// They order.
     Order {

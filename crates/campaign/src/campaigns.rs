@@ -1,27 +1,33 @@
 //! All that the edge may ask of campaigns.
 
+mod audience;
+mod erasure;
+mod orders;
+mod placed;
+
+pub use erasure::Erased;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
-use records::audit::{self, Cause, Change, Stream};
+use ledger::desk::Desk as LedgerDesk;
 use records::batch::{self, Batcher, Limits};
-use records::machine;
-use records::port::{Records, Value, read, write};
+use records::port::{Records, read, write};
 
 use crate::act::{Ask, BUSINESS_ID_MAX, What};
-use crate::audience::{self, UPLOAD_MAX};
 use crate::calendar::{self, Calendar};
 use crate::catalog::{Campaign, Catalog, Snapshot};
 use crate::desk::{Acts, Done};
-use crate::document::REFERRAL;
+use crate::document::{REFERRAL, REFERRED, SIGN_IN, Stock};
 use crate::error::Error;
-use crate::offer::{self, Order, OrderKey, Shelf};
+use crate::offer::{self, Shelf};
 use crate::publish::{self, Place, Publish, Published};
 use crate::referral::{self, CODE_LETTERS, Qualified};
 use crate::who::Who;
@@ -29,11 +35,30 @@ use crate::who::Who;
 /// Longest name of a participant, in characters.
 const NAME_MAX: usize = 128;
 
-/// Orders that are ended in one go.
-const DUE_MAX: u32 = 200;
-
 /// Letters of codes: digits and capitals that are not taken for one another.
 const LETTERS: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+
+/// What was set aside of a unit for a campaign's budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fund {
+    /// What is counted.
+    pub unit: String,
+    /// How much the budget says.
+    pub set_aside: i64,
+    /// How much of it can still be given.
+    pub left: i64,
+}
+
+/// How a campaign stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// As it is published.
+    pub campaign: Arc<Campaign>,
+    /// The units of its finite offers.
+    pub shelves: Vec<(String, Shelf)>,
+    /// Its budget, by unit.
+    pub funds: Vec<Fund>,
+}
 
 /// Campaigns of a tenant in a database.
 #[derive(Clone)]
@@ -103,41 +128,53 @@ impl Campaigns {
         self.catalog.fresh().await
     }
 
-    /// A campaign, and the units of its finite offers, in the order of its document.
-    pub async fn standing(&self, id: &str) -> Result<(Arc<Campaign>, Vec<(String, Shelf)>), Error> {
+    /// A version's document, as it was sent, and when it was published.
+    pub async fn version(&self, id: &str, version: u32) -> Result<(String, i64), Error> {
         let campaign = Arc::clone(self.catalog.fresh().await?.campaign(id)?);
-        let offers: Vec<_> =
-            campaign.document.offers.iter().map(|offer| (campaign.number, offer.id.clone())).collect();
-        let database = (self.shard, self.tenant.number);
-        let keys = offers.clone();
-        let shelves = read(&*self.records, self.shard, move |tx| {
-            Box::pin(async move { Ok::<_, Error>(offer::shelves(tx, database, &keys).await?) })
+        let (tenant, shard) = (self.tenant.number, self.shard);
+        let found = read(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                Ok::<_, Error>(publish::document(tx, (shard, tenant), (campaign.number, version)).await?)
+            })
         })
         .await?;
-        let found = offers.into_iter().filter_map(|key| Some((key.1.clone(), *shelves.get(&key)?)));
-        Ok((campaign, found.collect()))
+        found.ok_or_else(|| Error::NoSuchVersion { campaign: id.to_owned(), version })
     }
 
-    /// The campaign that is shown at a place now.
-    pub async fn placed(&self, channel: &str, source: &str) -> Result<Arc<Campaign>, Error> {
-        let (snapshot, now_ms) = (self.catalog.fresh().await?, self.clock.now_ms());
-        let shown = |campaign: &&Arc<Campaign>| {
-            campaign.window.check(now_ms, &campaign.zone).is_ok()
-                && campaign.document.placements.iter().any(|placement| {
-                    (placement.channel.as_str(), placement.source.as_str()) == (channel, source)
-                })
-        };
-        let found = snapshot.campaigns.values().find(shown).cloned();
-        found.ok_or_else(|| Error::NothingPlaced {
-            channel: channel.to_owned(),
-            source_name: source.to_owned(),
+    /// How a campaign stands: the units of its finite offers, in the order of its document, and what is left of its budget.
+    pub async fn standing(&self, id: &str) -> Result<Standing, Error> {
+        let campaign = Arc::clone(self.catalog.fresh().await?.campaign(id)?);
+        let offers = campaign.document.offers.iter().filter(|offer| matches!(offer.stock, Stock::Units(_)));
+        let offers: Vec<_> = offers.map(|offer| (campaign.number, offer.id.clone())).collect();
+        let (tenant, shard, published) = (self.tenant, self.shard, Arc::clone(&campaign));
+        let desk = LedgerDesk { tenant, shard, now_ms: self.clock.now_ms() };
+        let (shelves, funds) = read(&*self.records, shard, move |tx| {
+            Box::pin(async move {
+                let shelves = offer::shelves(tx, (shard, tenant.number), &offers).await?;
+                let funds = publish::funds(tx, (shard, tenant.number), published.number).await?;
+                let accounts: Vec<_> =
+                    funds.keys().map(|unit| published.fund(unit)).collect::<Result<_, _>>()?;
+                let left = desk.look(tx, &accounts).await?;
+                let funds = funds.into_iter().zip(left);
+                let fund = |((unit, set_aside), left)| Fund { unit, set_aside, left };
+                let shelves = offers.into_iter().filter_map(|key| Some((shelves.get(&key).copied()?, key.1)));
+                let shelves = shelves.map(|(shelf, offer)| (offer, shelf)).collect();
+                Ok::<_, Error>((shelves, funds.map(fund).collect()))
+            })
         })
+        .await?;
+        Ok(Standing { campaign, shelves, funds })
     }
 
     /// Takes an act: what came of it is kept when this is answered.
     pub async fn act(&self, participant: &str, what: What, body_hash: [u8; 32]) -> Result<Done, Error> {
-        let who = self.who(participant)?;
         check(&what)?;
+        self.take(participant, what, body_hash).await
+    }
+
+    /// Takes an act of whatever kind, those too that only the house posts.
+    async fn take(&self, participant: &str, what: What, body_hash: [u8; 32]) -> Result<Done, Error> {
+        let who = self.who(participant)?;
         self.batcher.submit(Ask { participant: participant.to_owned(), who, what, body_hash }).await
     }
 
@@ -149,9 +186,10 @@ impl Campaigns {
         body_hash: [u8; 32],
     ) -> Result<Done, Error> {
         let number = self.catalog.fresh().await?.campaign(campaign)?.number;
+        check_code(code)?;
         let owner = self.owner_of(number, code).await?;
-        let owner = owner.ok_or_else(|| Error::NoSuchCode(code.to_owned()))?;
-        let referrer = Who::named(self.tenant, &owner);
+        // Whether there is such a code is for the act to say: a repeat is answered as before, whatever became of it.
+        let referrer = owner.map(|owner| Who::named(self.tenant, &owner));
         let what = What::Refer { campaign: campaign.to_owned(), code: code.to_owned(), referrer };
         self.act(participant, what, body_hash).await
     }
@@ -200,119 +238,6 @@ impl Campaigns {
         Ok((calendar, calendar.streak_on(today)))
     }
 
-    /// An order of somebody, as it stands.
-    pub async fn order(&self, participant: &str, key: OrderKey) -> Result<Order, Error> {
-        let (who, id) = (self.who(participant)?, key.machine_id());
-        let found = read(&*self.records, key.0.shard, move |tx| {
-            Box::pin(async move { Ok::<_, Error>(machine::get::<Order>(tx, key.0.shard, &id).await?) })
-        });
-        let order = found.await?.ok_or_else(|| Error::NoSuchOrder(key.to_string()))?;
-        if order.ordered().owner()? == who { Ok(order) } else { Err(Error::NoSuchOrder(key.to_string())) }
-    }
-
-    /// A page of somebody's orders, the latest first, before one of them where one is named.
-    pub async fn orders(
-        &self,
-        participant: &str,
-        before: Option<OrderKey>,
-        limit: u32,
-    ) -> Result<Vec<(OrderKey, Order)>, Error> {
-        let (who, tenant, shard) = (self.who(participant)?, self.tenant.number, self.shard);
-        let before = before.map_or(i64::MAX, |key| i64::try_from(key.0.seq).unwrap_or(i64::MAX));
-        read(&*self.records, shard, move |tx| {
-            Box::pin(async move {
-                let [bucket, hash] = who.values();
-                let sql =
-                    "SELECT seq,campaign FROM offer_order WHERE bucket=? AND tenant=? AND who=? AND seq<?
-                    ORDER BY seq DESC LIMIT ?";
-                let key =
-                    [bucket, Value::Int(tenant.into()), hash, Value::Int(before), Value::Int(limit.into())];
-                let rows = tx.fetch(sql, &key).await?;
-                let place = |row: &records::port::Row| {
-                    let (seq, subject) = (row.count(0)?, row.small(1)?);
-                    Ok::<_, Error>(OrderKey(kernel::id::Place { bucket: who.bucket, shard, subject, seq }))
-                };
-                let keys: Vec<OrderKey> = rows.iter().map(place).collect::<Result<_, _>>()?;
-                let ids: Vec<_> = keys.iter().map(|key| key.machine_id()).collect();
-                let mut found = machine::find::<Order>(tx, shard, &ids).await?;
-                let order = |key: OrderKey| Some((key, found.remove(&key.machine_id())?));
-                Ok(keys.into_iter().filter_map(order).collect())
-            })
-        })
-        .await
-    }
-
-    /// Puts people on an uploaded list, or takes them off. Answers how many are on it then.
-    pub async fn upload(
-        &self,
-        list: &str,
-        (people, are_added): (Vec<String>, bool),
-        cause: Cause,
-    ) -> Result<u64, Error> {
-        if people.len() > UPLOAD_MAX {
-            return Err(Error::BadInput { what: "the upload", form: "at most 20000 names" });
-        }
-        let people: BTreeSet<Who> = people.iter().map(|name| self.who(name)).collect::<Result<_, _>>()?;
-        let (tenant, shard, list, clock) =
-            (self.tenant.number, self.shard, list.to_owned(), Arc::clone(&self.clock));
-        write(&*self.records, shard, move |tx| {
-            Box::pin(async move {
-                let at_ms = clock.now_ms();
-                if are_added {
-                    audience::add(tx, tenant, (&list, &people, at_ms)).await?;
-                } else {
-                    audience::remove(tx, tenant, (&list, &people)).await?;
-                }
-                let change = Change {
-                    at_ms,
-                    action: if are_added { "add_members" } else { "remove_members" },
-                    subject: format!("audience/{list}"),
-                    detail: format!("{} names", people.len()),
-                };
-                audit::append(tx, &Stream::changes(shard, tenant), &cause, change).await?;
-                Ok(audience::count(tx, tenant, &list).await?)
-            })
-        })
-        .await
-    }
-
-    /// How many people are on an uploaded list.
-    pub async fn members(&self, list: &str) -> Result<u64, Error> {
-        let (tenant, list) = (self.tenant.number, list.to_owned());
-        read(&*self.records, self.shard, move |tx| {
-            Box::pin(async move { Ok(audience::count(tx, tenant, &list).await?) })
-        })
-        .await
-    }
-
-    /// Ends orders that were not paid in time. Answers how many it looked at.
-    pub async fn end_what_is_over(&self) -> Result<u64, Error> {
-        let (shard, mut ended) = (self.shard, 0);
-        loop {
-            let now_ms = self.clock.now_ms();
-            let due = read(&*self.records, shard, move |tx| {
-                Box::pin(
-                    async move { Ok::<_, Error>(machine::due::<Order>(tx, shard, now_ms, DUE_MAX).await?) },
-                )
-            })
-            .await?;
-            if due.is_empty() {
-                return Ok(ended);
-            }
-            for id in &due {
-                // Whose it is stands in the order itself.
-                let Some(order) = OrderKey::of_machine(shard, 0, id) else { continue };
-                let who = Who { bucket: 0, hash: [0; 16] };
-                let what = What::Expire { order };
-                let ask = Ask { participant: String::new(), who, what, body_hash: [0; 32] };
-                match self.batcher.submit(ask).await {
-                    Ok(_) | Err(Error::OrderEnded(_) | Error::NoSuchOrder(_)) => ended += 1,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-    }
-
     /// Takes no more acts; the driver ends when those that wait are answered.
     pub fn close(&self) {
         self.batcher.close();
@@ -329,11 +254,12 @@ impl Campaigns {
         let Some(referrer) = self.owner_of(number, &code).await.map_err(away)? else { return Ok(()) };
         let what = What::Behave {
             behaviour: REFERRAL.to_owned(),
-            business_id: referee,
+            // Whoever is brought to two campaigns is two events.
+            business_id: format!("{number}/{referee}"),
             value: None,
             campaign: Some(campaign),
         };
-        match self.act(&referrer, what, [0; 32]).await {
+        match self.take(&referrer, what, [0; 32]).await {
             // A campaign that is over gives nothing more.
             Ok(_) | Err(Error::Ended(_) | Error::NotBegun(_)) => Ok(()),
             Err(error) => Err(away(error)),
@@ -345,29 +271,39 @@ impl Campaigns {
 #[async_trait]
 impl Subscriber for Campaigns {
     async fn take(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
-        let mut answers = Vec::with_capacity(messages.len());
-        for message in messages {
-            answers.push(self.reward(message).await);
-        }
-        answers
+        join_all(messages.iter().map(|message| self.reward(message))).await
     }
 }
 
-/// Refuses what could never be an act.
-fn check(what: &What) -> Result<(), Error> {
-    let is_name = |name: &str| {
-        let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit());
-        let letter = |letter: char| {
-            letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_'
-        };
-        begins && name.len() <= 64 && name.chars().all(letter)
+/// Whether a text can be the name of a behaviour or a list.
+fn is_name(name: &str) -> bool {
+    let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+    let letter = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_'
     };
+    begins && name.len() <= 64 && name.chars().all(letter)
+}
+
+/// Refuses what could never be a code.
+fn check_code(code: &str) -> Result<(), Error> {
+    let is_code = code.len() == CODE_LETTERS && code.bytes().all(|letter| LETTERS.contains(&letter));
+    if is_code { Ok(()) } else { Err(Error::NoSuchCode(code.chars().take(CODE_LETTERS).collect())) }
+}
+
+/// Refuses what could never be an act, and what the house posts by itself.
+fn check(what: &What) -> Result<(), Error> {
     match what {
         What::Behave { behaviour, business_id, value, .. } => {
             if !is_name(behaviour) {
                 return Err(Error::BadInput {
                     what: "behaviour",
                     form: "1 to 64 of a-z, 0-9, `-` and `_`, a letter or digit first",
+                });
+            }
+            if [REFERRAL, REFERRED, SIGN_IN].contains(&behaviour.as_str()) {
+                return Err(Error::BadInput {
+                    what: "behaviour",
+                    form: "none of those that follow by themselves: `sign_in`, `referral`, `referred`",
                 });
             }
             let is_id = (1..=BUSINESS_ID_MAX).contains(&business_id.len())

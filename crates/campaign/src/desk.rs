@@ -186,7 +186,7 @@ impl Desk {
         let tenant = place.tenant.number;
         let mut people: BTreeSet<Who> = asks.iter().map(|ask| ask.who).collect();
         people.extend(asks.iter().filter_map(|ask| match &ask.what {
-            What::Refer { referrer, .. } => Some(*referrer),
+            What::Refer { referrer, .. } => *referrer,
             What::Behave { .. }
             | What::SignIn { .. }
             | What::Order { .. }
@@ -372,13 +372,11 @@ impl Ask {
 fn act_key(ask: &Ask, snapshot: &Snapshot, today: impl Fn(&Campaign, Who) -> i32) -> Option<ActKey> {
     let number = |campaign: &String| snapshot.campaigns.get(campaign);
     let (kind, key) = match &ask.what {
-        What::Behave { behaviour, business_id, campaign, .. } => match campaign {
-            Some(campaign) => {
-                (format!("behaviour/{behaviour}"), format!("{}/{business_id}", number(campaign)?.number))
-            }
-            // No campaign has a number of zero.
-            None => (format!("behaviour/{behaviour}"), format!("0/{business_id}")),
-        },
+        What::Behave { behaviour, business_id, campaign, .. } => {
+            // One event is one act, whether or not a campaign is named with it: else it would count twice.
+            campaign.as_ref().map_or(Some(()), |campaign| number(campaign).map(|_| ()))?;
+            (format!("behaviour/{behaviour}"), business_id.clone())
+        }
         What::SignIn { campaign } => {
             let campaign = number(campaign)?;
             ("sign_in".to_owned(), format!("{}/{}", campaign.number, today(campaign, ask.who)))

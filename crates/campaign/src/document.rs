@@ -3,7 +3,7 @@
 
 mod lint;
 
-pub(crate) use lint::{REFERRAL, REFERRED, SIGN_IN};
+pub(crate) use lint::{REFERRAL, REFERRED, SIGN_IN, STREAK};
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -35,6 +35,20 @@ pub enum Error {
     /// There are too many campaigns.
     #[error("there are {0} campaigns, which is the most there can be")]
     TooManyCampaigns(usize),
+    /// The campaign never had this version.
+    #[error("campaign {campaign} has no version {version}")]
+    NoSuchVersion {
+        /// The campaign's id.
+        campaign: String,
+        /// The version.
+        version: u32,
+    },
+    /// There are too many uploaded lists.
+    #[error("there are {0} lists, which is the most there can be")]
+    TooManyLists(u64),
+    /// A list would hold too many people.
+    #[error("a list holds at most {0} people")]
+    ListFull(u64),
     /// A published document cannot be read.
     #[error("version {version} of campaign {campaign} cannot be read")]
     BrokenVersion {
@@ -130,12 +144,12 @@ pub enum Error {
         /// What can be spent now.
         available: i64,
     },
-    /// The ledger refuses.
-    #[error("the ledger refuses: {0}")]
-    Ledger(&'static str),
+    /// The price was held, and is held no more.
+    #[error("the price that was held for this order was released or taken in the ledger")]
+    PriceGone,
     /// The campaign's budget does not hold what the order gives.
     #[error("the campaign's budget does not hold what this order gives: {0}")]
-    BudgetUsed(String),
+    BudgetUsed(&'static str),
     /// No such order.
     #[error("there is no order {0}")]
     NoSuchOrder(String),
@@ -173,6 +187,8 @@ impl Classify for Error {
             Self::Document(_)
             | Self::OtherCampaign { .. }
             | Self::TooManyCampaigns(_)
+            | Self::TooManyLists(_)
+            | Self::ListFull(_)
             | Self::StockTaken { .. }
             | Self::BudgetSpent { .. }
             | Self::NotForThem
@@ -183,11 +199,11 @@ impl Classify for Error {
             | Self::OfferCap { .. }
             | Self::SoldOut(_)
             | Self::NotEnough { .. }
-            | Self::Ledger(_)
             | Self::BudgetUsed(_)
             | Self::BadInput { .. } => Fault::Refused,
             Self::NoSuchAward(_)
             | Self::NoSuchCampaign(_)
+            | Self::NoSuchVersion { .. }
             | Self::NothingPlaced { .. }
             | Self::NoSuchCode(_)
             | Self::NoSuchOffer { .. }
@@ -196,8 +212,10 @@ impl Classify for Error {
             | Self::PlacementTaken { .. }
             | Self::KeyReused
             | Self::BroughtBefore
+            | Self::PriceGone
             | Self::OrderEnded(_) => Fault::Conflict,
-            Self::BrokenVersion { .. } | Self::Entropy(_) => Fault::Bug,
+            Self::Entropy(_) => Fault::Busy,
+            Self::BrokenVersion { .. } => Fault::Bug,
             Self::Records(error) => error.fault(),
         }
     }
@@ -212,12 +230,15 @@ impl Classify for Error {
             Self::OtherCampaign { .. } => "campaign.other_campaign",
             Self::NoSuchCampaign(_) => "campaign.missing",
             Self::TooManyCampaigns(_) => "campaign.too_many",
+            Self::NoSuchVersion { .. } => "campaign.no_such_version",
+            Self::TooManyLists(_) => "audience.too_many",
+            Self::ListFull(_) => "audience.full",
             Self::BrokenVersion { .. } => "campaign.broken_version",
             Self::PlacementTaken { .. } => "campaign.placement_taken",
             Self::NothingPlaced { .. } => "campaign.nothing_placed",
             Self::StockTaken { .. } => "campaign.stock_taken",
             Self::BudgetSpent { .. } => "campaign.budget_spent",
-            Self::KeyReused => "campaign.key_reused",
+            Self::KeyReused => "idempotency.key_reused",
             Self::NotForThem => "campaign.not_for_them",
             Self::NoSignIn(_) => "campaign.no_sign_in",
             Self::NoReferral(_) => "campaign.no_referral",
@@ -229,8 +250,8 @@ impl Classify for Error {
             Self::OfferCap { .. } => "offer.cap",
             Self::SoldOut(_) => "offer.sold_out",
             Self::NotEnough { .. } => "offer.not_enough",
-            Self::Ledger(_) => "campaign.ledger_refused",
-            Self::BudgetUsed(_) => "campaign.budget_used",
+            Self::PriceGone => "offer.price_gone",
+            Self::BudgetUsed(_) => "offer.budget_used",
             Self::NoSuchOrder(_) => "offer.no_such_order",
             Self::OrderEnded(_) => "offer.order_ended",
             Self::BadInput { .. } => "campaign.bad_input",

@@ -233,16 +233,41 @@ async fn show(tx: &mut dyn Tx, place: Place, campaign: &Campaign) -> Result<(), 
     Ok(())
 }
 
+/// What was set aside for a campaign, by unit.
+pub(crate) async fn funds(
+    tx: &mut dyn Tx,
+    (shard, tenant): (Shard, u32),
+    campaign: u32,
+) -> Result<BTreeMap<String, i64>, RecordsError> {
+    let sql = "SELECT unit,amount FROM campaign_fund WHERE shard=? AND tenant=? AND campaign=?";
+    let key = [Value::Int(shard.0.into()), Value::Int(tenant.into()), Value::Int(campaign.into())];
+    let rows = tx.fetch(sql, &key).await?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?))).collect()
+}
+
+/// A version's document, and when it was published.
+pub(crate) async fn document(
+    tx: &mut dyn Tx,
+    (shard, tenant): (Shard, u32),
+    (campaign, version): (u32, u32),
+) -> Result<Option<(String, i64)>, RecordsError> {
+    let sql = "SELECT document,published_ms FROM campaign_version
+        WHERE shard=? AND tenant=? AND campaign=? AND version=?";
+    let key = [
+        Value::Int(shard.0.into()),
+        Value::Int(tenant.into()),
+        Value::Int(campaign.into()),
+        Value::Int(version.into()),
+    ];
+    let rows = tx.fetch(sql, &key).await?;
+    rows.first().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?))).transpose()
+}
+
 /// Sets aside in the ledger what the budget says, or brings back what it says no more.
 async fn fund(tx: &mut dyn Tx, place: Place, campaign: &Campaign) -> Result<(), Error> {
     let [shard, tenant] = place.values();
     let number = Value::Int(campaign.number.into());
-    let sql = "SELECT unit,amount FROM campaign_fund WHERE shard=? AND tenant=? AND campaign=?";
-    let rows = tx.fetch(sql, &[shard, tenant, number]).await?;
-    let mut before: BTreeMap<String, i64> = BTreeMap::new();
-    for row in &rows {
-        before.insert(row.text(0)?.to_owned(), row.int(1)?);
-    }
+    let before = funds(tx, (place.shard, place.tenant.number), campaign.number).await?;
     let budget = &campaign.document.budget;
     let mut wanted: BTreeMap<&str, i64> =
         budget.units.iter().map(|(unit, amount)| (unit.as_str(), *amount)).collect();

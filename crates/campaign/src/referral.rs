@@ -145,6 +145,22 @@ pub(crate) async fn code_of(
     rows.first().map(|row| Ok(row.text(0)?.to_owned())).transpose()
 }
 
+/// Whether somebody has a code in any campaign.
+pub(crate) async fn has_code(tx: &mut dyn Tx, tenant: u32, who: Who) -> Result<bool, RecordsError> {
+    let [bucket, hash] = who.values();
+    let sql = "SELECT code FROM referral_code WHERE shard=? AND tenant=? AND bucket=? AND who=? LIMIT 1";
+    let values = [Value::Int(Shard::HOME.0.into()), Value::Int(tenant.into()), bucket, hash];
+    Ok(!tx.fetch(sql, &values).await?.is_empty())
+}
+
+/// Removes all codes of somebody, and their name with them. Answers how many.
+pub(crate) async fn forget_codes(tx: &mut dyn Tx, tenant: u32, who: Who) -> Result<u64, RecordsError> {
+    let [bucket, hash] = who.values();
+    let sql = "DELETE FROM referral_code WHERE shard=? AND tenant=? AND bucket=? AND who=?";
+    let values = [Value::Int(Shard::HOME.0.into()), Value::Int(tenant.into()), bucket, hash];
+    tx.exec(sql, &values).await
+}
+
 /// Gives somebody a code, unless they have one: answers theirs.
 pub(crate) async fn give_code(
     tx: &mut dyn Tx,

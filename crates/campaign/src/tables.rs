@@ -128,7 +128,7 @@ pub const ROOM: Room = Room {
             participant VARCHAR(128) NOT NULL,
             given_ms BIGINT NOT NULL,
             PRIMARY KEY (shard, tenant, campaign, code),
-            UNIQUE (shard, tenant, campaign, bucket, who)
+            UNIQUE (shard, tenant, bucket, who, campaign)
         ){table_end}",
         "CREATE TABLE audience_member (
             bucket INTEGER NOT NULL,
@@ -137,6 +137,14 @@ pub const ROOM: Room = Room {
             list VARCHAR(64) NOT NULL,
             added_ms BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, who, list)
+        ){table_end}",
+        // How many are on each uploaded list.
+        "CREATE TABLE audience_list (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            list VARCHAR(64) NOT NULL,
+            members BIGINT NOT NULL CHECK (members >= 0),
+            PRIMARY KEY (shard, tenant, list)
         ){table_end}",
         // The orders of a participant, the latest last.
         "CREATE TABLE offer_order (

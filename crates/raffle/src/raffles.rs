@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use campaign::award::DRAW_MADE;
 use kernel::id::{DrawId, Shard, Tenant, fingerprint};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
@@ -17,7 +18,7 @@ use crate::document::Document;
 use crate::draft::Drafts;
 use crate::draw::{Ask, Drawn, Draws, Witness};
 use crate::entry::{self, Draw, Request};
-use crate::epoch::{self, Epoch};
+use crate::epoch::{self, Epoch, GATE_CLOSED};
 use crate::error::Error;
 use crate::player::PlayerKey;
 use crate::proposal::Proposals;
@@ -409,14 +410,16 @@ impl Raffles {
         .await
     }
 
-    /// When the oldest unsent effect was caused, dead letters not counted, in milliseconds since the Unix epoch. `None`
+    /// When the oldest unsent effect of a raffle was caused, dead letters not counted, in milliseconds since the Unix epoch. `None`
     /// where all are sent.
     pub async fn oldest_unsent_ms(&self) -> Result<Option<i64>, Error> {
         let (tenant, shard) = (self.tenant, self.draws.shard);
         read(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let mut oldest: Option<i64> = None;
-                for (subject, seq) in outbox::heads(tx, shard).await? {
+                let mut heads = outbox::heads(tx, shard, DRAW_MADE).await?;
+                heads.extend(outbox::heads(tx, shard, GATE_CLOSED).await?);
+                for (subject, seq) in heads {
                     let key = GateKey { shard, tenant: tenant.number, subject };
                     let at_ms = entry::at_ms(tx, key, seq).await?;
                     oldest = match (oldest, at_ms) {

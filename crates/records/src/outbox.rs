@@ -281,14 +281,14 @@ pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), E
     Ok(counts)
 }
 
-/// The oldest unsent entry of every stream (topic and subject) that is neither sent nor dead: subject and sequence.
-pub async fn heads(tx: &mut dyn Tx, shard: Shard) -> Result<Vec<(u32, u64)>, Error> {
+/// The oldest unsent entry of every stream of a topic that is neither sent nor dead: subject and sequence.
+pub async fn heads(tx: &mut dyn Tx, shard: Shard, topic: &str) -> Result<Vec<(u32, u64)>, Error> {
     let mut heads = Vec::new();
     for sql in [
-        "SELECT subject, MIN(seq) FROM outbox WHERE shard=? GROUP BY topic, subject",
-        "SELECT subject, MIN(seq) FROM outbox_aside WHERE shard=? AND dead=0 GROUP BY topic, subject",
+        "SELECT subject, MIN(seq) FROM outbox WHERE shard=? AND topic=? GROUP BY subject",
+        "SELECT subject, MIN(seq) FROM outbox_aside WHERE shard=? AND topic=? AND dead=0 GROUP BY subject",
     ] {
-        for row in tx.fetch(sql, &[Value::Int(shard.0.into())]).await? {
+        for row in tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Text(topic)]).await? {
             heads.push((row.small(0)?, row.count(1)?));
         }
     }

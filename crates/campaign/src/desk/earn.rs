@@ -1,5 +1,6 @@
 //! What behaviours, sign-ins and referrals give: rules, caps, budgets, and the transfer that moves it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::account::Account;
@@ -11,7 +12,7 @@ use super::Desk;
 use crate::act::{ActKey, Ask, Gained, Outcome};
 use crate::audience;
 use crate::catalog::{Campaign, spent, wallet};
-use crate::document::{Earning, Gain, REFERRED, Rebate, Rounding, SIGN_IN};
+use crate::document::{Earning, Gain, REFERRED, Rebate, Rounding, SIGN_IN, STREAK};
 use crate::error::Error;
 use crate::referral::{self, Brought};
 use crate::who::Who;
@@ -55,7 +56,8 @@ pub(super) fn accounts(
         gains.extend(sign_in.days.iter().flatten());
         gains.extend(sign_in.streaks.iter().flat_map(|streak| &streak.gains));
     }
-    if gains.is_empty() {
+    // Whom a campaign is for is asked also where nothing is given: a day is signed, and somebody who was brought qualifies.
+    if gains.is_empty() && behaviour != SIGN_IN && !qualifies(campaign, behaviour) {
         return Ok(());
     }
     audience_accounts(campaign, ask, accounts)?;
@@ -234,7 +236,7 @@ impl Desk {
         let streak = calendar.streak;
         self.fresh.calendars.insert(place);
         let mut gains = vec![];
-        for (rule, given) in [("sign_in", sign_in.of_day(streak)), ("streak", sign_in.of_streak(streak))] {
+        for (rule, given) in [(SIGN_IN, sign_in.of_day(streak)), (STREAK, sign_in.of_streak(streak))] {
             for (place, gain) in given.iter().enumerate() {
                 let Some(amount) = gain.of(None) else { continue };
                 let id = gain_id(&campaign, key, &format!("/{rule}"), place);
@@ -257,12 +259,13 @@ impl Desk {
         &mut self,
         ask: &Ask,
         campaign: &str,
-        (code, referrer): (&str, Who),
+        (code, referrer): (&str, Option<Who>),
     ) -> Result<Outcome, Error> {
         let campaign = self.running(campaign)?;
         if campaign.document.referral.is_none() {
             return Err(Error::NoReferral(campaign.id.clone()));
         }
+        let referrer = referrer.ok_or_else(|| Error::NoSuchCode(code.to_owned()))?;
         let by_them = self.referrals.get(&(referrer, campaign.number));
         if referrer == ask.who || by_them.is_some_and(|brought| brought.referrer == ask.who) {
             return Err(Error::Circular);
@@ -284,7 +287,7 @@ impl Desk {
         if amount == 0 {
             return Ok(giving.withheld(which.word()));
         }
-        if let Some(why) = self.lacks(campaign, &gain.unit, amount)? {
+        if let Some(why) = self.lacks(campaign, &[(&gain.unit, amount)])? {
             return Ok(giving.withheld(why));
         }
         let order = self.transfer(giving, amount)?;
@@ -302,19 +305,28 @@ impl Desk {
         Ok(Gained { amount, withheld, ..giving.withheld("") })
     }
 
-    /// Whether the budget or the money is used up.
+    /// Whether the budget or the money is used up by amounts of units that are given together.
     pub(super) fn lacks(
         &mut self,
         campaign: &Campaign,
-        unit: &str,
-        amount: i64,
+        given: &[(&str, i64)],
     ) -> Result<Option<&'static str>, RecordsError> {
-        let budget = &campaign.document.budget;
-        if budget.units.contains_key(unit) && self.counter.available(&campaign.fund(unit)?) < amount {
-            return Ok(Some("budget"));
+        let (mut units, mut money) = (BTreeMap::<&str, i64>::new(), 0_i64);
+        for (unit, amount) in given {
+            if campaign.document.budget.units.contains_key(*unit) {
+                let needed = units.entry(*unit).or_default();
+                *needed = needed.saturating_add(*amount);
+            }
+            // Each is rounded up by itself, as each is a transfer of its own.
+            money = money.saturating_add(campaign.cost(unit, *amount).map_or(0, |(_, cost)| cost));
         }
-        if let Some((money, cost)) = campaign.cost(unit, amount)
-            && self.counter.available(&campaign.fund(money)?) < cost
+        for (unit, needed) in units {
+            if self.counter.available(&campaign.fund(unit)?) < needed {
+                return Ok(Some("budget"));
+            }
+        }
+        if let Some(budget) = campaign.document.budget.money.as_ref().filter(|_| money > 0)
+            && self.counter.available(&campaign.fund(&budget.unit)?) < money
         {
             return Ok(Some("money"));
         }
@@ -336,6 +348,8 @@ impl Desk {
         let available_ms = gain.available_after_seconds.map(|seconds| now_ms + i64::from(seconds) * 1000);
         let last = gain.expires_after_days.and_then(|days| i32::try_from(days).ok());
         let expires_ms = last.and_then(|days| campaign.zone.begin_of(day + days + 1));
+        // A day that the clocks cut short must not end before what it gives can be spent.
+        let available_ms = available_ms.filter(|from| expires_ms.is_none_or(|until| *from < until));
         let terms = Terms { available_ms, expires_ms };
         // A reference is what the act is called; what is too long for the ledger leads there by its beginning.
         let reference: String = reference.chars().take(ledger::order::REFERENCE_MAX).collect();

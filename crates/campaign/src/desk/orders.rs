@@ -181,7 +181,7 @@ impl Desk {
     fn judged(&self, ask: &Ask, key: OrderKey, event: &Event) -> Result<(Order, bool), Error> {
         let missing = || Error::NoSuchOrder(key.to_string());
         let order = self.orders.get(&key).ok_or_else(missing)?;
-        if order.ordered().owner()? != ask.who {
+        if order.ordered().owner()? != ask.who || key.0.bucket != ask.who.bucket {
             return Err(missing());
         }
         match order.on(event) {
@@ -205,13 +205,14 @@ impl Desk {
             .iter()
             .map(|gain| gain.amount.unwrap_or(0).saturating_mul(ordered.quantity.into()))
             .collect();
-        for (gain, amount) in ordered.gains.iter().zip(&amounts) {
-            // Gains of one unit share a budget: together they must fit.
-            let same = ordered.gains.iter().zip(&amounts).filter(|(other, _)| other.unit == gain.unit);
-            let together = same.map(|(_, amount)| *amount).fold(0, i64::saturating_add);
-            if let Some(why) = self.lacks(&campaign, &gain.unit, together.max(*amount))? {
-                return Err(Error::BudgetUsed(why.to_owned()));
-            }
+        // Looked at before, all together: an order that the ledger refuses would be refused for ever.
+        if ordered.price.is_some() && !self.counter.is_held(hold_of(key)) {
+            return Err(Error::PriceGone);
+        }
+        let units = ordered.gains.iter().map(|gain| gain.unit.as_str());
+        let given: Vec<_> = units.zip(amounts.iter().copied()).collect();
+        if let Some(why) = self.lacks(&campaign, &given)? {
+            return Err(Error::BudgetUsed(why));
         }
         let (mut gains, reference) = (vec![], key.to_string());
         for (place, (gain, amount)) in ordered.gains.iter().zip(&amounts).enumerate() {
@@ -247,7 +248,8 @@ impl Desk {
             return Ok(Done { acted: Acted::Moved(key, Box::new(order)), replayed });
         }
         let ordered = order.ordered().clone();
-        if ordered.price.is_some() {
+        // Somebody may have released it in the ledger: then there is nothing to give back.
+        if ordered.price.is_some() && self.counter.is_held(hold_of(key)) {
             self.post(posting(key, "offer_cancel", Move::Release { hold: hold_of(key) }))?;
         }
         self.bring_back(key, &ordered)?;

@@ -2,17 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kernel::amount::AMOUNT_MAX;
 use kernel::finding::{Finding, step};
 
 use super::{Audience, Document, Gain};
+use crate::tally::Caps;
 use crate::window::Zone;
 
 /// Behaviours that the campaign posts by itself.
 pub(crate) const REFERRAL: &str = "referral";
 /// See [`REFERRAL`].
 pub(crate) const REFERRED: &str = "referred";
-/// What a sign-in is posted as.
+/// What a sign-in is posted as, and what its gains are called.
 pub(crate) const SIGN_IN: &str = "sign_in";
+/// What the gains of streaks are called.
+pub(crate) const STREAK: &str = "streak";
+
+/// Clocks that change make a day shorter by up to so much.
+const CLOCKS_SECONDS: u64 = 2 * 3600;
 
 /// Deepest nesting of audiences.
 const DEPTH_MAX: usize = 4;
@@ -28,6 +35,8 @@ pub(super) fn findings(document: &Document, now_ms: i64) -> Vec<Finding> {
             gives(gain, is_valued, &step(&at, &place.to_string()), &mut found);
         }
     }
+    rules(document, &mut found);
+    offers(document, &mut found);
     money(document, &mut found);
     referrals(document, &mut found);
     found
@@ -36,7 +45,7 @@ pub(super) fn findings(document: &Document, now_ms: i64) -> Vec<Finding> {
 fn times(document: &Document, now_ms: i64, found: &mut Vec<Finding>) {
     let Some(zone) = Zone::named(&document.time_zone) else {
         let told = format!("there is no time zone {}", document.time_zone);
-        found.push(Finding::error("window.time_zone", "/time_zone", told));
+        found.push(Finding::error("window.unknown_zone", "/time_zone", told));
         return;
     };
     let mut instant = |key: &str, local: &Option<String>| {
@@ -44,7 +53,7 @@ fn times(document: &Document, now_ms: i64, found: &mut Vec<Finding>) {
         let instant = zone.instant_of(local);
         if instant.is_none() {
             let told = format!("{local} is no local time");
-            found.push(Finding::error("window.time", step("/window", key), told));
+            found.push(Finding::error("window.bad_time", step("/window", key), told));
         }
         instant
     };
@@ -136,10 +145,42 @@ fn gives(gain: &Gain, is_valued: bool, at: &str, found: &mut Vec<Finding>) {
     };
     found.extend(told.map(|told| Finding::error("gain.amount", at, told)));
     if let (Some(seconds), Some(days)) = (gain.available_after_seconds, gain.expires_after_days)
-        && u64::from(seconds) >= u64::from(days) * 86_400
+        && u64::from(seconds) > (u64::from(days) * 86_400).saturating_sub(CLOCKS_SECONDS)
     {
         let told = "it may expire before it can be spent";
         found.push(Finding::error("gain.terms", at, told));
+    }
+}
+
+/// Rules whose caps would count together with those of the calendar.
+fn rules(document: &Document, found: &mut Vec<Finding>) {
+    for (place, rule) in document.earning.iter().enumerate() {
+        if [SIGN_IN, STREAK].contains(&rule.id.as_str()) {
+            let told = format!("`{}` is what the calendar's gains are called: name the rule otherwise", rule.id);
+            found.push(Finding::error("earning.reserved", format!("/earning/{place}/id"), told));
+        }
+    }
+}
+
+fn offers(document: &Document, found: &mut Vec<Finding>) {
+    let is_too_much = |amount: i64, times: u32| amount.saturating_mul(times.into()) > AMOUNT_MAX;
+    for (place, offer) in document.offers.iter().enumerate() {
+        let at = format!("/offers/{place}");
+        for (place, gain) in offer.gains.iter().enumerate() {
+            let at = step(&format!("{at}/gains"), &place.to_string());
+            if gain.caps != Caps::default() {
+                let told = "an offer gives what was paid for: say `per_participant` of the offer";
+                found.push(Finding::error("offer.gain_caps", step(&at, "caps"), told));
+            }
+            if is_too_much(gain.amount.unwrap_or(0), offer.per_order) {
+                let told = format!("one order could give more than {AMOUNT_MAX} at once");
+                found.push(Finding::error("offer.too_much", step(&at, "amount"), told));
+            }
+        }
+        if offer.price.as_ref().is_some_and(|price| is_too_much(price.amount, offer.per_order)) {
+            let told = format!("one order could cost more than {AMOUNT_MAX} at once");
+            found.push(Finding::error("offer.too_much", format!("{at}/price/amount"), told));
+        }
     }
 }
 
@@ -161,7 +202,7 @@ fn money(document: &Document, found: &mut Vec<Finding>) {
         for (place, gain) in gains.iter().enumerate() {
             if !costs.contains_key(gain.unit.as_str()) {
                 let told = format!("no cost is named for `{}`: it takes nothing of the money", gain.unit);
-                found.push(Finding::warning("budget.no_cost", step(&at, &place.to_string()), told));
+                found.push(Finding::warning("budget.unit_without_cost", step(&at, &place.to_string()), told));
             }
         }
     }
@@ -197,9 +238,9 @@ mod tests {
     #[test]
     fn what_cannot_be_right_is_told() {
         for (from, to, expected) in [
-            ("Asia/Shanghai", "Mars/Olympus", "window.time_zone /time_zone"),
+            ("Asia/Shanghai", "Mars/Olympus", "window.unknown_zone /time_zone"),
             ("2026-09-01T00:00:00", "2026-05-01T00:00:00", "window.empty /window"),
-            ("2026-09-01T00:00:00", "2026-09-41T00:00:00", "window.time /window/until"),
+            ("2026-09-01T00:00:00", "2026-09-41T00:00:00", "window.bad_time /window/until"),
             (
                 "{channel: app, source: home}",
                 "{channel: app, source: home}\n  - {channel: app, source: home}",
@@ -215,6 +256,22 @@ mod tests {
                 "gain.amount /offers/1/gains/0",
             ),
             ("expires_after_days: 365", "expires_after_days: 0", "gain.terms /earning/1/gains/0"),
+            ("id: rebate", "id: streak", "earning.reserved /earning/1/id"),
+            (
+                "amount: 1, expires_after_days: 7",
+                "amount: 1, caps: {total: 9}",
+                "offer.gain_caps /offers/0/gains/0/caps",
+            ),
+            (
+                "amount: 1, expires_after_days: 7",
+                "amount: 1000000000000000",
+                "offer.too_much /offers/0/gains/0/amount",
+            ),
+            (
+                "price: {unit: point, amount: 100}",
+                "price: {unit: point, amount: 200000000000001}",
+                "offer.too_much /offers/0/price/amount",
+            ),
             ("unit: ticket, units: 1", "unit: point, units: 1", "budget.twice /budget/money/costs"),
             ("{unit: cny_fen,", "{unit: point,", "budget.twice /budget/money/unit"),
             (
