@@ -2,9 +2,11 @@
 
 mod bodies;
 
-pub use bodies::body_of;
+pub use bodies::{CODE, body_of};
 use bodies::{sound_body, wrong_bodies};
 
+use campaign::offer::OrderKey;
+use kernel::id::{Bucket, Place, Shard, Tenant};
 use ledger::order::OrderId;
 
 use crate::routes::TABLE;
@@ -22,6 +24,57 @@ prizes:
 budget: {amount: 1000, when_spent: stop}
 guaranteed_winners: allowed
 ";
+
+/// A campaign in which every field of every body means something.
+pub const CAMPAIGN: &str = "campaign: tried
+title: Tried
+placements:
+  - {channel: app, source: home}
+budget: {units: {point: 1000}}
+earning:
+  - {id: share, behaviour: share, gains: [{unit: point, amount: 1}]}
+  - {id: thanks, behaviour: referral, gains: [{unit: point, amount: 2}]}
+sign_in:
+  days: [[{unit: point, amount: 1}]]
+referral: {behaviour: purchase}
+offers:
+  - {id: pen, title: Pen, price: {unit: point, amount: 1}, gains: [{unit: ticket, amount: 1}], stock: 50, pay_within_seconds: 86400}
+";
+
+/// Campaign documents that are none.
+const CAMPAIGNS: &[(&str, &str)] = &[
+    (CAMPAIGN, ""),
+    (CAMPAIGN, "{"),
+    (CAMPAIGN, "[]"),
+    (CAMPAIGN, "null"),
+    (CAMPAIGN, "--- a\n--- b\n"),
+    (CAMPAIGN, "\u{0}"),
+    ("campaign: tried", "campaign: 5"),
+    ("campaign: tried", "campaign: other"),
+    ("campaign: tried", "campaign: [tried"),
+    ("campaign: tried", "campaign: tried\ncampaign: tried"),
+    ("campaign: tried", "campaign: tried\nraffle: tried"),
+    ("campaign: tried", "campaign: &a [*a, *a]"),
+    ("campaign: tried\n", ""),
+    ("title: Tried", "title: \"\""),
+    ("title: Tried", "title: Tried\ntime_zone: Mars/Olympus"),
+    ("title: Tried", "title: Tried\nwindow: {from: tomorrow}"),
+    ("title: Tried", "title: Tried\naudience: nobody"),
+    ("source: home", "source: Home"),
+    ("point: 1000", "point: 0"),
+    ("point: 1000", "point: -1000"),
+    ("point: 1000", "point: 1000.5"),
+    ("point: 1000", "point: 1000000000000001"),
+    ("point: 1000", "Point: 1000"),
+    ("id: thanks", "id: share"),
+    ("unit: point, amount: 1}]\n", "unit: point}]\n"),
+    ("unit: point, amount: 1}]\n", "unit: point, amount: 1e400}]\n"),
+    ("unit: point, amount: 1}]\n", "unit: point, amount: \"1\"}]\n"),
+    ("stock: 50", "stock: 0.5"),
+    ("stock: 50", "stock: some"),
+    ("pay_within_seconds: 86400", "pay_within_seconds: 0"),
+    ("offers:\n", "offers: {}\nlist:\n"),
+];
 
 /// Documents that are none.
 const DOCUMENTS: &[(&str, &str)] = &[
@@ -55,6 +108,8 @@ const DOCUMENTS: &[(&str, &str)] = &[
 
 const PAGES: &[&str] = &[
     "/raffles",
+    "/campaigns",
+    "/orders",
     "/raffles/{id}/versions",
     "/raffles/{id}/drafts",
     "/raffles/{id}/proposals",
@@ -88,6 +143,8 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "limit=%00",
             "limit[]=1",
         ]
+    } else if path.ends_with("/calendar") || path.starts_with("/placements") {
+        &["participant=", "participant=%00", "participant=a&participant=b", "colour=red", "Participant=ada"]
     } else if path == "/participants/{participant}" {
         &[
             "",
@@ -107,7 +164,17 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
         &[]
     };
     let mut queries: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-    if is_list && path != "/raffles" {
+    if path.ends_with("/calendar") || path == "/orders" {
+        queries.push(String::new());
+    }
+    if path == "/orders" {
+        let long = format!("participant={}", "x".repeat(129));
+        let wrong = ["cursor=ord_", "participant=", "participant=%00", "participant=bob&participant=bob"];
+        queries = queries.iter().map(|query| format!("participant=ada&{query}&")).collect();
+        queries.push(long);
+        queries.extend(wrong[1..].iter().map(|&query| query.to_owned()));
+        queries.push(format!("participant=ada&{}", wrong[0]));
+    } else if is_list && !["/raffles", "/campaigns"].contains(&path) {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );
@@ -131,7 +198,12 @@ fn wrong_ids(name: &str) -> Vec<String> {
                 .map(str::to_owned),
         );
         // The first may be a unit.
-        let from = usize::from(name == "{unit}");
+        let from = match name {
+            "{unit}" => 1,
+            // And all of them a list.
+            "{list}" => 3,
+            _ => 0,
+        };
         ids.extend(
             ["drw_", "drw_zzzzzzzzzzzzzzzzzzzzzzzzzz", "drw_00000000000000000000000000"][from..]
                 .iter()
@@ -184,6 +256,17 @@ const ORDERED: &[(&str, &str)] = &[
     ("/holds/{id}/release", "held-2"),
 ];
 
+/// The orders of offers that routes are about: ada's first acts in the first campaign.
+fn offer_order(path: &str) -> Option<String> {
+    let seq = match path {
+        "/orders/{id}" | "/orders/{id}/pay" => 1,
+        "/orders/{id}/cancel" => 2,
+        _ => return None,
+    };
+    let bucket = Bucket::of(Tenant::MAIN.name, "ada").number();
+    Some(OrderKey(Place { bucket, shard: Shard::HOME, subject: 1, seq }).to_string())
+}
+
 /// The id of the order that an Idempotency-Key names.
 fn order_id(key: &str) -> String {
     OrderId::of(&[b"key", key.as_bytes()]).to_string()
@@ -194,9 +277,14 @@ pub fn takes_document(path: &str) -> bool {
     path.ends_with("/versions") || path.ends_with("/drafts")
 }
 
-/// Whether a method carries a body.
-pub fn sends(method: &str) -> bool {
-    ["POST", "PUT"].contains(&method)
+/// The sound document of a route that takes one, and what changes it into none.
+fn document_of(path: &str) -> (&'static str, &'static [(&'static str, &'static str)]) {
+    if path.starts_with("/campaigns") { (CAMPAIGN, CAMPAIGNS) } else { (DOCUMENT, DOCUMENTS) }
+}
+
+/// Whether a route carries a body.
+pub fn sends(method: &str, path: &str) -> bool {
+    ["POST", "PUT"].contains(&method) || (method == "DELETE" && path.starts_with("/audiences"))
 }
 
 /// The sound request of a route.
@@ -206,37 +294,53 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = path_moved.as_deref().unwrap_or(path);
     let target = target.replace("{draft}", "1").replace("{proposal}", "1");
     let ordered = ORDERED.iter().find(|(of, _)| *of == path).map(|(_, key)| order_id(key));
+    let ordered = ordered.or_else(|| offer_order(path));
     let id = ordered.as_deref().unwrap_or(if path.starts_with("/draws") { draw } else { "tried" });
     let target = target.replace("{id}", id);
     let target = target.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "pot");
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
-    let target = target.replace("{participant}", "nobody");
+    let target = target.replace("{participant}", "nobody").replace("{list}", "vips");
+    let target = target.replace("{channel}", "app").replace("{source}", "home");
     let query = match method {
-        "DELETE" => "?reason=asked",
+        "DELETE" if path.starts_with("/participants") => "?reason=asked",
+        "GET" if path == "/orders" || path.ends_with("/calendar") => "?participant=ada",
         _ if path.ends_with("/diff") => "?from=1",
         _ => "",
     };
     let is_document = takes_document(path);
     let bearer = b"Bearer the key of admin".to_vec();
     let mut headers = vec![("authorization", bearer)];
-    if sends(method) {
+    if sends(method, path) {
         let media = if is_document { "application/yaml" } else { "application/json" };
         headers.push(("content-type", media.as_bytes().to_vec()));
         headers.push(("idempotency-key", format!("sound{path}").into_bytes()));
     }
-    let body = if is_document { DOCUMENT.to_owned() } else { sound_body(path) };
+    let body = if is_document { document_of(path).0.to_owned() } else { sound_body(path) };
     Raw {
         method: method.to_owned(),
         target: format!("/api/v1{target}{query}"),
         headers,
-        body: if sends(method) { body.into_bytes() } else { vec![] },
+        body: if sends(method, path) { body.into_bytes() } else { vec![] },
     }
 }
 
+/// Routes that send and take no Idempotency-Key: what they are about is the key, or they change nothing twice.
+const KEYLESS: &[&str] = &[
+    "/participant-tokens",
+    "/awards/{draw}/hand-over",
+    "/raffles/{id}/dry-runs",
+    "/behaviours",
+    "/campaigns/{id}/sign-ins",
+    "/campaigns/{id}/referral-code",
+    "/campaigns/{id}/referrals",
+    "/orders/{id}/pay",
+    "/orders/{id}/cancel",
+    "/audiences/{list}/members",
+];
+
 /// Whether a route remembers its mutations by Idempotency-Key.
 fn takes_key(method: &str, path: &str) -> bool {
-    sends(method)
-        && !["/participant-tokens", "/awards/{draw}/hand-over", "/raffles/{id}/dry-runs"].contains(&path)
+    sends(method, path) && !KEYLESS.contains(&path)
 }
 
 /// Everything malformed for a route.
@@ -246,26 +350,32 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
     if takes_document(path) && method == "POST" {
         // A draft with other stock is refused when it is to be published, for stock moves by orders.
         let is_wrong = |(_, to): &&(&str, &str)| path.ends_with("/versions") || *to != "stock: 51";
-        let changed =
-            DOCUMENTS.iter().filter(is_wrong).map(|(from, to)| DOCUMENT.replacen(from, to, 1).into_bytes());
+        let (document, changes) = document_of(path);
+        let changed = changes.iter().filter(is_wrong).map(|(from, to)| {
+            assert!(document.contains(from), "{from}");
+            document.replacen(from, to, 1).into_bytes()
+        });
         all.extend(changed.map(|body| sound.clone().saying(body)));
-        let large = format!("{DOCUMENT}{}", "\n".repeat(1024 * 1024 + 1 - DOCUMENT.len()));
+        let large = format!("{document}{}", "\n".repeat(1024 * 1024 + 1 - document.len()));
         let laughs = (0..20).fold("a: &a0 [1]\n".to_owned(), |text, n| {
             text + &format!("b{n}: &a{} [*a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}]\n", n + 1)
         });
         for body in [large, laughs, "[".repeat(100_000), "{\"a\":".repeat(100_000), "- ".repeat(100_000)] {
             all.push(sound.clone().saying(body));
         }
-        all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
+        all.push(sound.clone().saying([document.as_bytes(), b"# \xff"].concat()));
     }
-    if let Some(fields) = body_of(path).filter(|_| sends(method)) {
+    if let Some(fields) = body_of(path).filter(|_| sends(method, path)) {
         all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
     }
     if !sound.body.is_empty() {
         for media in
             [&b""[..], b"text/plain", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
         {
-            all.push(sound.clone().with("content-type", Some(media)));
+            // Names may come as lines of text.
+            if media != b"text/plain" || !path.starts_with("/audiences") {
+                all.push(sound.clone().with("content-type", Some(media)));
+            }
         }
         all.push(sound.clone().with("content-type", None));
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use campaign::act::{Outcome, What};
+use campaign::audience::Uploaded;
 use campaign::desk::Acted;
 use campaign::error::Error;
 use campaign::offer::Order;
@@ -247,10 +248,11 @@ async fn a_streak_is_signed_day_by_day() {
     fair.clock.set(NOON_MS);
     assert_eq!(sign().await, (day("2026-11-25"), 3, vec![1, 1, 100], true));
     fair.clock.set(NOON_MS + 4 * DAY_MS);
-    assert_eq!(fair.campaigns.calendar("ada", "summer").await.expect("a calendar").1, 0);
+    assert_eq!(fair.campaigns.calendar("ada", "summer").await.expect("a calendar").streak, 0);
     assert_eq!(sign().await, (day("2026-11-27"), 1, vec![1, 100], false));
-    let (calendar, streak) = fair.campaigns.calendar("ada", "summer").await.expect("a calendar");
-    assert_eq!((calendar.total, calendar.days, streak), (4, 0b101_1100 << 20, 1));
+    let signed = fair.campaigns.calendar("ada", "summer").await.expect("a calendar");
+    assert_eq!((signed.calendar.total, signed.calendar.days, signed.streak), (4, 0b101_1100 << 20, 1));
+    assert_eq!((signed.today.as_str(), signed.days), ("2026-11-27", vec![23, 24, 25, 27]));
     assert_eq!(fair.has("ada", "point", "main").await.0, 405);
     sound(&fair).await;
 }
@@ -302,8 +304,7 @@ async fn an_offer_is_ordered_and_paid() {
     // Not paid in time: the same comes back by itself.
     fair.pass(600_000 - 1).await;
     let shelf = async || {
-        let (_, shelves) = fair.campaigns.standing("shop").await.expect("a campaign");
-        let shelf = shelves[0].1;
+        let shelf = fair.campaigns.standing("shop").await.expect("a campaign").shelves[0].1;
         (shelf.free, shelf.held, shelf.sold)
     };
     assert_eq!(shelf().await, (1, 1, 1));
@@ -435,9 +436,11 @@ async fn rules_are_for_audiences() {
         };
         fair.campaigns.upload(list, (names, are_added), cause).await
     };
-    assert_eq!(upload("vips", &["ada", "bob", "ada"], true).await, Ok(2));
-    assert_eq!(upload("vips", &["ada", "cy"], true).await, Ok(3));
-    assert_eq!(upload("vips", &["cy", "nobody"], false).await, Ok(2));
+    let counted = |members, changed| Ok(Uploaded { members, changed });
+    assert_eq!(upload("vips", &["ada", "bob", "ada"], true).await, counted(2, 2));
+    assert_eq!(upload("vips", &["ada", "cy"], true).await, counted(3, 1));
+    assert_eq!(upload("vips", &["cy", "nobody"], false).await, counted(2, 1));
+    assert_eq!(upload("never", &["cy"], false).await, counted(0, 0));
     let many = vec!["x"; 20_001];
     assert!(matches!(upload("vips", &many, true).await, Err(Error::BadInput { .. })));
     assert_eq!(fair.campaigns.members("vips").await, Ok(2));
@@ -446,7 +449,7 @@ async fn rules_are_for_audiences() {
     assert_eq!(share("ada", "1").await, [gave("all", 5), gave("vip", 1)]);
     // What one rule gives counts for the next: five and six are more than ten.
     assert_eq!(share("ada", "2").await, [gave("all", 5), gave("vip", 1), gave("rich", 2)]);
-    assert_eq!(upload("staff", &["ada"], true).await, Ok(1));
+    assert_eq!(upload("staff", &["ada"], true).await, counted(1, 1));
     assert_eq!(share("ada", "3").await, [gave("all", 5), gave("vip", 1)]);
     assert_eq!(share("cy", "1").await, [gave("all", 5)]);
     sound(&fair).await;
@@ -472,10 +475,10 @@ async fn a_place_shows_one_campaign_at_a_time() {
             source_name: "home".to_owned()
         })
     );
-    assert_eq!(fair.campaigns.placed("app", "home").await.expect("shown").id, "now");
-    assert!(matches!(fair.campaigns.placed("app", "cart").await, Err(Error::NothingPlaced { .. })));
+    assert_eq!(fair.campaigns.placed(("app", "home"), None).await.expect("shown").id, "now");
+    assert!(matches!(fair.campaigns.placed(("app", "cart"), None).await, Err(Error::NothingPlaced { .. })));
     fair.pass(8 * DAY_MS).await;
-    assert_eq!(fair.campaigns.placed("app", "home").await.expect("shown").id, "next");
+    assert_eq!(fair.campaigns.placed(("app", "home"), None).await.expect("shown").id, "next");
     let replayed = fair.publish("1", &document("now", "2026-11-01", "2026-12-01")).await.expect("the same");
     assert!(replayed.replayed);
     assert_eq!(fair.publish("1", &document("now", "2026-11-02", "2026-12-01")).await, Err(Error::KeyReused));

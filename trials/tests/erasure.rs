@@ -165,9 +165,21 @@ async fn erasing_takes_an_admin_and_a_reason() {
         ("ada%20l?reason=x&colour=red".to_owned(), 400, "edge.bad_query"),
         ("ada%20l?reason=".to_owned(), 422, "edge.bad_text"),
         (format!("{long}?reason=x"), 422, "edge.bad_text"),
-        ("nobody?reason=asked".to_owned(), 200, "{\"raffles\":0,\"erased\":0,\"accounts\":0}"),
-        ("ada%20l?reason=asked".to_owned(), 200, "{\"raffles\":1,\"erased\":1,\"accounts\":0}"),
-        ("ada%20l?reason=asked".to_owned(), 200, "{\"raffles\":1,\"erased\":0,\"accounts\":0}"),
+        (
+            "nobody?reason=asked".to_owned(),
+            200,
+            "{\"raffles\":0,\"erased\":0,\"accounts\":0,\"codes\":0,\"lists\":0}",
+        ),
+        (
+            "ada%20l?reason=asked".to_owned(),
+            200,
+            "{\"raffles\":1,\"erased\":1,\"accounts\":0,\"codes\":0,\"lists\":0}",
+        ),
+        (
+            "ada%20l?reason=asked".to_owned(),
+            200,
+            "{\"raffles\":1,\"erased\":0,\"accounts\":0,\"codes\":0,\"lists\":0}",
+        ),
     ] {
         let path = format!("/api/v1/participants/{path}");
         let answer = server.ask("DELETE", &path, &[], "").await.expect("an answer");

@@ -293,15 +293,59 @@ const CALLS: &[(&str, &str, &str, &str, u16)] = &[
     (SERVICE, "GET /participants/{participant}/wallets/{wallet}/units/{unit}/statement", "", "", 200),
     (SERVICE, "GET /house-accounts/{account}/balances", "", "", 200),
     (SERVICE, "GET /house-accounts/{account}/units/{unit}/statement", "", "", 200),
+    (OPERATOR, "POST /campaigns/{id}/versions", "p", "{\"campaign\":1}", 422),
+    (OPERATOR, "POST /campaigns/{id}/versions", "p", CAMPAIGN, 201),
+    (OPERATOR, "POST /campaigns/{id}/versions", "p", CAMPAIGN, 201),
+    (SERVICE, "GET /campaigns", "", "", 200),
+    (SERVICE, "GET /campaigns?limit=1", "", "", 200),
+    (SERVICE, "GET /campaigns/{id}", "", "", 200),
+    (SERVICE, "GET /campaigns/{id}/versions/{version}", "", "", 200),
+    (SERVICE, "GET /placements/{channel}/{source}", "", "", 404),
+    (OPERATOR, "POST /audiences/{list}/members", "", "{\"participants\":[\"ada\"]}", 200),
+    (SERVICE, "GET /placements/{channel}/{source}?participant=ada", "", "", 200),
+    (OPERATOR, "DELETE /audiences/{list}/members", "", "{\"participants\":[\"bob\"]}", 200),
+    (SERVICE, "GET /audiences/{list}", "", "", 200),
+    (SERVICE, "POST /behaviours", "", SHARED, 201),
+    (SERVICE, "POST /behaviours", "", SHARED, 201),
+    (
+        SERVICE,
+        "POST /behaviours",
+        "",
+        "{\"participant\":\"ada\",\"behaviour\":\"share\",\"business_id\":\"1\"}",
+        409,
+    ),
+    (SERVICE, "POST /campaigns/{id}/sign-ins", "", ADA, 201),
+    (SERVICE, "POST /campaigns/{id}/sign-ins", "", ADA, 201),
+    (SERVICE, "GET /campaigns/{id}/calendar?participant=ada", "", "", 200),
+    (SERVICE, "GET /campaigns/{id}/calendar", "", "", 400),
+    (SERVICE, "PUT /campaigns/{id}/referral-code", "", ADA, 200),
+    (SERVICE, "POST /campaigns/{id}/referrals", "", "{\"participant\":\"bob\",\"code\":\"CODE\"}", 201),
+    (SERVICE, "POST /campaigns/{id}/referrals", "", "{\"participant\":\"ada\",\"code\":\"CODE\"}", 422),
+    (SERVICE, "POST /campaigns/{id}/orders", "o", PEN, 201),
+    (SERVICE, "POST /campaigns/{id}/orders", "o", PEN, 201),
+    (SERVICE, "GET /orders/{id}", "", "", 200),
+    (SERVICE, "POST /orders/{id}/pay", "", ADA, 200),
+    (SERVICE, "POST /orders/{id}/pay", "", ADA, 200),
+    (SERVICE, "POST /orders/{id}/cancel", "", ADA, 409),
+    (SERVICE, "GET /orders?participant=ada&limit=1", "", "", 200),
     (SERVICE, "POST /participant-tokens", "", "{\"participant\":\"ada\",\"seconds\":60}", 201),
     (AUDITOR, "GET /audit", "", "", 200),
     (AUDITOR, "GET /audit/seals", "", "", 200),
     (OPERATOR, "DELETE /participants/{participant}", "", "", 400),
     (SERVICE, "GET /schemas/raffle", "", "", 200),
+    (SERVICE, "GET /schemas/campaign", "", "", 200),
     (SERVICE, "GET /openapi.json", "", "", 200),
 ];
 
 const ADA: &str = "{\"participant\":\"ada\"}";
+const CAMPAIGN: &str = "campaign: summer\ntitle: Summer\nplacements: [{channel: app, source: home}]\naudience: vips\n\
+audiences: {vips: {kind: list, list: vips}, all: {kind: none, of: [{kind: list, list: nobody}]}}\n\
+budget: {units: {point: 1000}}\nearning:\n\
+  - {id: share, behaviour: share, gains: [{unit: point, amount: 5, caps: {per_day: 7}}]}\n\
+sign_in: {days: [[{unit: point, amount: 1}]]}\nreferral: {behaviour: purchase}\n\
+offers:\n  - {id: pen, title: Pen, price: {unit: point, amount: 1}, gains: [{unit: ticket, amount: 1}], stock: 5}\n";
+const SHARED: &str = "{\"participant\":\"ada\",\"behaviour\":\"share\",\"business_id\":\"1\",\"value\":3}";
+const PEN: &str = "{\"participant\":\"ada\",\"offer\":\"pen\"}";
 const MORE: &str =
     "{\"proposed\":{\"order\":\"restock\",\"prize\":\"105\",\"units\":5000},\"reason\":\"lent\"}";
 const WHY: &str = "{\"reason\":\"a storm\"}";
@@ -321,19 +365,23 @@ async fn real_answers_are_as_they_are_documented() {
     let (document, booth) = (openapi::document(), Booth::open_with(rates).await);
     let (example, mut draw, mut order) = (trials::example(RAFFLE), String::new(), String::new());
     let (mut draft, mut proposal) = (0, 0);
+    let (mut offer_order, mut referral_code) = (String::new(), String::new());
     for &(bearer, call, key, body, status) in CALLS {
         let (method, template) = call.split_once(' ').expect("a method and a path");
         let id = match template.split('/').nth(1) {
             Some("draws") => &draw,
             Some("transfers" | "holds") => &order,
+            Some("orders") => &offer_order,
+            Some("campaigns") => "summer",
             _ => RAFFLE,
         };
         let path = template.replace("{id}", id).replace("{version}", "1").replace("{prize}", "105");
         let path = path.replace("{draw}", "none").replace("{participant}", "ada");
         let path = path.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "issued");
         let path = path.replace("{draft}", &draft.to_string()).replace("{proposal}", &proposal.to_string());
-        let body = if body == "the example" { &example } else { body };
-        let answer = send(booth.address, bearer, method, &path, key, body).await;
+        let path = path.replace("{list}", "vips").replace("{channel}", "app").replace("{source}", "home");
+        let body = if body == "the example" { &example } else { body }.replace("CODE", &referral_code);
+        let answer = send(booth.address, bearer, method, &path, key, &body).await;
         assert_eq!(answer.status.as_u16(), status, "{call} {key}: {}", answer.text());
         let template = template.split('?').next().unwrap_or_default();
         let told = fits(&document, &format!("/api/v1{template}"), &method.to_lowercase(), &answer);
@@ -341,6 +389,12 @@ async fn real_answers_are_as_they_are_documented() {
         proposal = told["proposal"].as_u64().unwrap_or(proposal);
         if let Some(id) = told["draw"].as_str() {
             id.clone_into(&mut draw);
+        }
+        if let Some(id) = told["order"].as_str() {
+            id.clone_into(&mut offer_order);
+        }
+        if let Some(code) = told["code"].as_str().filter(|_| status == 200) {
+            code.clone_into(&mut referral_code);
         }
         if let Some(id) = told["id"].as_str() {
             id.clone_into(&mut order);

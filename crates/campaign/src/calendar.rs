@@ -41,6 +41,12 @@ impl Calendar {
         true
     }
 
+    /// The days that are signed of the month in which a day lies.
+    pub fn days_on(&self, day: i32) -> Vec<u32> {
+        let is_of_month = self.last.is_some_and(|last| month_of(last) == month_of(day));
+        (1..=31).filter(|day| is_of_month && self.days >> (day - 1) & 1 == 1).collect()
+    }
+
     /// The streak as it stands on a day: it is broken once a day was left out.
     pub fn streak_on(&self, day: i32) -> u32 {
         if self.last.is_some_and(|last| last + 1 >= day) { self.streak } else { 0 }
@@ -137,6 +143,8 @@ mod tests {
             assert_eq!(calendar.sign(day), is_new, "{day}");
             assert_eq!((calendar.streak, calendar.days), (streak, days), "{day}");
             let last = calendar.last.expect("a day");
+            assert_eq!(calendar.days_on(last).len(), days.count_ones() as usize);
+            assert_eq!(calendar.days_on(last + 40), Vec::<u32>::new());
             assert_eq!((calendar.streak_on(last + 1), calendar.streak_on(last + 2)), (on_the_next, 0));
         }
         assert_eq!(calendar.total, 4);

@@ -31,12 +31,28 @@ use crate::offer::{self, Shelf};
 use crate::publish::{self, Place, Publish, Published};
 use crate::referral::{self, CODE_LETTERS, Qualified};
 use crate::who::Who;
+use crate::window::Zone;
 
 /// Longest name of a participant, in characters.
 const NAME_MAX: usize = 128;
 
 /// Letters of codes: digits and capitals that are not taken for one another.
 const LETTERS: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+
+/// Somebody's calendar, as of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// What they have signed.
+    pub calendar: Calendar,
+    /// The local day, as people write it.
+    pub today: String,
+    /// The same, from 1970-01-01.
+    pub day: i32,
+    /// On how many days in a row, up to that day or the one before.
+    pub streak: u32,
+    /// The days of its month that are signed.
+    pub days: Vec<u32>,
+}
 
 /// What was set aside of a unit for a campaign's budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,8 +240,8 @@ impl Campaigns {
         .await
     }
 
-    /// Somebody's calendar in a campaign, and their streak as of today.
-    pub async fn calendar(&self, participant: &str, campaign: &str) -> Result<(Calendar, u32), Error> {
+    /// Somebody's calendar in a campaign, as of today.
+    pub async fn calendar(&self, participant: &str, campaign: &str) -> Result<Signed, Error> {
         let who = self.who(participant)?;
         let campaign = Arc::clone(self.catalog.fresh().await?.campaign(campaign)?);
         let tenant = self.tenant.number;
@@ -234,8 +250,9 @@ impl Campaigns {
         })
         .await?;
         let calendar = calendars.get(&(who, campaign.number)).copied().unwrap_or_default();
-        let today = campaign.zone.day_of(self.clock.now_ms());
-        Ok((calendar, calendar.streak_on(today)))
+        let day = campaign.zone.day_of(self.clock.now_ms());
+        let (streak, days) = (calendar.streak_on(day), calendar.days_on(day));
+        Ok(Signed { calendar, today: Zone::write_day(day), day, streak, days })
     }
 
     /// Takes no more acts; the driver ends when those that wait are answered.

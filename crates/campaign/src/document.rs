@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use kernel::document;
-use kernel::finding::Finding;
+use kernel::document::tree::{self, Tree};
+use kernel::finding::{Finding, Severity};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -324,6 +325,18 @@ impl Document {
     }
 }
 
+/// Whether a text is about a campaign: it names one, and no raffle.
+pub fn is_one(text: &str) -> bool {
+    let Ok(Tree::Map(entries)) = tree::parse(text) else { return false };
+    let names = |name: &str| entries.iter().any(|(key, _)| key == name);
+    names("campaign") && !names("raffle")
+}
+
+/// Whether findings forbid publishing.
+pub fn forbids(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
 /// Reads a document in YAML or JSON, with everything that is wrong with it.
 pub fn read(text: &str, now_ms: i64) -> (Option<Document>, Vec<Finding>) {
     match document::read::<Document>(text, &ROOT, BYTES_MAX) {
@@ -347,6 +360,21 @@ mod tests {
     #[test]
     fn the_schema_uses_no_keyword_that_is_not_checked() {
         assert_eq!(Shape { root: &ROOT }.unchecked_keywords(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_text_is_about_a_campaign_where_it_names_one_and_no_raffle() {
+        for (text, expected) in [
+            ("campaign: c", true),
+            ("{\"campaign\": 5}", true),
+            ("raffle: r\ncampaign: c", false),
+            ("raffle: r", false),
+            ("- campaign", false),
+            ("campaign: [", false),
+            ("", false),
+        ] {
+            assert_eq!(is_one(text), expected, "{text}");
+        }
     }
 
     #[test]

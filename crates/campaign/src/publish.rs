@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::finding::{Finding, Severity};
+use kernel::finding::Finding;
 use kernel::id::{Shard, Tenant};
 use ledger::account::Overdraft;
 use ledger::desk::{Counter, Desk as LedgerDesk};
@@ -98,7 +98,7 @@ pub(crate) async fn before(
 pub(crate) fn judge(publish: &Publish, now_ms: i64) -> Result<(Document, Vec<Finding>), Error> {
     let (document, findings) = document::read(&publish.text, now_ms);
     let document = match document {
-        Some(document) if !findings.iter().any(|finding| finding.severity == Severity::Error) => document,
+        Some(document) if !document::forbids(&findings) => document,
         _ => return Err(Error::Document(findings)),
     };
     if document.campaign != publish.campaign {

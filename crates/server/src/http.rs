@@ -10,6 +10,10 @@ pub mod dry_runs;
 pub mod explain;
 pub mod draws;
 pub mod awards;
+pub mod campaigns;
+pub mod audiences;
+pub mod acts;
+pub mod offers;
 pub mod ledger;
 pub mod accounts;
 pub mod participants;
@@ -36,6 +40,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use campaign::award::Awards;
+use campaign::campaigns::Campaigns;
 use embedded::clock::Stopwatch;
 use kernel::ports::clock::Clock;
 
@@ -57,6 +62,8 @@ pub struct App {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// Campaigns.
+    pub campaigns: Campaigns,
     /// The ledger.
     pub ledger: Ledger,
     /// At what rates units are exchanged.
@@ -85,10 +92,10 @@ pub struct App {
     pub traces: Option<Arc<Tracer>>,
 }
 
-/// Largest body, and whether the bench's route is there.
+/// Largest body of most routes, and whether the bench's route is there.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
-    /// Largest body of any route but publishing, in bytes.
+    /// Largest body of any route but publishing and uploading, in bytes.
     pub body_bytes_max: usize,
     /// Adds the bench's no-op.
     pub noop: bool,
@@ -101,6 +108,11 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
     api = api.merge(ledger::routes()).merge(accounts::routes());
+    api = api
+        .merge(campaigns::routes())
+        .merge(audiences::routes())
+        .merge(acts::routes())
+        .merge(offers::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes()).merge(ledger::noop_routes());
     }
@@ -109,7 +121,9 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
             "/api/v1",
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
                 .merge(raffles::publish_routes())
-                .merge(drafts::write_routes()),
+                .merge(drafts::write_routes())
+                .merge(campaigns::publish_routes())
+                .merge(audiences::upload_routes()),
         )
         .merge(health::routes())
         .merge(metrics::routes())

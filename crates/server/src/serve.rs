@@ -105,6 +105,7 @@ impl Ready {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
             ledger: house.ledger.clone(),
+            campaigns: house.campaigns.clone(),
             exchange: config.ledger.rates()?,
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),

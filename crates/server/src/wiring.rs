@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campaign::award::{Awards, DRAW_MADE};
+use campaign::campaigns::Campaigns;
+use campaign::referral::QUALIFIED;
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
 use embedded::entropy::SystemEntropy;
@@ -36,12 +38,13 @@ use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 
 /// The tables of every room.
-pub const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &raffle::tables::ROOM];
+pub const ROOMS: &[&Room] =
+    &[&RECORDS, &ledger::tables::ROOM, &campaign::tables::ROOM, &raffle::tables::ROOM];
 
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
 
-/// How often the ledger is asked what is due, in milliseconds.
+/// How often the ledger and the campaigns are asked what is due, in milliseconds.
 const DUE_MS: u64 = 1000;
 
 /// Most errands of requests at once.
@@ -100,6 +103,8 @@ pub struct House {
     pub awards: Awards,
     /// The ledger.
     pub ledger: Ledger,
+    /// Campaigns.
+    pub campaigns: Campaigns,
     /// The audit log.
     pub audit: AuditLog,
     /// What requests have begun and is done whole.
@@ -144,11 +149,11 @@ impl House {
             queue: config.batch.queue_max.get(),
             ..Limits::default()
         };
-        let clock = ports.clock;
+        let (clock, entropy) = (ports.clock, ports.entropy);
         let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
-            ports.entropy,
+            Arc::clone(&entropy),
             sealer,
             limits,
             config.thresholds(),
@@ -162,12 +167,20 @@ impl House {
         };
         let (ledger, driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
         drivers.push(spawn_driver("ledger-batch", driver)?);
+        let limits = Limits {
+            batch: config.campaign.acts_max.get(),
+            queue: config.campaign.queue_max.get(),
+            ..Limits::default()
+        };
+        let (campaigns, driver) = Campaigns::open(Arc::clone(&records), Arc::clone(&clock), entropy, limits);
+        drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let awards = Awards::new(Arc::clone(&records));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let broker = ProcessBroker::default()
             .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
-            .with(GATE_CLOSED, Arc::new(reveals));
+            .with(GATE_CLOSED, Arc::new(reveals))
+            .with(QUALIFIED, Arc::new(campaigns.clone()));
         let broker: Arc<dyn Broker> = Arc::new(broker);
 
         let (stop, stopped) = watch::channel(false);
@@ -192,6 +205,7 @@ impl House {
         }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         background.spawn(watch_due(ledger.clone(), stopped.clone()));
+        background.spawn(watch_orders(campaigns.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
         let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
@@ -200,6 +214,7 @@ impl House {
             raffles,
             awards,
             ledger,
+            campaigns,
             audit,
             errands,
             pulses,
@@ -223,6 +238,7 @@ impl House {
         self.errands.finish().await;
         self.pulses.finish().await;
         self.raffles.close();
+        self.campaigns.close();
         self.ledger.close();
         let drivers = std::mem::take(&mut self.drivers);
         let joined = tokio::task::spawn_blocking(|| drivers.into_iter().all(|driver| driver.join().is_ok()));
@@ -329,6 +345,21 @@ async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
+        }
+    }
+}
+
+/// Ends orders whose time is over, and learns what other processes have published.
+async fn watch_orders(campaigns: Campaigns, mut stop: watch::Receiver<bool>) {
+    loop {
+        let looked = async { campaigns.all().await.and(campaigns.end_what_is_over().await) };
+        match looked.await {
+            Ok(_) | Err(campaign::error::Error::Records(records::error::Error::Closed)) => {}
+            Err(error) => tracing::warn!(%error, "orders that are over could not be ended"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(Duration::from_millis(DUE_MS)) => {}
         }
     }
 }

@@ -43,7 +43,8 @@ impl Campaigns {
         read(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let [bucket, hash] = who.values();
-                let sql = "SELECT seq,campaign FROM offer_order WHERE bucket=? AND tenant=? AND who=? AND seq<?
+                let sql =
+                    "SELECT seq,campaign FROM offer_order WHERE bucket=? AND tenant=? AND who=? AND seq<?
                     ORDER BY seq DESC LIMIT ?";
                 let key =
                     [bucket, Value::Int(tenant.into()), hash, Value::Int(before), Value::Int(limit.into())];

@@ -156,7 +156,8 @@ fn gives(gain: &Gain, is_valued: bool, at: &str, found: &mut Vec<Finding>) {
 fn rules(document: &Document, found: &mut Vec<Finding>) {
     for (place, rule) in document.earning.iter().enumerate() {
         if [SIGN_IN, STREAK].contains(&rule.id.as_str()) {
-            let told = format!("`{}` is what the calendar's gains are called: name the rule otherwise", rule.id);
+            let told =
+                format!("`{}` is what the calendar's gains are called: name the rule otherwise", rule.id);
             found.push(Finding::error("earning.reserved", format!("/earning/{place}/id"), told));
         }
     }

@@ -105,9 +105,10 @@ pub async fn a_timer_follows_its_machine(records: Arc<dyn Records>) {
 
 /// The sequences at the heads of what is unsent.
 async fn oldest(records: &Arc<dyn Records>) -> Vec<u64> {
-    let heads: Result<_, Error> =
-        read(&**records, Shard::HOME, |tx| Box::pin(async move { outbox::heads(tx, Shard::HOME, "parcel.sent").await }))
-            .await;
+    let heads: Result<_, Error> = read(&**records, Shard::HOME, |tx| {
+        Box::pin(async move { outbox::heads(tx, Shard::HOME, "parcel.sent").await })
+    })
+    .await;
     heads.expect("heads").into_iter().map(|(_, seq)| seq).collect()
 }
 

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::delete;
+use campaign::campaigns;
 use raffle::erasure::Erased;
 use records::audit::Cause;
 use records::error::Error;
@@ -45,6 +46,10 @@ struct ErasedView {
     erased: u64,
     /// Accounts of the ledger that knew it until this call. They stay, under a key.
     accounts: u64,
+    /// Referral codes that led to the name, and are gone.
+    codes: u64,
+    /// Uploaded lists that the participant was on, and is no more.
+    lists: u64,
 }
 
 /// Needs no Idempotency-Key: doing it again changes nothing.
@@ -57,15 +62,16 @@ async fn erase(
     text("participant", &participant, 128)?;
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
-    let (raffles, ledger) = (app.raffles.clone(), app.ledger.clone());
+    let (raffles, ledger, campaigns) = (app.raffles.clone(), app.ledger.clone(), app.campaigns.clone());
     let subject = format!("participant/{}", app.tokens.pseudonym(&participant));
     let work = async move {
         let erased = raffles.erase(&participant, &cause, &reason).await?;
+        let known = campaigns.erase(&participant, subject.clone(), (&cause, &reason)).await?;
         let accounts = ledger.erase(&participant, subject, (&cause, &reason)).await?;
-        Ok::<_, Problem>((erased, accounts))
+        Ok::<_, Problem>((erased, known, accounts))
     };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.
     let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
-    let (Erased { raffles, now }, accounts) = erased?;
-    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, accounts }, false))
+    let (Erased { raffles, now }, campaigns::Erased { codes, lists }, accounts) = erased?;
+    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, accounts, codes, lists }, false))
 }

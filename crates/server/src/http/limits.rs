@@ -25,6 +25,7 @@ pub struct Rates {
     requests: Option<Rate>,
     participants: Option<Rate>,
     draws: Option<Rate>,
+    acts: Option<Rate>,
 }
 
 impl Rates {
@@ -49,7 +50,13 @@ impl Rates {
                 seconds: 60,
             },
         ];
+        let acts = [Policy {
+            name: "participant-acts-per-second",
+            units: limits.acts_per_second_per_participant,
+            seconds: 1,
+        }];
         Self {
+            acts: Rate::of("this participant", &acts, limits.keys_max),
             requests: Rate::of("this API key", &requests, limits.keys_max),
             participants: Rate::of("this participant", &participants, limits.keys_max),
             draws: Rate::of("this participant", &draws, limits.keys_max),
@@ -66,6 +73,11 @@ impl Rates {
     /// that is not ours, or whose time is over, is never counted.
     pub fn admit_participant(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
         self.participants.as_ref().map_or(Ok(()), |rate| rate.admit(participant, NonZeroU32::MIN, now_ms))
+    }
+
+    /// Counts an act of a participant, in whatever campaign. A repeat counts too, as of draws.
+    pub fn admit_act(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
+        self.acts.as_ref().map_or(Ok(()), |rate| rate.admit(participant, NonZeroU32::MIN, now_ms))
     }
 
     /// Counts the draws of one request of a participant, of whatever raffle: all of them, or none. A repeat with the same

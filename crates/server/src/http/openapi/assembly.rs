@@ -7,11 +7,11 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::http::operation::{Carries, Operation, Shape, Told};
+use crate::http::operation::{CAMPAIGN, Carries, Operation, RAFFLE, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    accounts, audit, awards, drafts, draws, dry_runs, erasure, explain, health, ledger, metrics, openapi,
-    participants, proposals, raffles, versions,
+    accounts, acts, audiences, audit, awards, campaigns, drafts, draws, dry_runs, erasure, explain, health,
+    ledger, metrics, offers, openapi, participants, proposals, raffles, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -37,6 +37,15 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Draws", "", API, explain::operations()),
         ("Awards", "What was won, and whether it is in the winner's hands.", API, awards::operations()),
         (
+            "Campaigns",
+            "What people get for what they do: published, shown, and for whom.",
+            API,
+            campaigns::operations(),
+        ),
+        ("Campaigns", "", API, audiences::operations()),
+        ("Acts", "What participants do in campaigns, and what they order.", API, acts::operations()),
+        ("Acts", "", API, offers::operations()),
+        (
             "Ledger",
             "What is counted: moved, exchanged, kept back; wallets and statements.",
             API,
@@ -61,6 +70,11 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
 /// What a part of a path is: the part before it, its type, and what it means.
 const PARTS: &[(&str, &str, &str)] = &[
     ("raffles", "string", "The raffle's id."),
+    ("campaigns", "string", "The campaign's id."),
+    ("placements", "string", "The channel, for example `app`."),
+    ("{channel}", "string", "The place within the channel, for example `home`."),
+    ("audiences", "string", "The list's name."),
+    ("orders", "string", "The order's id, as ordering answers it."),
     ("versions", "integer", "The version, from 1."),
     ("drafts", "integer", "The draft's number in the raffle, from 1."),
     ("proposals", "integer", "The proposal's number in the raffle, from 1."),
@@ -79,7 +93,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("holds", "string", "The hold's id."),
 ];
 
-const INTRODUCTION: &str = "Fairground runs raffles and keeps a ledger: rules come from a document, stock never oversells, \
+const INTRODUCTION: &str = "Fairground runs raffles and campaigns and keeps a ledger: rules come from a document, stock never oversells, \
 a repeat of a request never draws or pays twice, and an outsider can verify every draw.\n\nTimes end in `_ms` and are milliseconds since \
 1970-01-01T00:00:00Z. Amounts of money are whole numbers of minor units, for example cents. Hashes, seeds and chains are \
 in lowercase hexadecimal.\n\nA call that takes an `Idempotency-Key` may be repeated: the same key and the same body are \
@@ -105,7 +119,8 @@ pub fn document() -> Value {
     let mut schemas = writer.answers.take_definitions(true);
     schemas.extend(writer.bodies);
     schemas.insert("Problem".to_owned(), problem.to_value());
-    schemas.extend(raffle_document());
+    schemas.extend(document_schema(RAFFLE, raffle::document::schema()));
+    schemas.extend(document_schema(CAMPAIGN, campaign::document::schema()));
     schemas.values_mut().for_each(tidy);
     json!({
         "openapi": "3.1.0",
@@ -217,19 +232,19 @@ fn codes() -> BTreeMap<&'static str, Code<'static>> {
     ERRORS.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
-/// The schema of raffle documents, with its definitions among the others.
-fn raffle_document() -> Map<String, Value> {
-    let text = raffle::document::schema().replace("#/$defs/", "#/components/schemas/Document.");
+/// The schema of documents under a name, with its definitions among the others.
+fn document_schema(name: &str, text: &str) -> Map<String, Value> {
+    let text = text.replace("#/$defs/", &format!("#/components/schemas/{name}."));
     let mut schema: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut schemas = Map::new();
     if let Some(root) = schema.as_object_mut() {
         root.remove("$schema");
         root.remove("$id");
         if let Some(Value::Object(parts)) = root.remove("$defs") {
-            schemas.extend(parts.into_iter().map(|(name, part)| (format!("Document.{name}"), part)));
+            schemas.extend(parts.into_iter().map(|(part_name, part)| (format!("{name}.{part_name}"), part)));
         }
     }
-    schemas.insert("Document".to_owned(), schema);
+    schemas.insert(name.to_owned(), schema);
     schemas
 }
 
@@ -336,14 +351,17 @@ impl Writer {
                     schema.remove("title");
                 }
                 self.bodies.insert(name.clone(), schema);
-                Some(
-                    json!({ "application/json": { "schema": schema_ref(&name), "example": operation.example } }),
-                )
+                let json = json!({ "schema": schema_ref(&name), "example": operation.example });
+                let mut content = json!({ "application/json": json });
+                if operation.takes_lines {
+                    content["text/plain"] = json!({ "schema": { "type": "string" } });
+                }
+                Some(content)
             }
-            Carries::Document => {
-                let yaml = json!({ "schema": schema_ref("Document") });
+            Carries::Document(name) => {
+                let yaml = json!({ "schema": schema_ref(name) });
                 Some(json!({
-                    "application/json": { "schema": schema_ref("Document"), "example": operation.example },
+                    "application/json": { "schema": schema_ref(name), "example": operation.example },
                     "application/yaml": yaml,
                     "application/x-yaml": yaml,
                     "text/yaml": yaml,
@@ -365,7 +383,7 @@ impl Writer {
             content["application/json"]["example"] = example.clone();
         }
         let mut headers = json!({ "X-Request-Id": header_ref("RequestId") });
-        if operation.takes_key {
+        if operation.takes_key || operation.repeats {
             headers["Idempotent-Replayed"] = header_ref("IdempotentReplayed");
         }
         let success = json!({ "description": operation.means, "headers": headers, "content": content });
