@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use campaign::act::{Gained, Outcome, What};
+use campaign::act::{Outcome, What};
 use campaign::campaigns::Campaigns;
 use campaign::desk::{Acted, Done};
 use campaign::error::Error;
+use campaign::gain::Gained;
 use campaign::offer::{Order, OrderKey};
 use campaign::publish::{Publish, Published};
 use campaign::referral::QUALIFIED;

@@ -8,6 +8,7 @@ pub mod documents;
 pub mod malformed;
 pub mod wire;
 pub mod routes;
+pub mod calls;
 pub mod booth;
 pub mod books;
 pub mod fair;

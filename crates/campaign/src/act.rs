@@ -9,6 +9,7 @@ use records::statement::{ByKeys, Insert};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::gain::Gained;
 use crate::offer::{OrderKey, Total};
 use crate::who::Who;
 
@@ -82,24 +83,6 @@ pub enum What {
         /// Which.
         order: OrderKey,
     },
-}
-
-/// What somebody got, or why not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Gained {
-    /// The campaign's id.
-    pub campaign: String,
-    /// By which rule: the id of an earning rule, `sign_in`, `streak`, or the offer's id.
-    pub rule: String,
-    /// What is counted.
-    pub unit: String,
-    /// The wallet it goes to.
-    pub wallet: String,
-    /// How much, in minor units; 0 where nothing was given.
-    pub amount: i64,
-    /// Why nothing, or not all, was given: `cap_total`, `cap_month`, `cap_day`, `budget`, `money`, or the ledger's reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub withheld: Option<String>,
 }
 
 /// What came of an act.

@@ -12,8 +12,8 @@ use records::statement::ByKeys;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::act::Gained;
 use crate::document::Gain;
+use crate::gain::Gained;
 
 /// Names one order and leads to its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

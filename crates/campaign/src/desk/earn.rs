@@ -9,11 +9,12 @@ use ledger::order::{Leg, Order, OrderId, Outcome as Posted, Terms, What as Move}
 use records::error::Error as RecordsError;
 
 use super::Desk;
-use crate::act::{ActKey, Ask, Gained, Outcome};
+use crate::act::{ActKey, Ask, Outcome};
 use crate::audience;
 use crate::catalog::{Campaign, spent, wallet};
 use crate::document::{Earning, Gain, REFERRED, Rebate, Rounding, SIGN_IN, STREAK};
 use crate::error::Error;
+use crate::gain::Gained;
 use crate::referral::{self, Brought};
 use crate::who::Who;
 use crate::window::Zone;

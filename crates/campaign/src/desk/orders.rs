@@ -10,10 +10,11 @@ use records::statement::Insert;
 
 use super::earn::{self, Giving};
 use super::{Acted, Desk, Done, hold_of};
-use crate::act::{Ask, Gained, Outcome};
+use crate::act::{Ask, Outcome};
 use crate::catalog::{Campaign, spent, wallet};
 use crate::document::Stock;
 use crate::error::Error;
+use crate::gain::Gained;
 use crate::offer::{Event, Illegal, Order, OrderKey, Ordered, Total};
 use crate::who::Who;
 

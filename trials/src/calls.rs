@@ -1,0 +1,163 @@
+//! Calls of the API with the status that comes: what a trial holds against the API's document.
+
+use crate::booth::{APPROVER, AUDITOR, OPERATOR, SERVICE};
+
+/// Calls of the API in their order: who, what, with which key and body, and the status that comes.
+pub const CALLS: &[(&str, &str, &str, &str, u16)] = &[
+    (OPERATOR, "POST /raffles/{id}/versions", "p", "{\"raffle\":1}", 422),
+    (OPERATOR, "POST /raffles/{id}/versions", "p", "the example", 201),
+    (OPERATOR, "POST /raffles/{id}/versions", "p", "the example", 201),
+    (SERVICE, "POST /raffles/{id}/draws", "k", ADA, 201),
+    (SERVICE, "POST /raffles/{id}/draws", "k", ADA, 201),
+    (SERVICE, "POST /raffles/{id}/draws", "k", "{\"participant\":\"ada\",\"client_seed\":\"x\"}", 409),
+    (SERVICE, "POST /raffles/{id}/draws", "l", "{\"participant\":\"ada\",\"draws\":3}", 201),
+    (SERVICE, "POST /raffles/{id}/draws", "m", "{}", 400),
+    ("nobody", "POST /raffles/{id}/draws", "m", "{}", 401),
+    (AUDITOR, "POST /raffles/{id}/draws", "m", "{}", 403),
+    (SERVICE, "GET /raffles", "", "", 200),
+    (SERVICE, "GET /raffles/{id}", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/versions/{version}", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/odds", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/epochs", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/awards", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/evidence", "", "", 422),
+    (SERVICE, "GET /draws/{id}", "", "", 200),
+    (SERVICE, "GET /draws/{id}/explain", "", "", 200),
+    (SERVICE, "GET /awards/{draw}", "", "", 404),
+    (SERVICE, "POST /raffles/{id}/dry-runs", "", ADA, 200),
+    (OPERATOR, "POST /raffles/{id}/freeze", "f", WHY, 201),
+    (OPERATOR, "POST /raffles/{id}/freeze", "g", WHY, 409),
+    (SERVICE, "POST /raffles/{id}/dry-runs", "", ADA, 200),
+    (SERVICE, "POST /raffles/{id}/draws", "n", ADA, 422),
+    (OPERATOR, "POST /raffles/{id}/thaw", "t", WHY, 201),
+    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "r", "{\"units\":5,\"reason\":\"lent\"}", 201),
+    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "s", "{\"units\":0,\"reason\":\"lent\"}", 422),
+    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "v", "{\"units\":5000,\"reason\":\"lent\"}", 422),
+    (OPERATOR, "POST /raffles/{id}/epochs", "e", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts", "d", "{\"raffle\":1}", 422),
+    (OPERATOR, "POST /raffles/{id}/drafts", "d", "the example", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/submit", "d", "", 201),
+    (APPROVER, "POST /raffles/{id}/drafts/{draft}/approve", "d", WHY, 201),
+    (AUDITOR, "GET /raffles/{id}/drafts/{draft}", "", "", 200),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/publish", "d", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "d", WHY, 409),
+    (OPERATOR, "POST /raffles/{id}/versions/{version}/draft", "e", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/submit", "e", WHY, 201),
+    (APPROVER, "POST /raffles/{id}/drafts/{draft}/reject", "e", WHY, 201),
+    (OPERATOR, "POST /raffles/{id}/versions/{version}/draft", "f", "", 201),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "f", "{}", 422),
+    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "f", WHY, 201),
+    (AUDITOR, "GET /raffles/{id}/drafts/{draft}?draws_per_day=800", "", "", 200),
+    (AUDITOR, "GET /raffles/{id}/drafts", "", "", 200),
+    (OPERATOR, "POST /raffles/{id}/versions/{version}/restore", "b", WHY, 201),
+    (SERVICE, "GET /raffles/{id}/versions", "", "", 200),
+    (SERVICE, "GET /raffles/{id}/versions/{version}/diff", "", "", 400),
+    (SERVICE, "GET /raffles/{id}/versions/{version}/diff?from=2&draws_per_day=800", "", "", 200),
+    (OPERATOR, "POST /raffles/{id}/proposals", "o", MORE, 201),
+    (AUDITOR, "GET /raffles/{id}/proposals/{proposal}", "", "", 200),
+    (APPROVER, "POST /raffles/{id}/proposals/{proposal}/approve", "o", "", 201),
+    (OPERATOR, "POST /raffles/{id}/proposals", "q", MORE, 201),
+    (APPROVER, "POST /raffles/{id}/proposals/{proposal}/reject", "q", WHY, 201),
+    (OPERATOR, "POST /raffles/{id}/proposals", "r", MORE, 201),
+    (OPERATOR, "POST /raffles/{id}/proposals/{proposal}/withdraw", "r", WHY, 201),
+    (AUDITOR, "GET /raffles/{id}/proposals", "", "", 200),
+    (SERVICE, "POST /transfers", "t", GIVEN, 201),
+    (SERVICE, "POST /transfers", "t", GIVEN, 201),
+    (SERVICE, "POST /transfers", "t", MOVED, 409),
+    (SERVICE, "POST /transfers", "u", MOVED, 422),
+    (SERVICE, "GET /transfers/{id}", "", "", 200),
+    (SERVICE, "POST /holds", "h", HELD, 201),
+    (SERVICE, "POST /holds/{id}/capture", "c", "{\"amount\":3}", 201),
+    (SERVICE, "POST /holds/{id}/capture", "d", "", 422),
+    (SERVICE, "POST /transfers/{id}/reversal", "v", "{\"code\":\"refund\"}", 201),
+    (SERVICE, "GET /transfers/{id}", "", "", 200),
+    (SERVICE, "POST /holds", "i", HELD, 201),
+    (SERVICE, "GET /transfers/{id}", "", "", 200),
+    (SERVICE, "POST /holds/{id}/release", "l", "", 201),
+    (SERVICE, "POST /exchanges", "x", EXCHANGED, 201),
+    (
+        SERVICE,
+        "POST /exchanges",
+        "y",
+        "{\"participant\":\"ada\",\"from\":\"coin\",\"to\":\"point\",\"amount\":1}",
+        422,
+    ),
+    (SERVICE, "GET /rates", "", "", 200),
+    (
+        OPERATOR,
+        "PUT /participants/{participant}/wallets/{wallet}/units/{unit}",
+        "a",
+        "{\"overdraft\":{\"up_to\":5}}",
+        200,
+    ),
+    (OPERATOR, "PUT /house-accounts/{account}/units/{unit}", "b", "{\"overdraft\":\"unlimited\"}", 200),
+    (OPERATOR, "PUT /house-accounts/{account}/units/{unit}", "e", "{\"overdraft\":{\"up_to\":0}}", 422),
+    (SERVICE, "GET /participants/{participant}/balances", "", "", 200),
+    (SERVICE, "GET /participants/{participant}/balances?limit=1", "", "", 200),
+    (SERVICE, "GET /participants/{participant}/wallets/{wallet}/units/{unit}/statement", "", "", 200),
+    (SERVICE, "GET /house-accounts/{account}/balances", "", "", 200),
+    (SERVICE, "GET /house-accounts/{account}/units/{unit}/statement", "", "", 200),
+    (OPERATOR, "POST /campaigns/{id}/versions", "p", "{\"campaign\":1}", 422),
+    (OPERATOR, "POST /campaigns/{id}/versions", "p", CAMPAIGN, 201),
+    (OPERATOR, "POST /campaigns/{id}/versions", "p", CAMPAIGN, 201),
+    (SERVICE, "GET /campaigns", "", "", 200),
+    (SERVICE, "GET /campaigns?limit=1", "", "", 200),
+    (SERVICE, "GET /campaigns/{id}", "", "", 200),
+    (SERVICE, "GET /campaigns/{id}/versions/{version}", "", "", 200),
+    (SERVICE, "GET /placements/{channel}/{source}?participant=ada", "", "", 404),
+    (OPERATOR, "POST /audiences/{list}/members", "", "{\"participants\":[\"ada\"]}", 200),
+    (SERVICE, "GET /placements/{channel}/{source}?participant=ada", "", "", 200),
+    (OPERATOR, "DELETE /audiences/{list}/members", "", "{\"participants\":[\"bob\"]}", 200),
+    (SERVICE, "GET /audiences/{list}", "", "", 200),
+    (SERVICE, "POST /behaviours", "", SHARED, 201),
+    (SERVICE, "POST /behaviours", "", SHARED, 201),
+    (
+        SERVICE,
+        "POST /behaviours",
+        "",
+        "{\"participant\":\"ada\",\"behaviour\":\"share\",\"business_id\":\"1\"}",
+        409,
+    ),
+    (SERVICE, "POST /campaigns/{id}/sign-ins", "", ADA, 201),
+    (SERVICE, "POST /campaigns/{id}/sign-ins", "", ADA, 201),
+    (SERVICE, "GET /campaigns/{id}/calendar?participant=ada", "", "", 200),
+    (SERVICE, "GET /campaigns/{id}/calendar", "", "", 400),
+    (SERVICE, "PUT /campaigns/{id}/referral-code", "", ADA, 200),
+    (SERVICE, "POST /campaigns/{id}/referrals", "", "{\"participant\":\"bob\",\"code\":\"CODE\"}", 201),
+    (SERVICE, "POST /campaigns/{id}/referrals", "", "{\"participant\":\"ada\",\"code\":\"CODE\"}", 422),
+    (SERVICE, "POST /campaigns/{id}/orders", "o", PEN, 201),
+    (SERVICE, "POST /campaigns/{id}/orders", "o", PEN, 201),
+    (SERVICE, "GET /orders/{id}", "", "", 200),
+    (SERVICE, "POST /orders/{id}/pay", "", ADA, 200),
+    (SERVICE, "POST /orders/{id}/pay", "", ADA, 200),
+    (SERVICE, "POST /orders/{id}/cancel", "", ADA, 409),
+    (SERVICE, "GET /orders?participant=ada&limit=1", "", "", 200),
+    (SERVICE, "POST /participant-tokens", "", "{\"participant\":\"ada\",\"seconds\":60}", 201),
+    (AUDITOR, "GET /audit", "", "", 200),
+    (AUDITOR, "GET /audit/seals", "", "", 200),
+    (OPERATOR, "DELETE /participants/{participant}", "", "", 400),
+    (SERVICE, "GET /schemas/raffle", "", "", 200),
+    (SERVICE, "GET /schemas/campaign", "", "", 200),
+    (SERVICE, "GET /openapi.json", "", "", 200),
+];
+
+const ADA: &str = "{\"participant\":\"ada\"}";
+const CAMPAIGN: &str = "campaign: summer\ntitle: Summer\nplacements: [{channel: app, source: home}]\naudience: vips\n\
+audiences: {vips: {kind: list, list: vips}, all: {kind: none, of: [{kind: list, list: nobody}]}}\n\
+budget: {units: {point: 1000}}\nearning:\n\
+  - {id: share, behaviour: share, gains: [{unit: point, amount: 5, caps: {per_day: 7}}]}\n\
+sign_in: {days: [[{unit: point, amount: 1}]]}\nreferral: {behaviour: purchase}\n\
+offers:\n  - {id: pen, title: Pen, price: {unit: point, amount: 1}, gains: [{unit: ticket, amount: 1}], stock: 5}\n";
+const SHARED: &str = "{\"participant\":\"ada\",\"behaviour\":\"share\",\"business_id\":\"1\",\"value\":3}";
+const PEN: &str = "{\"participant\":\"ada\",\"offer\":\"pen\"}";
+const MORE: &str =
+    "{\"proposed\":{\"order\":\"restock\",\"prize\":\"105\",\"units\":5000},\"reason\":\"lent\"}";
+const WHY: &str = "{\"reason\":\"a storm\"}";
+
+const GIVEN: &str = "{\"legs\":[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-50},\
+    {\"participant\":\"ada\",\"unit\":\"point\",\"amount\":50}],\"code\":\"rebate\",\"expires_ms\":1800000000000}";
+const MOVED: &str = "{\"legs\":[{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":-51},\
+    {\"house\":\"spent\",\"unit\":\"point\",\"amount\":51}]}";
+const HELD: &str = "{\"from\":{\"participant\":\"ada\"},\"to\":{\"house\":\"spent\"},\"unit\":\"point\",\"amount\":5,\
+    \"expires_ms\":1795438800000}";
+const EXCHANGED: &str = "{\"participant\":\"ada\",\"from\":\"point\",\"to\":\"coin\",\"amount\":25}";
