@@ -1,12 +1,14 @@
 //! What campaigns give, on real records with a clock that can be set.
-#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use campaign::act::{Outcome, What};
 use campaign::audience::Uploaded;
+use campaign::campaigns::Campaigns;
 use campaign::desk::Acted;
 use campaign::error::Error;
 use campaign::offer::Order;
 use campaign::window::Zone;
+use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body, gains};
 
@@ -164,17 +166,14 @@ async fn parallel_acts_never_pass_a_cap() {
         "caps: {per_day: 7}, gains: [{unit: point, amount: 3, caps: {per_day: 20}}]",
     )];
     fair.publish("1", &earning(&rules)).await.expect("published");
-    let acts: Vec<_> = (0..200)
-        .map(|number| {
-            let campaigns = fair.campaigns.clone();
-            let what = behaves("share", &format!("{}", number % 100), None);
-            tokio::spawn(async move { campaigns.act("ada", what, body("same")).await })
-        })
-        .collect();
-    let mut replayed = 0;
-    for act in acts {
-        replayed += usize::from(act.await.expect("a task").expect("an act").replayed);
+    let mut acts = JoinSet::new();
+    for number in 0..200 {
+        let campaigns = fair.campaigns.clone();
+        let what = behaves("share", &format!("{}", number % 100), None);
+        acts.spawn(async move { campaigns.act("ada", what, body("same")).await });
     }
+    let acts = acts.join_all().await;
+    let replayed = acts.into_iter().filter(|act| act.as_ref().expect("an act").replayed).count();
     assert_eq!(replayed, 100);
     // Six times three, and what the cap on points leaves for the seventh.
     assert_eq!(fair.has("ada", "point", "main").await.0, 20);
@@ -333,44 +332,35 @@ async fn an_offer_is_ordered_and_paid() {
     sound(&fair).await;
 }
 
+/// Orders two tickets one after the other, and pays; how many there were.
+async fn buy_twice(campaigns: Campaigns, participant: String) -> usize {
+    campaigns.act(&participant, behaves("gift", "1", Some(60)), body("")).await.expect("a gift");
+    let mut paid = 0;
+    for key in ["a", "b"] {
+        let (campaign, offer, key) = ("shop".to_owned(), "ticket".to_owned(), key.to_owned());
+        let order = What::Order { campaign, offer, quantity: 1, key };
+        match campaigns.act(&participant, order, body("")).await {
+            Ok(done) => {
+                let Acted::Kept(Outcome::Ordered { order, .. }) = done.acted else { panic!("an order") };
+                let pay = What::Pay { order: order.parse().expect("an id") };
+                campaigns.act(&participant, pay, body("")).await.expect("paid");
+                paid += 1;
+            }
+            Err(error) => assert!(matches!(error, Error::SoldOut(0)), "{error}"),
+        }
+    }
+    paid
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_orders_at_once_sell_what_there_is() {
     let fair = Fair::at(NOON_MS).await;
     fair.publish("1", &SHOP.replace("stock: 3", "stock: 40")).await.expect("published");
-    let orders: Vec<_> = (0..500)
-        .map(|number| {
-            let campaigns = fair.campaigns.clone();
-            tokio::spawn(async move {
-                let participant = format!("p{number}");
-                campaigns.act(&participant, behaves("gift", "1", Some(60)), body("")).await.expect("a gift");
-                let order = |key: &str| What::Order {
-                    campaign: "shop".to_owned(),
-                    offer: "ticket".to_owned(),
-                    quantity: 1,
-                    key: key.to_owned(),
-                };
-                let mut paid = 0;
-                for key in ["a", "b"] {
-                    match campaigns.act(&participant, order(key), body(key)).await {
-                        Ok(done) => {
-                            let Acted::Kept(Outcome::Ordered { order, .. }) = done.acted else {
-                                panic!("an order")
-                            };
-                            let pay = What::Pay { order: order.parse().expect("an id") };
-                            campaigns.act(&participant, pay, body("")).await.expect("paid");
-                            paid += 1;
-                        }
-                        Err(error) => assert!(matches!(error, Error::SoldOut(0)), "{error}"),
-                    }
-                }
-                paid
-            })
-        })
-        .collect();
-    let mut sold = 0;
-    for order in orders {
-        sold += order.await.expect("a task");
+    let mut tasks = JoinSet::new();
+    for number in 0..500 {
+        tasks.spawn(buy_twice(fair.campaigns.clone(), format!("p{number}")));
     }
+    let sold: usize = tasks.join_all().await.into_iter().sum();
     assert_eq!(sold, 40);
     assert_eq!((fair.house("issued", "ticket").await, fair.house("spent", "point").await), (-40, 40 * 30));
     sound(&fair).await;
