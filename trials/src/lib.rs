@@ -9,10 +9,12 @@ pub mod documents;
 pub mod malformed;
 pub mod wire;
 pub mod routes;
+pub mod calls;
 pub mod booth;
 pub mod stand;
 pub mod books;
 pub mod profile;
+pub mod fair;
 pub mod schema;
 
 use std::collections::BTreeSet;

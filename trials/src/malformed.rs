@@ -3,9 +3,11 @@
 mod bodies;
 mod values;
 
-pub use bodies::body_of;
+pub use bodies::{CODE, body_of};
 use bodies::{sound_body, wrong_bodies};
 
+use campaign::offer::OrderKey;
+use kernel::id::{Bucket, Place, Shard, Tenant};
 use ledger::order::OrderId;
 
 use crate::routes::TABLE;
@@ -23,6 +25,57 @@ prizes:
 budget: {amount: 1000, when_spent: stop}
 guaranteed_winners: allowed
 ";
+
+/// A campaign in which every field of every body means something.
+pub const CAMPAIGN: &str = "campaign: tried
+title: Tried
+placements:
+  - {channel: app, source: home}
+budget: {units: {point: 1000}}
+earning:
+  - {id: share, behaviour: share, gains: [{unit: point, amount: 1}]}
+  - {id: thanks, behaviour: referral, gains: [{unit: point, amount: 2}]}
+sign_in:
+  days: [[{unit: point, amount: 1}]]
+referral: {behaviour: purchase}
+offers:
+  - {id: pen, title: Pen, price: {unit: point, amount: 1}, gains: [{unit: ticket, amount: 1}], stock: 50, pay_within_seconds: 86400}
+";
+
+/// Campaign documents that are none.
+const CAMPAIGNS: &[(&str, &str)] = &[
+    (CAMPAIGN, ""),
+    (CAMPAIGN, "{"),
+    (CAMPAIGN, "[]"),
+    (CAMPAIGN, "null"),
+    (CAMPAIGN, "--- a\n--- b\n"),
+    (CAMPAIGN, "\u{0}"),
+    ("campaign: tried", "campaign: 5"),
+    ("campaign: tried", "campaign: other"),
+    ("campaign: tried", "campaign: [tried"),
+    ("campaign: tried", "campaign: tried\ncampaign: tried"),
+    ("campaign: tried", "campaign: tried\nraffle: tried"),
+    ("campaign: tried", "campaign: &a [*a, *a]"),
+    ("campaign: tried\n", ""),
+    ("title: Tried", "title: \"\""),
+    ("title: Tried", "title: Tried\ntime_zone: Mars/Olympus"),
+    ("title: Tried", "title: Tried\nwindow: {from: tomorrow}"),
+    ("title: Tried", "title: Tried\naudience: nobody"),
+    ("source: home", "source: Home"),
+    ("point: 1000", "point: 0"),
+    ("point: 1000", "point: -1000"),
+    ("point: 1000", "point: 1000.5"),
+    ("point: 1000", "point: 1000000000000001"),
+    ("point: 1000", "Point: 1000"),
+    ("id: thanks", "id: share"),
+    ("unit: point, amount: 1}", "unit: point}"),
+    ("unit: point, amount: 1}", "unit: point, amount: 1e400}"),
+    ("unit: point, amount: 1}", "unit: point, amount: \"1\"}"),
+    ("stock: 50", "stock: 0.5"),
+    ("stock: 50", "stock: some"),
+    ("pay_within_seconds: 86400", "pay_within_seconds: 0"),
+    ("offers:\n", "offers: {}\nlist:\n"),
+];
 
 /// Documents that are none.
 const DOCUMENTS: &[(&str, &str)] = &[
@@ -56,6 +109,8 @@ const DOCUMENTS: &[(&str, &str)] = &[
 
 const PAGES: &[&str] = &[
     "/raffles",
+    "/campaigns",
+    "/orders",
     "/raffles/{id}/versions",
     "/raffles/{id}/drafts",
     "/raffles/{id}/proposals",
@@ -106,6 +161,8 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "participant=a&cursor=1",
             "participant=a&cursor=1.x",
         ]
+    } else if path.ends_with("/calendar") || path.starts_with("/placements") {
+        &["participant=", "participant=%00", "participant=a&participant=b", "colour=red", "Participant=ada"]
     } else if path == "/participants/{participant}" {
         &[
             "",
@@ -137,7 +194,23 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
     if path == "/raffles/{id}/awards" {
         queries.extend(["state=", "state=won", "state=granted&state=paid"].map(str::to_owned));
     }
-    if is_list && !["/raffles", "/experiments", "/coupon-pools", "/endpoints"].contains(&path) {
+    if path.ends_with("/calendar") {
+        queries.push(String::new());
+    }
+    if path == "/orders" {
+        queries = queries.iter().map(|query| format!("participant=ada&{query}")).collect();
+        let wrong = [
+            "",
+            "participant=",
+            "participant=%00",
+            "participant=bob&participant=bob",
+            "limit=1",
+            "cursor=ord_",
+        ];
+        queries.extend(wrong.map(str::to_owned));
+        queries.push(format!("participant={}", "x".repeat(129)));
+        queries.push("participant=ada&cursor=ord_".to_owned());
+    } else if is_list && !["/raffles", "/campaigns", "/experiments", "/coupon-pools", "/endpoints"].contains(&path) {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );
@@ -164,7 +237,12 @@ fn wrong_ids(name: &str) -> Vec<String> {
     // A pool may be called like this too.
     if !["{participant}", "{wallet}", "{account}", "{pool}"].contains(&name) {
         // The first may be a unit.
-        let from = usize::from(name == "{unit}");
+        let from = match name {
+            "{unit}" => 1,
+            // And all of them a list.
+            "{list}" => 3,
+            _ => 0,
+        };
         ids.extend(
             ["drw_", "drw_zzzzzzzzzzzzzzzzzzzzzzzzzz", "drw_00000000000000000000000000"][from..]
                 .iter()
@@ -218,6 +296,17 @@ const ORDERED: &[(&str, &str)] = &[
     ("/holds/{id}/release", "held-2"),
 ];
 
+/// The orders of offers that routes are about: ada's first acts in the first campaign.
+fn offer_order(path: &str) -> Option<String> {
+    let seq = match path {
+        "/orders/{id}" | "/orders/{id}/pay" => 1,
+        "/orders/{id}/cancel" => 2,
+        _ => return None,
+    };
+    let bucket = Bucket::of(Tenant::MAIN.name, "ada").number();
+    Some(OrderKey(Place { bucket, shard: Shard::HOME, subject: 1, seq }).to_string())
+}
+
 /// The id of the order that an Idempotency-Key names.
 fn order_id(key: &str) -> String {
     OrderId::of(&[b"key", key.as_bytes()]).to_string()
@@ -228,9 +317,14 @@ pub fn takes_document(path: &str) -> bool {
     path.ends_with("/versions") || path.ends_with("/drafts")
 }
 
-/// Whether a method carries a body.
-pub fn sends(method: &str) -> bool {
-    ["POST", "PUT"].contains(&method)
+/// The sound document of a route that takes one, and what changes it into none.
+fn document_of(path: &str) -> (&'static str, &'static [(&'static str, &'static str)]) {
+    if path.starts_with("/campaigns") { (CAMPAIGN, CAMPAIGNS) } else { (DOCUMENT, DOCUMENTS) }
+}
+
+/// Whether a route carries a body.
+pub fn sends(method: &str, path: &str) -> bool {
+    ["POST", "PUT"].contains(&method) || (method == "DELETE" && path.starts_with("/audiences"))
 }
 
 /// Whether a route's body is coupon codes.
@@ -245,17 +339,20 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let target = path_moved.as_deref().unwrap_or(path);
     let target = target.replace("{draft}", "1").replace("{proposal}", "1");
     let ordered = ORDERED.iter().find(|(of, _)| *of == path).map(|(_, key)| order_id(key));
+    let ordered = ordered.or_else(|| offer_order(path));
     let id = ordered.as_deref().unwrap_or(if path.starts_with("/draws") { draw } else { "tried" });
     let target = target.replace("{id}", id);
     let target = target.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "pot");
     let target = target.replace("{version}", "1").replace("{prize}", "car").replace("{draw}", draw);
-    let target = target.replace("{participant}", "nobody");
+    let target = target.replace("{participant}", "nobody").replace("{list}", "vips");
     let target = target.replace("{experiment}", "tried");
     let target = target.replace("{switch}", "limit.participant_draws_per_second");
+    let target = target.replace("{channel}", "app").replace("{source}", "home");
     let target = target.replace("{pool}", "spring");
     let target = target.replace("{endpoint}", "pay").replace("{letter}", "draw.made-1-1");
     let query = match method {
-        "DELETE" => "?reason=asked",
+        "DELETE" if path.starts_with("/participants") => "?reason=asked",
+        "GET" if path == "/orders" || path.ends_with("/calendar") => "?participant=ada",
         _ if path.ends_with("/diff") => "?from=1",
         "GET" if path == "/awards" => "?participant=ada",
         "GET" if path.ends_with("/assignment") => "?participant=nobody",
@@ -264,7 +361,7 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
     let (is_document, is_codes) = (takes_document(path), takes_codes(path));
     let bearer = b"Bearer the key of admin".to_vec();
     let mut headers = vec![("authorization", bearer)];
-    if sends(method) {
+    if sends(method, path) {
         let media = match (is_document, is_codes) {
             (true, _) => "application/yaml",
             (_, true) => "application/x-ndjson",
@@ -274,7 +371,7 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
         headers.push(("idempotency-key", format!("sound{path}").into_bytes()));
     }
     let body = match (is_document, is_codes) {
-        (true, _) => DOCUMENT.to_owned(),
+        (true, _) => document_of(path).0.to_owned(),
         (_, true) => "A-1\n\"B-2\"\n".to_owned(),
         (false, false) => sound_body(path),
     };
@@ -282,16 +379,30 @@ pub fn sound(method: &str, path: &str, draw: &str) -> Raw {
         method: method.to_owned(),
         target: format!("/api/v1{target}{query}"),
         headers,
-        body: if sends(method) { body.into_bytes() } else { vec![] },
+        body: if sends(method, path) { body.into_bytes() } else { vec![] },
     }
 }
 
+/// Routes that send and take no Idempotency-Key: what they are about is the key, or they change nothing twice.
+const KEYLESS: &[&str] = &[
+    "/participant-tokens",
+    "/awards/{draw}/hand-over",
+    "/raffles/{id}/dry-runs",
+    "/behaviours",
+    "/campaigns/{id}/sign-ins",
+    "/campaigns/{id}/referral-code",
+    "/campaigns/{id}/referrals",
+    "/orders/{id}/pay",
+    "/orders/{id}/cancel",
+    "/audiences/{list}/members",
+];
+
 /// Whether a route remembers its mutations by Idempotency-Key.
 fn takes_key(method: &str, path: &str) -> bool {
-    sends(method)
+    sends(method, path)
         && !path.starts_with("/experiments")
         && !path.starts_with("/switches")
-        && !["/participant-tokens", "/awards/{draw}/hand-over", "/raffles/{id}/dry-runs"].contains(&path)
+        && !KEYLESS.contains(&path)
 }
 
 /// Everything malformed for a route.
@@ -301,17 +412,20 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
     if takes_document(path) && method == "POST" {
         // A draft with other stock is refused when it is to be published, for stock moves by orders.
         let is_wrong = |(_, to): &&(&str, &str)| path.ends_with("/versions") || *to != "stock: 51";
-        let changed =
-            DOCUMENTS.iter().filter(is_wrong).map(|(from, to)| DOCUMENT.replacen(from, to, 1).into_bytes());
+        let (document, changes) = document_of(path);
+        let changed = changes.iter().filter(is_wrong).map(|(from, to)| {
+            assert!(document.contains(from), "{from}");
+            document.replacen(from, to, 1).into_bytes()
+        });
         all.extend(changed.map(|body| sound.clone().saying(body)));
-        let large = format!("{DOCUMENT}{}", "\n".repeat(1024 * 1024 + 1 - DOCUMENT.len()));
+        let large = format!("{document}{}", "\n".repeat(1024 * 1024 + 1 - document.len()));
         let laughs = (0..20).fold("a: &a0 [1]\n".to_owned(), |text, n| {
             text + &format!("b{n}: &a{} [*a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}, *a{n}]\n", n + 1)
         });
         for body in [large, laughs, "[".repeat(100_000), "{\"a\":".repeat(100_000), "- ".repeat(100_000)] {
             all.push(sound.clone().saying(body));
         }
-        all.push(sound.clone().saying([DOCUMENT.as_bytes(), b"# \xff"].concat()));
+        all.push(sound.clone().saying([document.as_bytes(), b"# \xff"].concat()));
     }
     if takes_codes(path) {
         for body in ["", "\n", "A\nA", "A\n\"B", "A\n\"\"", ",x", "A\u{7}", &"x".repeat(129)] {
@@ -321,14 +435,17 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
         all.push(sound.clone().saying((0..10_001).map(|n| format!("{n}\n")).collect::<String>()));
         all.push(sound.clone().saying(vec![b'\n'; 1024 * 1024 + 1]));
     }
-    if let Some(fields) = body_of(path).filter(|_| sends(method)) {
+    if let Some(fields) = body_of(path).filter(|_| sends(method, path)) {
         all.extend(wrong_bodies(path, fields).into_iter().map(|body| sound.clone().saying(body)));
     }
     if !sound.body.is_empty() {
         for media in
             [&b""[..], b"text/html", b"application/jsonx", b"application", b"\xff", b"application/json+yaml"]
         {
-            all.push(sound.clone().with("content-type", Some(media)));
+            // Names may come as lines of text.
+            if media != b"text/plain" || !path.starts_with("/audiences") {
+                all.push(sound.clone().with("content-type", Some(media)));
+            }
         }
         all.push(sound.clone().with("content-type", None));
     }

@@ -47,6 +47,9 @@ async fn each_role_opens_its_routes_and_no_others() {
             .replace("{wallet}", "main")
             .replace("{unit}", "point")
             .replace("{account}", "issued")
+            .replace("{list}", "vips")
+            .replace("{channel}", "app")
+            .replace("{source}", "home")
             // Who bears the token, and may look at what is theirs.
             .replace("{participant}", "ada");
         let held = ROLES.map(|role| (role, format!("the key of {role}"), may.contains(&role)));

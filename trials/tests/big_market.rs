@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use raffle::finding::Severity;
+use kernel::finding::Severity;
 use raffle::lint;
 use raffle::odds::{Odds, odds};
 use raffle::rules::{Chosen, Plan, Publication, Rules};

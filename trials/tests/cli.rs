@@ -62,6 +62,22 @@ fn json_of_check_odds_diff_simulate_and_verify_is_as_it_was() {
     let (found, fine) = run(&["schema"]);
     assert!(fine);
     assert_eq!(found, raffle::document::schema());
+    assert_eq!(run(&["schema", "raffle"]), (found, true));
+    assert_eq!(run(&["schema", "campaign"]), (campaign::document::schema().to_owned(), true));
+}
+
+#[test]
+fn campaigns_are_checked_as_raffles_are() {
+    let example = "examples/summer/campaign.yaml";
+    assert_eq!(run(&["check", example]), ("nothing is wrong\n".to_owned(), true));
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = std::fs::read_to_string(trials::root().join(example)).expect("an example");
+    let wrong = text.replace("audience: loyal,", "audience: royal,").replace("id: welcome", "id: thanks");
+    let file = folder.path().join("wrong.yaml");
+    std::fs::write(&file, wrong).expect("write");
+    let (found, fine) = run(&["check", "--json", &file.display().to_string()]);
+    assert!(!fine, "a document with an error ends with 1");
+    check_snapshot("check-campaign.json", &found);
 }
 
 #[test]

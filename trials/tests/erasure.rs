@@ -167,17 +167,17 @@ async fn erasing_takes_an_admin_and_a_reason() {
         (
             "nobody?reason=asked".to_owned(),
             200,
-            "{\"raffles\":0,\"erased\":0,\"accounts\":0,\"experiments\":0}",
+            "{\"raffles\":0,\"erased\":0,\"accounts\":0,\"experiments\":0,\"codes\":0,\"lists\":0}",
         ),
         (
             "ada%20l?reason=asked".to_owned(),
             200,
-            "{\"raffles\":1,\"erased\":1,\"accounts\":0,\"experiments\":0}",
+            "{\"raffles\":1,\"erased\":1,\"accounts\":0,\"experiments\":0,\"codes\":0,\"lists\":0}",
         ),
         (
             "ada%20l?reason=asked".to_owned(),
             200,
-            "{\"raffles\":1,\"erased\":0,\"accounts\":0,\"experiments\":0}",
+            "{\"raffles\":1,\"erased\":0,\"accounts\":0,\"experiments\":0,\"codes\":0,\"lists\":0}",
         ),
     ] {
         let path = format!("/api/v1/participants/{path}");

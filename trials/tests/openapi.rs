@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use fairground::bench::process::{Answer, ask};
 use fairground::http::openapi;
 use serde_json::{Value, json};
-use trials::booth::{APPROVER, AUDITOR, Booth, OPERATOR, RAFFLE, SERVICE, send};
+use trials::booth::{Booth, OPERATOR, RAFFLE, send};
+use trials::calls::CALLS;
 use trials::routes::{OPEN, TABLE};
 use trials::schema::{check, follow};
 
@@ -198,147 +199,6 @@ fn fits(document: &Value, path: &str, method: &str, answer: &Answer) -> Value {
     body
 }
 
-/// Calls of the API in their order: who, what, with which key and body, and the status that comes.
-const CALLS: &[(&str, &str, &str, &str, u16)] = &[
-    (OPERATOR, "POST /raffles/{id}/versions", "p", "{\"raffle\":1}", 422),
-    (OPERATOR, "POST /raffles/{id}/versions", "p", "the example", 201),
-    (OPERATOR, "POST /raffles/{id}/versions", "p", "the example", 201),
-    (SERVICE, "POST /raffles/{id}/draws", "k", ADA, 201),
-    (SERVICE, "POST /raffles/{id}/draws", "k", ADA, 201),
-    (SERVICE, "POST /raffles/{id}/draws", "k", "{\"participant\":\"ada\",\"client_seed\":\"x\"}", 409),
-    (SERVICE, "POST /raffles/{id}/draws", "l", "{\"participant\":\"ada\",\"draws\":3}", 201),
-    (SERVICE, "POST /raffles/{id}/draws", "m", "{}", 400),
-    ("nobody", "POST /raffles/{id}/draws", "m", "{}", 401),
-    (AUDITOR, "POST /raffles/{id}/draws", "m", "{}", 403),
-    (SERVICE, "GET /raffles", "", "", 200),
-    (SERVICE, "GET /raffles/{id}", "", "", 200),
-    (SERVICE, "GET /raffles/{id}/versions/{version}", "", "", 200),
-    (SERVICE, "GET /raffles/{id}/odds", "", "", 200),
-    (SERVICE, "GET /raffles/{id}/epochs", "", "", 200),
-    (SERVICE, "GET /raffles/{id}/awards", "", "", 200),
-    (SERVICE, "GET /raffles/{id}/evidence", "", "", 422),
-    (SERVICE, "GET /draws/{id}", "", "", 200),
-    (SERVICE, "GET /draws/{id}/explain", "", "", 200),
-    (SERVICE, "GET /awards/{draw}", "", "", 404),
-    (SERVICE, "POST /raffles/{id}/dry-runs", "", ADA, 200),
-    (OPERATOR, "POST /raffles/{id}/freeze", "f", WHY, 201),
-    (OPERATOR, "POST /raffles/{id}/freeze", "g", WHY, 409),
-    (SERVICE, "POST /raffles/{id}/dry-runs", "", ADA, 200),
-    (SERVICE, "POST /raffles/{id}/draws", "n", ADA, 422),
-    (OPERATOR, "POST /raffles/{id}/thaw", "t", WHY, 201),
-    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "r", "{\"units\":5,\"reason\":\"lent\"}", 201),
-    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "s", "{\"units\":0,\"reason\":\"lent\"}", 422),
-    (OPERATOR, "POST /raffles/{id}/prizes/{prize}/restock", "v", "{\"units\":5000,\"reason\":\"lent\"}", 422),
-    (OPERATOR, "POST /raffles/{id}/epochs", "e", "", 201),
-    (OPERATOR, "POST /raffles/{id}/drafts", "d", "{\"raffle\":1}", 422),
-    (OPERATOR, "POST /raffles/{id}/drafts", "d", "the example", 201),
-    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/submit", "d", "", 201),
-    (APPROVER, "POST /raffles/{id}/drafts/{draft}/approve", "d", WHY, 201),
-    (AUDITOR, "GET /raffles/{id}/drafts/{draft}", "", "", 200),
-    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/publish", "d", "", 201),
-    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "d", WHY, 409),
-    (OPERATOR, "POST /raffles/{id}/versions/{version}/draft", "e", "", 201),
-    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/submit", "e", WHY, 201),
-    (APPROVER, "POST /raffles/{id}/drafts/{draft}/reject", "e", WHY, 201),
-    (OPERATOR, "POST /raffles/{id}/versions/{version}/draft", "f", "", 201),
-    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "f", "{}", 422),
-    (OPERATOR, "POST /raffles/{id}/drafts/{draft}/withdraw", "f", WHY, 201),
-    (AUDITOR, "GET /raffles/{id}/drafts/{draft}?draws_per_day=800", "", "", 200),
-    (AUDITOR, "GET /raffles/{id}/drafts", "", "", 200),
-    (OPERATOR, "POST /raffles/{id}/versions/{version}/restore", "b", WHY, 201),
-    (SERVICE, "GET /raffles/{id}/versions", "", "", 200),
-    (SERVICE, "GET /raffles/{id}/versions/{version}/diff", "", "", 400),
-    (SERVICE, "GET /raffles/{id}/versions/{version}/diff?from=2&draws_per_day=800", "", "", 200),
-    (OPERATOR, "POST /raffles/{id}/proposals", "o", MORE, 201),
-    (AUDITOR, "GET /raffles/{id}/proposals/{proposal}", "", "", 200),
-    (APPROVER, "POST /raffles/{id}/proposals/{proposal}/approve", "o", "", 201),
-    (OPERATOR, "POST /raffles/{id}/proposals", "q", MORE, 201),
-    (APPROVER, "POST /raffles/{id}/proposals/{proposal}/reject", "q", WHY, 201),
-    (OPERATOR, "POST /raffles/{id}/proposals", "r", MORE, 201),
-    (OPERATOR, "POST /raffles/{id}/proposals/{proposal}/withdraw", "r", WHY, 201),
-    (AUDITOR, "GET /raffles/{id}/proposals", "", "", 200),
-    (SERVICE, "POST /transfers", "t", GIVEN, 201),
-    (SERVICE, "POST /transfers", "t", GIVEN, 201),
-    (SERVICE, "POST /transfers", "t", MOVED, 409),
-    (SERVICE, "POST /transfers", "u", MOVED, 422),
-    (SERVICE, "GET /transfers/{id}", "", "", 200),
-    (SERVICE, "POST /holds", "h", HELD, 201),
-    (SERVICE, "POST /holds/{id}/capture", "c", "{\"amount\":3}", 201),
-    (SERVICE, "POST /holds/{id}/capture", "d", "", 422),
-    (SERVICE, "POST /transfers/{id}/reversal", "v", "{\"code\":\"refund\"}", 201),
-    (SERVICE, "GET /transfers/{id}", "", "", 200),
-    (SERVICE, "POST /holds", "i", HELD, 201),
-    (SERVICE, "GET /transfers/{id}", "", "", 200),
-    (SERVICE, "POST /holds/{id}/release", "l", "", 201),
-    (SERVICE, "POST /exchanges", "x", EXCHANGED, 201),
-    (
-        SERVICE,
-        "POST /exchanges",
-        "y",
-        "{\"participant\":\"ada\",\"from\":\"coin\",\"to\":\"point\",\"amount\":1}",
-        422,
-    ),
-    (SERVICE, "GET /rates", "", "", 200),
-    (
-        OPERATOR,
-        "PUT /participants/{participant}/wallets/{wallet}/units/{unit}",
-        "a",
-        "{\"overdraft\":{\"up_to\":5}}",
-        200,
-    ),
-    (OPERATOR, "PUT /house-accounts/{account}/units/{unit}", "b", "{\"overdraft\":\"unlimited\"}", 200),
-    (OPERATOR, "PUT /house-accounts/{account}/units/{unit}", "e", "{\"overdraft\":{\"up_to\":0}}", 422),
-    (SERVICE, "GET /participants/{participant}/balances", "", "", 200),
-    (SERVICE, "GET /participants/{participant}/balances?limit=1", "", "", 200),
-    (SERVICE, "GET /participants/{participant}/wallets/{wallet}/units/{unit}/statement", "", "", 200),
-    (SERVICE, "GET /house-accounts/{account}/balances", "", "", 200),
-    (SERVICE, "GET /house-accounts/{account}/units/{unit}/statement", "", "", 200),
-    (OPERATOR, "POST /endpoints", "n", "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}", 201),
-    (OPERATOR, "POST /endpoints", "n", "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}", 201),
-    (OPERATOR, "POST /endpoints", "m", "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}", 409),
-    (OPERATOR, "POST /endpoints", "i", "{\"endpoint\":\"in\",\"url\":\"https://10.0.0.1/\"}", 422),
-    (
-        OPERATOR,
-        "POST /endpoints/{endpoint}",
-        "c",
-        "{\"url\":\"https://pay.example/b\",\"enabled\":false}",
-        201,
-    ),
-    (OPERATOR, "POST /endpoints/{endpoint}/rotate", "r", "{\"overlap_seconds\":60}", 201),
-    (AUDITOR, "GET /endpoints", "", "", 200),
-    (AUDITOR, "GET /endpoints/{endpoint}", "", "", 200),
-    (SERVICE, "GET /coupon-pools", "", "", 200),
-    (SERVICE, "GET /coupon-pools/{pool}", "", "", 404),
-    (OPERATOR, "POST /coupon-pools/{pool}/codes", "u", "{}", 415),
-    (AUDITOR, "GET /dead-letters", "", "", 200),
-    (OPERATOR, "POST /dead-letters/{letter}/replay", "z", WHY, 404),
-    (SERVICE, "GET /awards?participant=ada", "", "", 200),
-    (SERVICE, "GET /awards", "", "", 400),
-    (SERVICE, "GET /awards/{draw}/code", "", "", 404),
-    (OPERATOR, "GET /awards/{draw}/address", "", "", 404),
-    (OPERATOR, "POST /awards/{draw}/replay", "x", WHY, 404),
-    (OPERATOR, "POST /awards/{draw}/reverse", "x", WHY, 404),
-    (SERVICE, "POST /participant-tokens", "", "{\"participant\":\"ada\",\"seconds\":60}", 201),
-    (AUDITOR, "GET /audit", "", "", 200),
-    (AUDITOR, "GET /audit/seals", "", "", 200),
-    (OPERATOR, "DELETE /participants/{participant}", "", "", 400),
-    (SERVICE, "GET /schemas/raffle", "", "", 200),
-    (SERVICE, "GET /openapi.json", "", "", 200),
-];
-
-const ADA: &str = "{\"participant\":\"ada\"}";
-const MORE: &str =
-    "{\"proposed\":{\"order\":\"restock\",\"prize\":\"105\",\"units\":5000},\"reason\":\"lent\"}";
-const WHY: &str = "{\"reason\":\"a storm\"}";
-
-const GIVEN: &str = "{\"legs\":[{\"house\":\"issued\",\"unit\":\"point\",\"amount\":-50},\
-    {\"participant\":\"ada\",\"unit\":\"point\",\"amount\":50}],\"code\":\"rebate\",\"expires_ms\":1800000000000}";
-const MOVED: &str = "{\"legs\":[{\"participant\":\"ada\",\"unit\":\"point\",\"amount\":-51},\
-    {\"house\":\"spent\",\"unit\":\"point\",\"amount\":51}]}";
-const HELD: &str = "{\"from\":{\"participant\":\"ada\"},\"to\":{\"house\":\"spent\"},\"unit\":\"point\",\"amount\":5,\
-    \"expires_ms\":1795438800000}";
-const EXCHANGED: &str = "{\"participant\":\"ada\",\"from\":\"point\",\"to\":\"coin\",\"amount\":25}";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn real_answers_are_as_they_are_documented() {
     let rates =
@@ -346,11 +206,14 @@ async fn real_answers_are_as_they_are_documented() {
     let (document, booth) = (openapi::document(), Booth::open_with(rates).await);
     let (example, mut draw, mut order) = (trials::example(RAFFLE), String::new(), String::new());
     let (mut draft, mut proposal) = (0, 0);
+    let (mut offer_order, mut referral_code) = (String::new(), String::new());
     for &(bearer, call, key, body, status) in CALLS {
         let (method, template) = call.split_once(' ').expect("a method and a path");
         let id = match template.split('/').nth(1) {
             Some("draws") => &draw,
             Some("transfers" | "holds") => &order,
+            Some("orders") => &offer_order,
+            Some("campaigns") => "summer",
             _ => RAFFLE,
         };
         let path = template.replace("{id}", id).replace("{version}", "1").replace("{prize}", "105");
@@ -358,8 +221,9 @@ async fn real_answers_are_as_they_are_documented() {
         let path = path.replace("{wallet}", "main").replace("{unit}", "point").replace("{account}", "issued");
         let path = path.replace("{endpoint}", "pay").replace("{pool}", "spring").replace("{letter}", "a-1-1");
         let path = path.replace("{draft}", &draft.to_string()).replace("{proposal}", &proposal.to_string());
-        let body = if body == "the example" { &example } else { body };
-        let answer = send(booth.address, bearer, method, &path, key, body).await;
+        let path = path.replace("{list}", "vips").replace("{channel}", "app").replace("{source}", "home");
+        let body = if body == "the example" { &example } else { body }.replace("CODE", &referral_code);
+        let answer = send(booth.address, bearer, method, &path, key, &body).await;
         assert_eq!(answer.status.as_u16(), status, "{call} {key}: {}", answer.text());
         let template = template.split('?').next().unwrap_or_default();
         let told = fits(&document, &format!("/api/v1{template}"), &method.to_lowercase(), &answer);
@@ -367,6 +231,12 @@ async fn real_answers_are_as_they_are_documented() {
         proposal = told["proposal"].as_u64().unwrap_or(proposal);
         if let Some(id) = told["draw"].as_str() {
             id.clone_into(&mut draw);
+        }
+        if let Some(id) = told["order"].as_str() {
+            id.clone_into(&mut offer_order);
+        }
+        if let Some(code) = told["code"].as_str().filter(|_| status == 200) {
+            code.clone_into(&mut referral_code);
         }
         if let Some(id) = told["id"].as_str() {
             id.clone_into(&mut order);

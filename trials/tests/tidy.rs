@@ -168,6 +168,13 @@ fn every_error_code_is_documented() {
         "transfer",
         "experiment",
         "switch",
+        "offer",
+        "audience",
+        "earning",
+        "gain",
+        "placement",
+        "referral",
+        "sign_in",
     ];
     let mut used = BTreeSet::new();
     for room in rooms() {
@@ -191,7 +198,9 @@ fn every_error_code_is_documented() {
         }
     }
     // Topics of effects and keys of the configuration look like codes and are none.
-    for name in ["draw.made", "epoch.gate_closed", "ledger.orders_max", "ledger.queue_max"] {
+    let topics = ["draw.made", "epoch.gate_closed", "referral.qualified"];
+    let keys = ["campaign.acts_max", "campaign.queue_max", "ledger.orders_max", "ledger.queue_max"];
+    for name in topics.into_iter().chain(keys) {
         used.remove(name);
     }
     let text = read(&root().join("docs/errors.md"));
@@ -207,6 +216,7 @@ fn every_error_code_is_documented() {
 #[test]
 fn the_published_schema_is_the_one_that_is_checked() {
     assert_eq!(read(&root().join("docs/schema/raffle.schema.json")), raffle::document::schema());
+    assert_eq!(read(&root().join("docs/schema/campaign.schema.json")), campaign::document::schema());
 }
 
 #[test]

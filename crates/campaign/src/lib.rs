@@ -1,12 +1,27 @@
-//! What surrounds a draw: when a campaign runs ([`window`]), how often a participant may draw ([`ticket`]), what becomes of
-//! an award until it is in the winner's hands, and what is tried on whom ([`experiment`]).
+//! What surrounds a draw: campaigns, what they give for what people do, what becomes of an award, and what is tried on whom.
 //!
-//! For awards read downwards. [`courier`] carries webhooks out; [`letter`] lists effects that could not be delivered;
-//! [`fulfilment`] opens awards and does what people ask of them; [`delivery`], [`coupon`], [`endpoint`] and [`holder`] are
-//! what stands behind them, [`award`] is their life as a pure function; [`request`] answers a repeat as before, [`vault`]
-//! keeps secrets, [`tables`] are the rows.
+//! For campaigns read downwards. [`campaigns`] is what the edge calls; [`publish`] turns a document into a version; [`desk`]
+//! takes a batch of acts through one transaction; [`catalog`] remembers what is published; [`referral`], [`act`], [`offer`],
+//! [`gain`], [`calendar`] and [`audience`] are rows of the [`tables`] and what they mean; [`document`] is what people write;
+//! [`tally`] counts under caps; [`who`] is somebody's place in keys.
+//!
+//! For awards: [`courier`] carries webhooks out; [`letter`] lists effects that could not be delivered; [`fulfilment`] opens
+//! awards and does what people ask of them; [`delivery`], [`coupon`], [`endpoint`] and [`holder`] are what stands behind them,
+//! [`award`] is their life as a pure function; [`request`] answers a repeat as before, [`vault`] keeps secrets.
+//!
+//! [`experiment`] is what is tried on whom; [`ticket`] says how often one may draw, [`window`] when.
 
 pub mod experiment;
+pub mod campaigns;
+pub mod publish;
+pub mod desk;
+pub mod catalog;
+pub mod referral;
+pub mod act;
+pub mod offer;
+pub mod gain;
+pub mod calendar;
+pub mod audience;
 pub mod courier;
 pub mod letter;
 pub mod fulfilment;
@@ -18,6 +33,9 @@ pub mod award;
 pub mod request;
 pub mod vault;
 pub mod tables;
+pub mod document;
+pub mod tally;
+pub mod who;
 pub mod ticket;
 pub mod window;
 pub mod error;

@@ -1,115 +1,163 @@
-//! The tables of awards and what fulfils them. Keys begin with `shard` for what a gate has numbered or home keeps, and with
-//! `bucket` for what a participant owns.
+//! The tables of this room. Every key begins with the shard key: `bucket` for what a participant owns, `shard` for what the
+//! head of a database has numbered (and for the home tables, where it is 0).
+
+mod fulfilment;
+
+pub use fulfilment::FULFILMENT;
 
 use records::migration::Room;
 
-/// Steps of these tables.
-pub const FULFILMENT: Room = Room {
-    name: "fulfilment",
+/// Steps of this room's tables.
+pub const ROOM: Room = Room {
+    name: "campaign",
     steps: &[&[
-        // Who holds which award, by name: the one place where the two stand together, which an erasure empties.
-        "CREATE TABLE award_holder (
-            bucket INTEGER NOT NULL,
-            tenant BIGINT NOT NULL,
-            participant VARCHAR(128) NOT NULL,
-            raffle BIGINT NOT NULL,
-            seq BIGINT NOT NULL,
-            shard INTEGER NOT NULL,
-            PRIMARY KEY (bucket, tenant, participant, raffle, seq)
-        ){table_end}",
-        // Where a physical prize goes.
-        "CREATE TABLE award_address (
+        // Numbers the acts of a tenant in a database. Whoever decides about campaigns there has locked this row; `version`
+        // grows with each publication.
+        "CREATE TABLE campaign_head (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
-            raffle BIGINT NOT NULL,
-            seq BIGINT NOT NULL,
-            sealed VARBINARY(8000) NOT NULL,
-            PRIMARY KEY (shard, tenant, raffle, seq)
+            seq BIGINT NOT NULL CHECK (seq >= 0),
+            version BIGINT NOT NULL CHECK (version >= 0),
+            PRIMARY KEY (shard, tenant)
         ){table_end}",
-        // Requests about awards, endpoints and coupons, and what they were answered.
-        "CREATE TABLE award_request (
-            shard INTEGER NOT NULL,
-            tenant BIGINT NOT NULL,
-            request_key VARCHAR(340) NOT NULL,
-            body_hash VARBINARY(32) NOT NULL,
-            at_ms BIGINT NOT NULL,
-            answer BLOB NOT NULL,
-            PRIMARY KEY (shard, tenant, request_key)
-        ){table_end}",
-        // Pools of coupon codes, and how many are left.
-        "CREATE TABLE coupon_pool (
-            shard INTEGER NOT NULL,
-            tenant BIGINT NOT NULL,
-            pool VARCHAR(64) NOT NULL,
-            codes BIGINT NOT NULL,
-            free BIGINT NOT NULL CHECK (free >= 0),
-            given BIGINT NOT NULL CHECK (given >= 0),
-            void BIGINT NOT NULL CHECK (void >= 0),
-            PRIMARY KEY (shard, tenant, pool),
-            CHECK (free + given + void = codes)
-        ){table_end}",
-        // Codes by SHA-256, so that each stands once in its pool; `state` is 0 free, 1 given, 2 void.
-        "CREATE TABLE coupon (
-            shard INTEGER NOT NULL,
-            tenant BIGINT NOT NULL,
-            pool VARCHAR(64) NOT NULL,
-            digest VARBINARY(32) NOT NULL,
-            number BIGINT NOT NULL,
-            state INTEGER NOT NULL,
-            award VARBINARY(12),
-            sealed VARBINARY(400) NOT NULL,
-            PRIMARY KEY (shard, tenant, pool, digest)
-        ){table_end}",
-        "CREATE INDEX coupon_free ON coupon (shard, tenant, pool, state, number)",
-        "CREATE UNIQUE INDEX coupon_award ON coupon (shard, tenant, award)",
-        // Awards that wait for a code, in the order of their waiting.
-        "CREATE TABLE coupon_wait (
-            shard INTEGER NOT NULL,
-            tenant BIGINT NOT NULL,
-            pool VARCHAR(64) NOT NULL,
-            at_ms BIGINT NOT NULL,
-            award VARBINARY(12) NOT NULL,
-            PRIMARY KEY (shard, tenant, pool, at_ms, award)
-        ){table_end}",
-        // Where webhooks go. The secrets are sealed.
-        "CREATE TABLE endpoint (
+        "CREATE TABLE campaign (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             id VARCHAR(64) NOT NULL,
-            url VARCHAR(2000) NOT NULL,
-            status_url VARCHAR(2000),
-            enabled INTEGER NOT NULL,
-            why VARCHAR(500) NOT NULL,
-            secrets VARBINARY(2000) NOT NULL,
-            changed_ms BIGINT NOT NULL,
-            PRIMARY KEY (shard, tenant, id)
+            number BIGINT NOT NULL,
+            version BIGINT NOT NULL,
+            created_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, id),
+            UNIQUE (shard, number)
         ){table_end}",
-        // Webhooks that are owed, those of one key in the order of `n`. `live` is 0 for one that was given up; one without a
-        // due time waits behind another.
-        "CREATE TABLE delivery (
+        "CREATE TABLE campaign_version (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
-            endpoint VARCHAR(64) NOT NULL,
-            order_key VARBINARY(64) NOT NULL,
-            n BIGINT NOT NULL,
-            id VARBINARY(13) NOT NULL,
-            live INTEGER NOT NULL,
-            due_ms BIGINT,
+            campaign BIGINT NOT NULL,
+            version BIGINT NOT NULL,
+            idem_key VARCHAR(255) NOT NULL,
+            body_hash VARBINARY(32) NOT NULL,
+            document MEDIUMTEXT NOT NULL,
+            published_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, campaign, version),
+            UNIQUE (shard, tenant, campaign, idem_key)
+        ){table_end}",
+        // Where campaigns are shown, and when.
+        "CREATE TABLE campaign_placement (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            channel VARCHAR(64) NOT NULL,
+            source VARCHAR(64) NOT NULL,
+            campaign BIGINT NOT NULL,
+            from_ms BIGINT NOT NULL,
+            until_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, channel, source, campaign)
+        ){table_end}",
+        // What was set aside for a campaign's budget.
+        "CREATE TABLE campaign_fund (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            campaign BIGINT NOT NULL,
+            unit VARCHAR(16) NOT NULL,
+            amount BIGINT NOT NULL CHECK (amount >= 0),
+            PRIMARY KEY (shard, tenant, campaign, unit)
+        ){table_end}",
+        "CREATE TABLE offer_stock (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            campaign BIGINT NOT NULL,
+            offer VARCHAR(64) NOT NULL,
+            allotted BIGINT NOT NULL,
+            free BIGINT NOT NULL CHECK (free >= 0),
+            held BIGINT NOT NULL CHECK (held >= 0),
+            sold BIGINT NOT NULL CHECK (sold >= 0),
+            PRIMARY KEY (shard, tenant, campaign, offer),
+            CHECK (free + held + sold = allotted)
+        ){table_end}",
+        // What was done, under its key.
+        "CREATE TABLE campaign_act (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            kind VARCHAR(80) NOT NULL,
+            act_key VARCHAR(255) NOT NULL,
+            seq BIGINT NOT NULL,
             at_ms BIGINT NOT NULL,
-            body BLOB NOT NULL,
-            PRIMARY KEY (shard, tenant, endpoint, order_key, n)
+            body_hash VARBINARY(32) NOT NULL,
+            outcome MEDIUMTEXT NOT NULL,
+            PRIMARY KEY (bucket, tenant, who, kind, act_key)
         ){table_end}",
-        "CREATE INDEX delivery_due ON delivery (shard, tenant, endpoint, live, due_ms)",
-        "CREATE UNIQUE INDEX delivery_id ON delivery (shard, tenant, id)",
-        "CREATE INDEX delivery_age ON delivery (shard, tenant, live, at_ms)",
-        // The last place given in an order.
-        "CREATE TABLE delivery_order (
+        "CREATE TABLE campaign_tally (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            campaign BIGINT NOT NULL,
+            item VARCHAR(160) NOT NULL,
+            day INTEGER NOT NULL,
+            total BIGINT NOT NULL CHECK (total >= 0),
+            in_month BIGINT NOT NULL CHECK (in_month >= 0),
+            today BIGINT NOT NULL CHECK (today >= 0),
+            PRIMARY KEY (bucket, tenant, who, campaign, item)
+        ){table_end}",
+        "CREATE TABLE campaign_calendar (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            campaign BIGINT NOT NULL,
+            last_day INTEGER NOT NULL,
+            streak BIGINT NOT NULL,
+            days BIGINT NOT NULL,
+            total BIGINT NOT NULL,
+            PRIMARY KEY (bucket, tenant, who, campaign)
+        ){table_end}",
+        "CREATE TABLE campaign_referral (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            campaign BIGINT NOT NULL,
+            code VARCHAR(16) NOT NULL,
+            by_bucket INTEGER NOT NULL,
+            by_who VARBINARY(16) NOT NULL,
+            at_ms BIGINT NOT NULL,
+            qualified INTEGER NOT NULL,
+            PRIMARY KEY (bucket, tenant, who, campaign)
+        ){table_end}",
+        "CREATE TABLE referral_code (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
-            endpoint VARCHAR(64) NOT NULL,
-            order_key VARBINARY(64) NOT NULL,
-            n BIGINT NOT NULL,
-            PRIMARY KEY (shard, tenant, endpoint, order_key)
+            campaign BIGINT NOT NULL,
+            code VARCHAR(16) NOT NULL,
+            bucket INTEGER NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            participant VARCHAR(128) NOT NULL,
+            given_ms BIGINT NOT NULL,
+            PRIMARY KEY (shard, tenant, campaign, code),
+            UNIQUE (shard, tenant, bucket, who, campaign)
+        ){table_end}",
+        "CREATE TABLE audience_member (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            list VARCHAR(64) NOT NULL,
+            added_ms BIGINT NOT NULL,
+            PRIMARY KEY (bucket, tenant, who, list)
+        ){table_end}",
+        // How many are on each uploaded list.
+        "CREATE TABLE audience_list (
+            shard INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            list VARCHAR(64) NOT NULL,
+            members BIGINT NOT NULL CHECK (members >= 0),
+            PRIMARY KEY (shard, tenant, list)
+        ){table_end}",
+        // The orders of a participant, the latest last.
+        "CREATE TABLE offer_order (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            seq BIGINT NOT NULL,
+            campaign BIGINT NOT NULL,
+            PRIMARY KEY (bucket, tenant, who, seq)
         ){table_end}",
     ]],
 };

@@ -51,6 +51,24 @@ impl Zone {
         instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
     }
 
+    /// The first instant of a local day, counted in days from 1970-01-01.
+    pub fn begin_of(&self, day: i32) -> Option<i64> {
+        let date = jiff::civil::date(1970, 1, 1).checked_add(day.days()).ok()?;
+        Some(date.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+    }
+
+    /// Which day of its month a local day is, from 1.
+    pub fn day_of_month(day: i32) -> u32 {
+        let date = jiff::civil::date(1970, 1, 1).checked_add(day.days());
+        date.ok().and_then(|date| u32::try_from(date.day()).ok()).unwrap_or(1)
+    }
+
+    /// A local day as people write it.
+    pub fn write_day(day: i32) -> String {
+        let date = jiff::civil::date(1970, 1, 1).checked_add(day.days());
+        date.map_or_else(|_| day.to_string(), |date| date.to_string())
+    }
+
     /// The first instant of the local day after the one that holds `at_ms`.
     pub fn next_midnight(&self, at_ms: i64) -> Option<i64> {
         let zoned = Timestamp::from_millisecond(at_ms).ok()?.to_zoned(self.zone.clone());

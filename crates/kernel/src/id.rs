@@ -81,21 +81,69 @@ pub struct DrawId {
 #[error("not a draw id: expected `drw_` and 26 characters of Crockford's base 32")]
 pub struct NotADrawId;
 
-const PREFIX: &str = "drw_";
 /// Crockford's base 32 in lower case: no i, l, o or u.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-impl fmt::Display for DrawId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Letters of a packed id, after its prefix.
+const LETTERS: usize = 26;
+
+/// Where something lives that a gate or a head has numbered: what ids of draws and orders pack into 26 letters, after a
+/// prefix that says which of them it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Whose it is.
+    pub bucket: u16,
+    /// The database that numbered it.
+    pub shard: Shard,
+    /// The raffle's or campaign's number.
+    pub subject: u32,
+    /// Its number, from 1.
+    pub seq: u64,
+}
+
+impl Place {
+    /// Writes it after a prefix.
+    pub fn write(self, prefix: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let packed = u128::from(self.bucket) << 112
             | u128::from(self.shard.0) << 96
-            | u128::from(self.raffle) << 64
+            | u128::from(self.subject) << 64
             | u128::from(self.seq);
-        let mut text = *b"drw_00000000000000000000000000";
-        for (place, letter) in text[PREFIX.len()..].iter_mut().rev().enumerate() {
+        let mut text = [b'0'; LETTERS];
+        for (place, letter) in text.iter_mut().rev().enumerate() {
             *letter = ALPHABET[usize::try_from((packed >> (5 * place)) & 31).unwrap_or_default()];
         }
+        f.write_str(prefix)?;
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+
+    /// Reads what [`Place::write`] wrote after the same prefix.
+    pub fn read(prefix: &str, text: &str) -> Option<Self> {
+        let letters = text.strip_prefix(prefix).filter(|rest| rest.len() == LETTERS)?;
+        let mut packed: u128 = 0;
+        for (place, letter) in letters.bytes().enumerate() {
+            let digit = ALPHABET.iter().position(|a| *a == letter)?;
+            // 26 letters hold 130 bits: the first may only use its lower three.
+            if place == 0 && digit > 7 {
+                return None;
+            }
+            packed = packed << 5 | digit as u128;
+        }
+        let part = |shift: u32, bits: u32| (packed >> shift) & ((1 << bits) - 1);
+        Some(Self {
+            bucket: u16::try_from(part(112, 16)).ok()?,
+            shard: Shard(u16::try_from(part(96, 16)).ok()?),
+            subject: u32::try_from(part(64, 32)).ok()?,
+            seq: u64::try_from(part(0, 64)).ok()?,
+        })
+    }
+}
+
+const DRAW: &str = "drw_";
+
+impl fmt::Display for DrawId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bucket, shard, raffle, seq } = *self;
+        Place { bucket, shard, subject: raffle, seq }.write(DRAW, f)
     }
 }
 
@@ -103,23 +151,8 @@ impl FromStr for DrawId {
     type Err = NotADrawId;
 
     fn from_str(text: &str) -> Result<Self, NotADrawId> {
-        let letters = text.strip_prefix(PREFIX).filter(|rest| rest.len() == 26).ok_or(NotADrawId)?;
-        let mut packed: u128 = 0;
-        for (place, letter) in letters.bytes().enumerate() {
-            let digit = ALPHABET.iter().position(|a| *a == letter).ok_or(NotADrawId)?;
-            // 26 letters hold 130 bits: the first may only use its lower three.
-            if place == 0 && digit > 7 {
-                return Err(NotADrawId);
-            }
-            packed = packed << 5 | digit as u128;
-        }
-        let part = |shift: u32, bits: u32| (packed >> shift) & ((1 << bits) - 1);
-        Ok(Self {
-            bucket: u16::try_from(part(112, 16)).map_err(|_| NotADrawId)?,
-            shard: Shard(u16::try_from(part(96, 16)).map_err(|_| NotADrawId)?),
-            raffle: u32::try_from(part(64, 32)).map_err(|_| NotADrawId)?,
-            seq: u64::try_from(part(0, 64)).map_err(|_| NotADrawId)?,
-        })
+        let Place { bucket, shard, subject, seq } = Place::read(DRAW, text).ok_or(NotADrawId)?;
+        Ok(Self { bucket, shard, raffle: subject, seq })
     }
 }
 

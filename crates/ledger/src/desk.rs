@@ -109,6 +109,15 @@ impl Desk {
         Ok(found.first().filter(|entry| entry.refused.is_none()).map(Entry::receipt))
     }
 
+    /// What of accounts can be spent, in their order and without a lock: what became due in the last second may not be done
+    /// yet.
+    pub async fn look(self, tx: &mut dyn Tx, accounts: &[Account]) -> Result<Vec<i64>, RecordsError> {
+        let ids: Vec<_> = accounts.iter().map(|account| account.id(self.tenant, self.shard)).collect();
+        let stand = balance::last(tx, self.tenant.number, &ids).await?;
+        let available = |id| stand.get(id).map_or(0, |after| after.balance - after.held - after.pending);
+        Ok(ids.iter().map(available).collect())
+    }
+
     /// How accounts stand: from memory what is known there, the rest from the records.
     async fn standing(
         self,
@@ -347,6 +356,11 @@ impl Counter {
     /// What of an account can be spent now: what is held, pending or over is not in it.
     pub fn available(&mut self, account: &Account) -> i64 {
         self.book.available(account.id(self.desk.tenant, self.desk.shard))
+    }
+
+    /// Whether a hold that was named as an earlier order is still open.
+    pub fn is_held(&self, hold: OrderId) -> bool {
+        self.book.holds.get(&hold).is_some_and(|hold| hold.state == hold::State::Open)
     }
 
     /// Decides an order as if all before it were written. An account that was not loaded would look new, so that is an error.

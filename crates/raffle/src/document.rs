@@ -3,8 +3,6 @@
 
 mod repair;
 mod schema;
-mod shape;
-mod tree;
 
 pub use schema::schema;
 
@@ -12,11 +10,12 @@ use std::collections::BTreeMap;
 
 use campaign::award::Kind;
 use campaign::ticket::Quota;
+use kernel::document::{self, Misshapen};
+use kernel::finding::Finding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::eligibility::Eligibility;
-use crate::finding::Finding;
 use crate::node::{Node, Per, Word};
 
 /// Longest document, in bytes.
@@ -321,20 +320,6 @@ pub fn examine(text: &str, look: impl FnOnce(&Document) -> Vec<Finding>) -> (Opt
     }
 }
 
-/// What is wrong with a document's shape, beside what was written, where that has a shape at all.
-type Misshapen = (Option<tree::Tree>, Vec<Finding>);
-
 fn read_tree(text: &str) -> Result<Document, Misshapen> {
-    if text.len() > BYTES_MAX {
-        let told = format!("the document is {} bytes long; the limit is {BYTES_MAX}", text.len());
-        return Err((None, vec![Finding::error("document.too_large", "", told)]));
-    }
-    let tree = tree::parse(text).map_err(|findings| (None, findings))?;
-    let findings = shape::findings(&tree);
-    if !findings.is_empty() {
-        return Err((Some(tree), findings));
-    }
-    // The shape is right, so this fails only where the schema and the types disagree: a test keeps them together.
-    serde_json::from_value(tree.into_json())
-        .map_err(|error| (None, vec![Finding::error("document.shape", "", error.to_string())]))
+    document::read(text, schema::root(), BYTES_MAX)
 }

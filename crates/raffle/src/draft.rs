@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kernel::finding::Finding;
 use kernel::id::Shard;
 use records::port::{Row, Tx, Value, read, write};
 
@@ -12,7 +13,6 @@ use crate::draw::Draws;
 use crate::entry::Request;
 use crate::error::Error;
 use crate::fairness::sha256;
-use crate::finding::Finding;
 use crate::lint;
 use crate::publish::{Live, Origin, Publish, Published, identity};
 use crate::review::{self, Act, Event, Move, Review, Subject};

@@ -1,9 +1,9 @@
 //! What can go wrong with a raffle.
 
 use kernel::fault::{Classify, Fault};
+use kernel::finding::Finding;
 
 use crate::eligibility::Refusal;
-use crate::finding::Finding;
 
 /// Why a raffle says no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

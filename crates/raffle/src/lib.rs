@@ -44,4 +44,3 @@ pub mod eligibility;
 pub mod node;
 pub mod standing;
 pub mod fairness;
-pub mod finding;

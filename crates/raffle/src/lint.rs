@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use campaign::award::{Kind, wallet_of};
 use campaign::window::Zone;
+use kernel::finding::{Finding, Severity, step};
 use ledger::account::WALLET_MAX;
 
 use crate::document::{self, Document, ExhaustionPolicy, GuaranteedWinners, Prize, SumPolicy, WhenSpent};
-use crate::finding::{Finding, Severity, step};
 use crate::standing::{DRAWS_MADE, POINTS_SPENT};
 use crate::ticket::check_wallet;
 

@@ -5,6 +5,7 @@ mod shelves;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kernel::finding::Finding;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
@@ -19,7 +20,6 @@ use crate::draw::Draws;
 use crate::entry::Request;
 use crate::error::Error;
 use crate::fairness::{Pseudonyms, hex, sha256};
-use crate::finding::Finding;
 use crate::lint;
 use crate::review::{self, Act, Subject};
 use crate::rules::{Publication, Rules};

@@ -1,7 +1,7 @@
 //! The one persisted state machine. A machine is a pure function of state and event; here its state, the effects
 //! of its move and its next timer are written in one transaction, and a late or doubled event is a named result.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kernel::id::Shard;
 use serde::Serialize;
@@ -183,6 +183,20 @@ pub async fn get<M: Machine>(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result
     let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
     let rows = tx.fetch("SELECT state FROM machine WHERE shard=? AND kind=? AND id=?", &key).await?;
     rows.first().map(|row| decode(row, 0)).transpose()
+}
+
+static BY_IDS: ByKeys = ByKeys::new("SELECT id,state FROM machine WHERE shard=? AND kind=?", &["id"], "");
+
+/// The states of machines by their ids; those that do not exist are not in the answer.
+pub async fn find<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    ids: &[Vec<u8>],
+) -> Result<HashMap<Vec<u8>, M>, Error> {
+    let fixed = [Value::Int(shard.0.into()), Value::Text(M::KIND)];
+    let keys: Vec<_> = ids.iter().map(|id| Value::Bytes(id)).collect();
+    let rows = BY_IDS.fetch(tx, &fixed, &keys).await?;
+    rows.iter().map(|row| Ok((row.bytes(0)?.to_vec(), decode(row, 1)?))).collect()
 }
 
 /// Machines with ids in `after..=until`, in the order of their ids.

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use kernel::finding::{Finding, Severity};
 use raffle::diff::{Change, Diff};
-use raffle::document::{Document, schema};
-use raffle::finding::{Finding, Severity};
+use raffle::document::Document;
 use raffle::{lint, odds, verify};
 use serde::Serialize;
 
@@ -46,13 +46,29 @@ struct ServeArgs {
     data: Option<PathBuf>,
 }
 
+/// What documents are about.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// Raffles.
+    Raffle,
+    /// Campaigns.
+    Campaign,
+}
+
+fn schema(of: Kind) -> &'static str {
+    match of {
+        Kind::Raffle => raffle::document::schema(),
+        Kind::Campaign => campaign::document::schema(),
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a raffle to play with (also what happens without a command).
     Demo(ServeArgs),
     /// Serve the API.
     Serve(ServeArgs),
-    /// Tell everything that is wrong with a raffle document.
+    /// Tell everything that is wrong with a raffle or campaign document.
     Check {
         /// The document, in YAML or JSON; `-` is standard input.
         file: PathBuf,
@@ -101,8 +117,12 @@ enum Command {
     /// Look after the ledger of a data folder that no server has open.
     #[command(subcommand)]
     Ledger(journal::Command),
-    /// Print the JSON Schema of raffle documents.
-    Schema,
+    /// Print the JSON Schema of documents.
+    Schema {
+        /// Of which documents.
+        #[arg(value_enum, default_value_t = Kind::Raffle)]
+        of: Kind,
+    },
     /// Print the OpenAPI document of the API.
     Openapi,
     /// Print a script that completes commands in a shell.
@@ -131,7 +151,7 @@ pub fn main() -> ExitCode {
             Command::Audit(args) => from_environment().and_then(|config| audit::check::run(&args, config)),
             Command::Switches(command) => switchboard::run(&command),
             Command::Ledger(command) => from_environment().and_then(|config| journal::run(&command, config)),
-            Command::Schema => print(schema()).map(|()| true),
+            Command::Schema { of } => print(schema(of)).map(|()| true),
             Command::Openapi => print(openapi::text()).map(|()| true),
             Command::Completions { shell } => completions(shell),
             Command::Bench(command) => bench::run(command),
@@ -209,7 +229,12 @@ fn log_to_stderr() {
 
 fn check(file: &Path, json: bool) -> Outcome {
     let now_ms = Ports::default().clock.now_ms();
-    let (_, findings) = lint::check(&read(file)?, now_ms);
+    let text = read(file)?;
+    let findings = if campaign::document::is_one(&text) {
+        campaign::document::read(&text, now_ms).1
+    } else {
+        lint::check(&text, now_ms).1
+    };
     let fine = !lint::forbids(&findings);
     if json {
         print_findings(findings)?;

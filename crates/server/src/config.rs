@@ -1,11 +1,13 @@
 //! `fairground.toml`: one section per part of the product; every key can be set by the environment as
 //! `FAIRGROUND_<SECTION>__<KEY>`.
 
+mod campaign;
 mod database;
 mod ledger;
 mod outbound;
 mod review;
 
+pub use campaign::Campaign;
 pub use ledger::{Ledger, RateRow, RoundingWord};
 pub use outbound::Outbound;
 pub use review::Review;
@@ -32,6 +34,8 @@ pub struct Config {
     pub batch: Batch,
     /// How the ledger's orders are batched, and at what rates units are exchanged.
     pub ledger: Ledger,
+    /// How acts in campaigns are batched.
+    pub campaign: Campaign,
     /// What needs two people.
     pub review: Review,
     /// How often callers may call.
@@ -107,13 +111,14 @@ pub struct ApiKey {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Draft, submit and publish versions, propose, restock, freeze, thaw, turn epochs, hand awards over, and read.
+    /// Draft, submit and publish versions, propose, restock, freeze, thaw, turn epochs, hand awards over, upload lists of
+    /// people, and read.
     Operator,
     /// Approve or reject what others drafted or proposed, and read.
     Approver,
     /// Read everything, the audit log among it.
     Auditor,
-    /// Draw for any participant, mint participants' tokens, and read: for the services that participants use.
+    /// Draw and act for any participant, report what they do, mint participants' tokens, and read: for the services that participants use.
     Service,
 }
 
@@ -156,6 +161,9 @@ pub struct Limits {
     pub draws_per_second_per_participant: Option<NonZeroU32>,
     /// Most draws of one participant in any minute, over all raffles, each of a request, repeats included. Default none.
     pub draws_per_minute_per_participant: Option<NonZeroU32>,
+    /// Most acts of one participant in any second, over all campaigns, repeats included: sign-ins, referrals, orders and what
+    /// becomes of them, but not what a service reports of them. Default none.
+    pub acts_per_second_per_participant: Option<NonZeroU32>,
     /// Most API keys, and most participants, that are counted at once; one more takes the place of the one that called
     /// longest ago. Each takes from 0.5 to 2.2 KiB. Default 100000.
     pub keys_max: NonZeroUsize,
@@ -225,6 +233,7 @@ impl Default for Limits {
             requests_per_second_per_participant: None,
             draws_per_second_per_participant: None,
             draws_per_minute_per_participant: None,
+            acts_per_second_per_participant: None,
             keys_max: const { size(100_000) },
         }
     }
@@ -338,6 +347,8 @@ impl Config {
             ("ledger.orders_max", config.ledger.orders_max, 4_096),
             ("ledger.queue_max", config.ledger.queue_max, 1_000_000),
             ("batch.unsent_max", config.batch.unsent_max, 100_000_000),
+            ("campaign.acts_max", config.campaign.acts_max, 4_096),
+            ("campaign.queue_max", config.campaign.queue_max, 1_000_000),
             ("limits.keys_max", config.limits.keys_max, 1_000_000),
         ] {
             if value.get() > most {
@@ -366,6 +377,7 @@ impl Config {
             ("limits.requests_per_second_per_participant", limits.requests_per_second_per_participant),
             ("limits.draws_per_second_per_participant", limits.draws_per_second_per_participant),
             ("limits.draws_per_minute_per_participant", limits.draws_per_minute_per_participant),
+            ("limits.acts_per_second_per_participant", limits.acts_per_second_per_participant),
         ] {
             if let Some(value) = value.filter(|value| value.get() > 1_000_000) {
                 return Err(ConfigError::Wrong(format!("{name} is {value}; the most is 1000000")));

@@ -10,6 +10,10 @@ pub mod dry_runs;
 pub mod explain;
 pub mod draws;
 pub mod awards;
+pub mod campaigns;
+pub mod audiences;
+pub mod acts;
+pub mod offers;
 pub mod ledger;
 pub mod accounts;
 pub mod coupons;
@@ -40,6 +44,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use campaign::campaigns::Campaigns;
 use campaign::experiment::board::Experiments;
 use campaign::fulfilment::Awards;
 use embedded::clock::Stopwatch;
@@ -65,6 +70,8 @@ pub struct App {
     pub raffles: Raffles,
     /// Awards.
     pub awards: Awards,
+    /// Campaigns.
+    pub campaigns: Campaigns,
     /// The ledger.
     pub ledger: Ledger,
     /// At what rates units are exchanged.
@@ -99,10 +106,10 @@ pub struct App {
     pub traces: Option<Arc<Tracer>>,
 }
 
-/// Largest body, and whether the bench's route is there.
+/// Largest body of most routes, and whether the bench's route is there.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
-    /// Largest body of any route but publishing, in bytes.
+    /// Largest body of any route but publishing and uploading, in bytes.
     pub body_bytes_max: usize,
     /// Adds the bench's no-op.
     pub noop: bool,
@@ -117,6 +124,11 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(ledger::routes()).merge(accounts::routes());
     api = api.merge(switches::routes()).merge(experiments::routes());
     api = api.merge(coupons::routes()).merge(endpoints::routes()).merge(letters::routes());
+    api = api
+        .merge(campaigns::routes())
+        .merge(audiences::routes())
+        .merge(acts::routes())
+        .merge(offers::routes());
     if edge.noop {
         api = api.merge(draws::noop_routes()).merge(ledger::noop_routes());
     }
@@ -126,7 +138,9 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
             api.layer(DefaultBodyLimit::max(edge.body_bytes_max))
                 .merge(raffles::publish_routes())
                 .merge(drafts::write_routes())
-                .merge(coupons::upload_routes()),
+                .merge(coupons::upload_routes())
+                .merge(campaigns::publish_routes())
+                .merge(audiences::upload_routes()),
         )
         .merge(health::routes())
         .merge(metrics::routes())

@@ -107,6 +107,7 @@ impl Ready {
             raffles: house.raffles.clone(),
             awards: house.awards.clone(),
             ledger: house.ledger.clone(),
+            campaigns: house.campaigns.clone(),
             exchange: config.ledger.rates()?,
             experiments: house.experiments.clone(),
             policy: config.outbound.policy().map_err(WiringError::from)?,

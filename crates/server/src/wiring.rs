@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campaign::award::DRAW_MADE;
+use campaign::campaigns::Campaigns;
 use campaign::courier::Courier;
 use campaign::experiment::board::Experiments;
 use campaign::experiment::bucketing::Pseudonyms;
 use campaign::fulfilment::Awards;
+use campaign::referral::QUALIFIED;
 use campaign::vault::Vault;
 use embedded::broker::ProcessBroker;
 use embedded::clock::SystemClock;
@@ -52,6 +54,7 @@ pub const ROOMS: &[&Room] = &[
     &RECORDS,
     &setting::ROOM,
     &ledger::tables::ROOM,
+    &campaign::tables::ROOM,
     &campaign::tables::FULFILMENT,
     &raffle::tables::ROOM,
     &campaign::experiment::tables::ROOM,
@@ -60,7 +63,7 @@ pub const ROOMS: &[&Room] = &[
 /// How often the timers of state machines are looked at, in milliseconds.
 const TIMERS_MS: u64 = 500;
 
-/// How often the ledger is asked what is due, in milliseconds.
+/// How often the ledger and the campaigns are asked what is due, in milliseconds.
 const DUE_MS: u64 = 1000;
 
 /// Most errands of requests at once.
@@ -129,6 +132,8 @@ pub struct House {
     pub ledger: Ledger,
     /// Experiments.
     pub experiments: Experiments,
+    /// Campaigns.
+    pub campaigns: Campaigns,
     /// The audit log.
     pub audit: AuditLog,
     /// What is turned off or held back.
@@ -195,6 +200,13 @@ impl House {
         let (experiments, driver) =
             Experiments::open(Arc::clone(&records), Arc::clone(&clock), names, four_eyes, limits).await?;
         drivers.push(spawn_driver("exposures-batch", driver)?);
+        let limits = Limits {
+            batch: config.campaign.acts_max.get(),
+            queue: config.campaign.queue_max.get(),
+            ..Limits::default()
+        };
+        let (campaigns, driver) = Campaigns::open(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), limits);
+        drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
         let awards =
@@ -210,7 +222,8 @@ impl House {
                 DRAW_MADE,
                 Arc::new(Each(vec![Arc::new(awards.clone()), Arc::new(goals)])) as Arc<dyn Subscriber>,
             )
-            .with(GATE_CLOSED, Arc::new(reveals));
+            .with(GATE_CLOSED, Arc::new(reveals))
+            .with(QUALIFIED, Arc::new(campaigns.clone()));
         let broker: Arc<dyn Broker> = Arc::new(broker);
 
         let (stop, stopped) = watch::channel(false);
@@ -248,6 +261,7 @@ impl House {
         background.spawn(watch_due(ledger.clone(), stopped.clone()));
         let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
         background.spawn(follow(Arc::clone(&switches), experiments.clone(), stopped.clone()));
+        background.spawn(watch_orders(campaigns.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
         background.spawn(audit.clone().watch(stopped));
         let errands = Arc::new(Errands::at_once(ERRANDS_MAX));
@@ -257,6 +271,7 @@ impl House {
             awards,
             ledger,
             experiments,
+            campaigns,
             audit,
             switches,
             errands,
@@ -281,6 +296,7 @@ impl House {
         self.errands.finish().await;
         self.pulses.finish().await;
         self.raffles.close();
+        self.campaigns.close();
         self.ledger.close();
         self.experiments.close();
         let drivers = std::mem::take(&mut self.drivers);
@@ -420,6 +436,21 @@ async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
+        }
+    }
+}
+
+/// Ends orders whose time is over, and learns what other processes have published.
+async fn watch_orders(campaigns: Campaigns, mut stop: watch::Receiver<bool>) {
+    loop {
+        let looked = async { campaigns.all().await.and(campaigns.end_what_is_over().await) };
+        match looked.await {
+            Ok(_) | Err(campaign::error::Error::Records(records::error::Error::Closed)) => {}
+            Err(error) => tracing::warn!(%error, "orders that are over could not be ended"),
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(Duration::from_millis(DUE_MS)) => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The JSON body of each route, and what is malformed in it.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use embedded::clock::SystemClock;
 use kernel::ports::clock::Clock;
@@ -19,6 +19,10 @@ pub struct Field {
 const SOON: &str = "SOON";
 static IN_AN_HOUR: LazyLock<String> =
     LazyLock::new(|| (SystemClock::default().now_ms() + 3_600_000).to_string());
+/// Stands for a referral code that somebody has.
+const KNOWN_CODE: &str = "KNOWN_CODE";
+/// The code, once it is known.
+pub static CODE: OnceLock<String> = OnceLock::new();
 /// The year 2100.
 const LATE: &str = "4102444800000";
 
@@ -179,9 +183,37 @@ const BODIES: &[(&str, &[Field])] = &[
             needed("reason", "\"because\"", TEXT),
         ],
     ),
+    (
+        "/behaviours",
+        &[
+            needed("participant", "\"ada\"", TEXT),
+            needed("behaviour", "\"share\"", BEHAVIOUR),
+            needed("business_id", "\"post-1\"", BUSINESS_ID),
+            free("value", "5", VALUE),
+            free("campaign", "\"tried\"", TEXT),
+        ],
+    ),
+    ("/campaigns/{id}/sign-ins", ACTOR),
+    ("/campaigns/{id}/referral-code", ACTOR),
+    (
+        "/campaigns/{id}/referrals",
+        &[needed("participant", "\"bob\"", TEXT), needed("code", "\"KNOWN_CODE\"", CODES)],
+    ),
+    (
+        "/campaigns/{id}/orders",
+        &[
+            needed("participant", "\"ada\"", TEXT),
+            needed("offer", "\"pen\"", TEXT),
+            free("quantity", "1", NUMBER),
+        ],
+    ),
+    ("/orders/{id}/pay", ACTOR),
+    ("/orders/{id}/cancel", ACTOR),
+    ("/audiences/{list}/members", &[needed("participants", "[\"ada\",\"bob\"]", NAMES)]),
     ("/participant-tokens", &[needed("participant", "\"ada\"", TEXT), needed("seconds", "60", NUMBER)]),
 ];
 
+const ACTOR: &[Field] = &[needed("participant", "\"ada\"", TEXT)];
 const ABOUT: &[Field] = &[free("code", "\"refund\"", TEXT), free("reference", "\"order-7\"", TEXT)];
 const OPENED: &[Field] = &[
     needed("overdraft", "{\"up_to\":5}", OVERDRAFT),
@@ -208,8 +240,9 @@ pub fn body_of(path: &str) -> Option<&'static [Field]> {
 
 /// A JSON object of names and values, as text.
 fn object<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let entries =
-        entries.into_iter().map(|(name, value)| format!("\"{name}\":{}", value.replace(SOON, &IN_AN_HOUR)));
+    let code = CODE.get().map_or(KNOWN_CODE, String::as_str);
+    let stands_for = |value: &str| value.replace(SOON, &IN_AN_HOUR).replace(KNOWN_CODE, code);
+    let entries = entries.into_iter().map(|(name, value)| format!("\"{name}\":{}", stands_for(value)));
     format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
 }
 
@@ -285,6 +318,7 @@ pub(super) fn wrong_bodies(path: &str, fields: &[Field]) -> Vec<Vec<u8>> {
             "units" | "amount" if path.starts_with("/raffles") => UNITS,
             "amount" => AMOUNT,
             "seconds" => SECONDS,
+            "quantity" => QUANTITY,
             "overlap_seconds" => &["2592001"],
             "draws" => &["0", "1000000"],
             _ => &[],

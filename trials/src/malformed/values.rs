@@ -274,3 +274,57 @@ pub(super) const OVERDRAFT: &[&str] = &[
     "{\"up_to\":5,\"colour\":1}",
     "{\"unlimited\":5}",
 ];
+pub(super) const BEHAVIOUR: &[&str] = &[
+    "5",
+    "[]",
+    "\"\"",
+    "\"Share\"",
+    "\"-share\"",
+    "\"a b\"",
+    "\"\\u0000\"",
+    "\"LONG\"",
+    "\"BROKEN\"",
+    "\"sign_in\"",
+    "\"referral\"",
+    "\"referred\"",
+];
+pub(super) const BUSINESS_ID: &[&str] =
+    &["5", "[]", "\"\"", "\"a b\"", "\"\\u00e9\"", "\"\\u0000\"", "\"LONG\"", "\"BROKEN\""];
+pub(super) const VALUE: &[&str] = &[
+    "\"5\"",
+    "true",
+    "[]",
+    "{}",
+    "-1",
+    "1.5",
+    "1e400",
+    "1000000000000001",
+    "9223372036854775807",
+    "9223372036854775808",
+    "NaN",
+];
+pub(super) const CODES: &[&str] = &[
+    "5",
+    "[]",
+    "\"\"",
+    "\"NOSUCHCODE\"",
+    "\"2222222222\"",
+    "\"222222222\"",
+    "\"\\u0000\"",
+    "\"LONG\"",
+    "\"BROKEN\"",
+];
+pub(super) const NAMES: &[&str] = &[
+    "5",
+    "\"ada\"",
+    "[]",
+    "{}",
+    "[5]",
+    "[null]",
+    "[[\"ada\"]]",
+    "[\"ada\",\"\"]",
+    "[\"ada\",\"\\u0000\"]",
+    "[\"ada\",\"LONG\"]",
+    "[\"ada\",\"BROKEN\"]",
+];
+pub(super) const QUANTITY: &[&str] = &["0", "2", "1001", "4294967296"];

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use kernel::finding::step;
 use serde_json::{Map, Value};
 
 use super::Change;
 use crate::document::Document;
-use crate::finding::step;
 
 /// Longest text of a value inside a sentence, in characters. The numbers beside it are whole.
 const SHOWN_MAX: usize = 120;

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kernel::document::shape::{Shape, number, of_kind};
+use kernel::document::tree::Tree;
+use kernel::finding::Finding;
 use serde_json::Value;
 
 use super::Document;
 use super::schema::root;
-use super::shape::{number, of_kind, resolve, visit};
-use super::tree::Tree;
-use crate::finding::Finding;
 
 /// Findings that only a key's loss may have made, by the key.
 const FOLLOWING: &[(&str, &[&str])] = &[
@@ -61,7 +61,8 @@ impl Repaired {
 
 /// The part of a document that fits its schema; `None` where what it cannot do without is wrong.
 fn part(tree: &Tree, schema: &Value, lost: &mut BTreeSet<String>) -> Option<Tree> {
-    let schema = resolve(schema);
+    let shape = Shape { root: root() };
+    let schema = shape.resolve(schema);
     match (schema.get("type").and_then(Value::as_str), tree) {
         (None, Tree::Map(entries)) if schema.get("anyOf").is_some() => {
             part(tree, of_kind(entries, schema.get("anyOf")?.as_array()?)?, lost)
@@ -75,7 +76,7 @@ fn part(tree: &Tree, schema: &Value, lost: &mut BTreeSet<String>) -> Option<Tree
         (Some("string"), Tree::Text(_)) => Some(tree.clone()),
         (_, leaf) => {
             let mut found = Vec::new();
-            visit(leaf, schema, "", &mut found);
+            shape.visit(leaf, schema, "", &mut found);
             found.is_empty().then(|| leaf.clone())
         }
     }

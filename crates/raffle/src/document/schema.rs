@@ -30,3 +30,15 @@ pub fn schema() -> &'static str {
 pub(super) fn root() -> &'static Value {
     &SCHEMA.0
 }
+
+#[cfg(test)]
+mod tests {
+    use kernel::document::shape::Shape;
+
+    use super::root;
+
+    #[test]
+    fn the_schema_uses_no_keyword_that_is_not_checked() {
+        assert_eq!(Shape { root: root() }.unchecked_keywords(), Vec::<String>::new());
+    }
+}

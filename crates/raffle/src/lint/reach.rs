@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kernel::finding::{Finding, step};
+
 use crate::document::{Document, ExhaustionPolicy, GuaranteedWinners, Mode, Prize, Tier, Tree};
-use crate::finding::{Finding, step};
 use crate::node::{Circumstances, Node};
 use crate::standing::DRAWS_MADE;
 

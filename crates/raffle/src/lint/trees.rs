@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kernel::finding::{Finding, step};
+
 use super::{finite_fallback, missing_attribute, missing_prize};
 use crate::document::{Document, Tree};
-use crate::finding::{Finding, step};
 use crate::node::{Node, Word};
 
 pub(super) fn shapes(document: &Document, found: &mut Vec<Finding>) {

@@ -26,7 +26,7 @@ pub trait Permission: Send + Sync + 'static {
 
 const EVERY_ROLE: &[Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor, Role::Service];
 
-/// Looking at a raffle, at what proves it fair, at a draw, and at a wallet.
+/// Looking at a raffle, at what proves it fair, at a draw, at a wallet, and at what a campaign has for somebody.
 pub struct Look;
 
 impl Permission for Look {
@@ -34,7 +34,7 @@ impl Permission for Look {
     const PARTICIPANTS: bool = true;
 }
 
-/// Reading all raffles, everybody's awards, and the ledger.
+/// Reading all raffles and campaigns, everybody's awards, and the ledger.
 pub struct Read;
 
 impl Permission for Read {
@@ -72,6 +72,21 @@ impl Permission for Draw {
     const PARTICIPANTS: bool = true;
 }
 
+/// Acting in campaigns: a key for any participant, a participant as themself.
+pub struct Act;
+
+impl Permission for Act {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+    const PARTICIPANTS: bool = true;
+}
+
+/// Reporting what participants do elsewhere: who could report it of themself would earn what they like.
+pub struct Report;
+
+impl Permission for Report {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
+}
+
 /// Trying a draw out for any participant.
 pub struct TryOut;
 
@@ -100,7 +115,8 @@ impl Permission for Mint {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
 }
 
-/// Changing raffles, drafting and proposing changes, handing awards over, and opening accounts with what they may owe.
+/// Changing raffles and campaigns, drafting and proposing changes, handing awards over, uploading lists of people, and opening
+/// accounts with what they may owe.
 pub struct Operate;
 
 impl Permission for Operate {
@@ -166,8 +182,24 @@ impl Caller {
         if self.may_see(Some(participant)) {
             return Ok(());
         }
-        let detail = "a participant's token reads that participant's own wallets alone";
+        let detail = "a participant's token acts and reads for that participant alone";
         Err(Problem::new(StatusCode::FORBIDDEN, "edge.other_participant", detail))
+    }
+
+    /// Whom a question is about: who bears a token, themself where they say nothing; else whoever is named.
+    pub fn about(&self, participant: Option<String>) -> Result<Option<String>, Problem> {
+        match (self, participant) {
+            (Self::Participant { name, .. }, None) => Ok(Some(name.clone())),
+            (_, Some(named)) => self.expect_self(&named).map(|()| Some(named)),
+            (Self::Key { .. }, None) => Ok(None),
+        }
+    }
+
+    /// The same, where the question makes no sense without somebody.
+    pub fn about_somebody(&self, participant: Option<String>) -> Result<String, Problem> {
+        self.about(participant)?.ok_or_else(|| {
+            Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", "name the `participant` in the query")
+        })
     }
 
     /// Who calls, as the audit log names them.

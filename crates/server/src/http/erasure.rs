@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::delete;
+use campaign::campaigns;
 use raffle::erasure::Erased;
 use records::audit::Cause;
 use records::error::Error;
@@ -47,6 +48,10 @@ struct ErasedView {
     accounts: u64,
     /// Experiments in which they were exposed, until this call.
     experiments: u64,
+    /// Referral codes that led to the name, and are gone.
+    codes: u64,
+    /// Uploaded lists that the participant was on, and is no more.
+    lists: u64,
 }
 
 /// Needs no Idempotency-Key: doing it again changes nothing.
@@ -60,17 +65,20 @@ async fn erase(
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
     let (raffles, ledger, experiments) = (app.raffles.clone(), app.ledger.clone(), app.experiments.clone());
-    let (awards, pseudonym) = (app.awards.clone(), app.tokens.pseudonym(&participant));
+    let (awards, campaigns, pseudonym) = (app.awards.clone(), app.campaigns.clone(), app.tokens.pseudonym(&participant));
     let subject = format!("participant/{pseudonym}");
     let work = async move {
         let erased = raffles.erase(&participant, &cause, &reason).await?;
         awards.erase(&participant, &pseudonym, (&cause, &reason)).await?;
+        let known = campaigns.erase(&participant, subject.clone(), (&cause, &reason)).await?;
         let accounts = ledger.erase(&participant, subject, (&cause, &reason)).await?;
         let exposed = experiments.erase(&participant, &cause, &reason).await?;
-        Ok::<_, Problem>((erased, accounts, exposed))
+        Ok::<_, Problem>((erased, accounts, exposed, known))
     };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.
     let erased = app.errands.run(work).await.ok_or_else(|| Problem::from(Error::OutcomeUnknown))?;
-    let (Erased { raffles, now }, accounts, experiments) = erased?;
-    Ok(answer(StatusCode::OK, &ErasedView { raffles, erased: now, accounts, experiments }, false))
+    let (Erased { raffles, now }, accounts, experiments, known) = erased?;
+    let campaigns::Erased { codes, lists } = known;
+    let view = ErasedView { raffles, erased: now, accounts, experiments, codes, lists };
+    Ok(answer(StatusCode::OK, &view, false))
 }

@@ -33,6 +33,8 @@ enum Group {
     Participants,
     /// The draws of participants.
     Draws,
+    /// What participants do in campaigns.
+    Acts,
     /// The requests of routes.
     Routes,
 }
@@ -41,12 +43,12 @@ enum Group {
 type Held = (Limit, &'static str, u32);
 
 impl Group {
-    const ALL: [Self; 4] = [Self::Keys, Self::Participants, Self::Draws, Self::Routes];
+    const ALL: [Self; 5] = [Self::Keys, Self::Participants, Self::Draws, Self::Acts, Self::Routes];
 
     fn whose(self) -> &'static str {
         match self {
             Self::Keys => "this API key",
-            Self::Participants | Self::Draws => "this participant",
+            Self::Participants | Self::Draws | Self::Acts => "this participant",
             Self::Routes => "this address",
         }
     }
@@ -59,6 +61,7 @@ impl Group {
                 (Limit::DrawsSecond, "participant-draws-per-second", 1),
                 (Limit::DrawsMinute, "participant-draws-per-minute", 60),
             ],
+            Self::Acts => &[(Limit::ActsSecond, "participant-acts-per-second", 1)],
             Self::Routes => &[(Limit::RouteRequests, "route-requests-per-second", 1)],
         }
     }
@@ -68,6 +71,7 @@ impl Group {
             Limit::KeyRequests => Self::Keys,
             Limit::ParticipantRequests => Self::Participants,
             Limit::DrawsSecond | Limit::DrawsMinute => Self::Draws,
+            Limit::ActsSecond => Self::Acts,
             Limit::RouteRequests => Self::Routes,
         }
     }
@@ -128,6 +132,11 @@ impl Rates {
         self.admit(Group::Participants, participant, NonZeroU32::MIN, now_ms)
     }
 
+    /// Counts an act of a participant, in whatever campaign. A repeat counts too, as of draws.
+    pub fn admit_act(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
+        self.admit(Group::Acts, participant, NonZeroU32::MIN, now_ms)
+    }
+
     /// Counts the draws of one request of a participant, of whatever raffle: all of them, or none. A repeat with the same
     /// Idempotency-Key counts too: only the records know that it is one, and this keeps calls away from them.
     pub fn admit_draws(&self, participant: &str, draws: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
@@ -147,7 +156,7 @@ impl Rates {
         let own = if live.apart.contains(&group) {
             let whose = match group {
                 Group::Keys => Whose::Key(name.to_owned()),
-                Group::Participants | Group::Draws => Whose::Participant(self.names.pseudonym(name)),
+                Group::Participants | Group::Draws | Group::Acts => Whose::Participant(self.names.pseudonym(name)),
                 Group::Routes => Whose::Route(name.to_owned()),
             };
             live.own.get(&(group, whose))
@@ -235,6 +244,7 @@ fn held(
                 }
                 Limit::DrawsSecond => configured.draws_per_second_per_participant,
                 Limit::DrawsMinute => configured.draws_per_minute_per_participant,
+                Limit::ActsSecond => configured.acts_per_second_per_participant,
                 Limit::RouteRequests => None,
             },
         };

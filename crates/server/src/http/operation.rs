@@ -24,13 +24,18 @@ impl Shape {
     }
 }
 
+/// The schema of raffle documents, as the API's document names it.
+pub const RAFFLE: &str = "Document";
+/// The schema of campaign documents.
+pub const CAMPAIGN: &str = "Campaign";
+
 /// What a call carries in its body.
 #[derive(Debug, Clone, Copy)]
 pub enum Carries {
     /// JSON of a type.
     Json(Shape),
-    /// A raffle document, in JSON or YAML.
-    Document,
+    /// A document whose schema goes by this name, in JSON or YAML.
+    Document(&'static str),
     /// Text of one of these media types.
     Text(&'static [&'static str]),
     /// Nothing that is read; it is hashed all the same.
@@ -73,6 +78,10 @@ pub struct Operation {
     pub example: Option<Value>,
     /// Whether it takes an Idempotency-Key, and answers a repeat as before.
     pub takes_key: bool,
+    /// Whether it answers a repeat as before without one: what it is about is the key.
+    pub repeats: bool,
+    /// Whether its body may be lines of text instead.
+    pub takes_lines: bool,
     /// The status of success.
     pub status: u16,
     /// What success is.
@@ -99,6 +108,8 @@ impl Operation {
             may_be_empty: false,
             example: None,
             takes_key: false,
+            repeats: false,
+            takes_lines: false,
             status: 200,
             means: "",
             told: Told::Text("text/plain"),
@@ -160,7 +171,25 @@ impl Operation {
     /// Takes a raffle document.
     #[must_use]
     pub fn document(self, example: Value) -> Self {
-        Self { carries: Some(Carries::Document), example: Some(example), ..self }
+        Self { carries: Some(Carries::Document(RAFFLE)), example: Some(example), ..self }
+    }
+
+    /// Takes a campaign document.
+    #[must_use]
+    pub fn campaign(self, example: Value) -> Self {
+        Self { carries: Some(Carries::Document(CAMPAIGN)), example: Some(example), ..self }
+    }
+
+    /// Takes lines of text too.
+    #[must_use]
+    pub fn or_lines(self) -> Self {
+        Self { takes_lines: true, ..self }
+    }
+
+    /// Answers a repeat as before, by what it is about.
+    #[must_use]
+    pub fn repeats(self) -> Self {
+        Self { repeats: true, ..self }
     }
 
     /// Takes text of one of these media types.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kernel::fault::{Classify, Fault};
-use raffle::finding::Finding;
+use kernel::finding::Finding;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 

@@ -201,6 +201,16 @@ impl Sent {
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "edge.wrong_media", detail))
     }
 
+    /// Whether the body says it is of a kind.
+    pub fn is_media(&self, kind: &str) -> bool {
+        self.expect_media(&[kind]).is_ok()
+    }
+
+    /// The body as text; `what` names it where it is none.
+    pub fn utf8(&self, what: &str) -> Result<&str, Problem> {
+        std::str::from_utf8(&self.body).map_err(|_| bad("edge.bad_body", format!("{what} is not UTF-8")))
+    }
+
     /// Reads a JSON body, which is an object.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         self.expect_media(&["application/json"])?;

@@ -7,11 +7,11 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::http::operation::{Carries, Operation, Shape, Told};
+use crate::http::operation::{CAMPAIGN, Carries, Operation, RAFFLE, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    accounts, audit, awards, coupons, drafts, draws, dry_runs, endpoints, erasure, experiments, explain,
-    health, ledger, letters, metrics, openapi, participants, proposals, raffles, switches, versions,
+    accounts, acts, audiences, audit, awards, campaigns, coupons, drafts, draws, dry_runs, endpoints, erasure, experiments, explain,
+    health, ledger, letters, metrics, offers, openapi, participants, proposals, raffles, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -35,6 +35,15 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Draws", "Drawing, what a draw would be, and what it became and why.", API, draws::operations()),
         ("Draws", "", API, dry_runs::operations()),
         ("Draws", "", API, explain::operations()),
+        (
+            "Campaigns",
+            "What people get for what they do: published, shown, and for whom.",
+            API,
+            campaigns::operations(),
+        ),
+        ("Campaigns", "", API, audiences::operations()),
+        ("Acts", "What participants do in campaigns, and what they order.", API, acts::operations()),
+        ("Acts", "", API, offers::operations()),
         (
             "Ledger",
             "What is counted: moved, exchanged, kept back; wallets and statements.",
@@ -66,6 +75,11 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
 /// What a part of a path is: the part before it, its type, and what it means.
 const PARTS: &[(&str, &str, &str)] = &[
     ("raffles", "string", "The raffle's id."),
+    ("campaigns", "string", "The campaign's id."),
+    ("placements", "string", "The channel, for example `app`."),
+    ("{channel}", "string", "The place within the channel, for example `home`."),
+    ("audiences", "string", "The list's name."),
+    ("orders", "string", "The order's id, as ordering answers it."),
     ("versions", "integer", "The version, from 1."),
     ("drafts", "integer", "The draft's number in the raffle, from 1."),
     ("proposals", "integer", "The proposal's number in the raffle, from 1."),
@@ -89,7 +103,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("dead-letters", "string", "The dead letter's id."),
 ];
 
-const INTRODUCTION: &str = "Fairground runs raffles and keeps a ledger: rules come from a document, stock never oversells, \
+const INTRODUCTION: &str = "Fairground runs raffles and campaigns and keeps a ledger: rules come from a document, stock never oversells, \
 a repeat of a request never draws or pays twice, and an outsider can verify every draw.\n\nTimes end in `_ms` and are milliseconds since \
 1970-01-01T00:00:00Z. Amounts of money are whole numbers of minor units, for example cents. Hashes, seeds and chains are \
 in lowercase hexadecimal.\n\nA call that takes an `Idempotency-Key` may be repeated: the same key and the same body are \
@@ -115,7 +129,8 @@ pub fn document() -> Value {
     let mut schemas = writer.answers.take_definitions(true);
     schemas.extend(writer.bodies);
     schemas.insert("Problem".to_owned(), problem.to_value());
-    schemas.extend(raffle_document());
+    schemas.extend(document_schema(RAFFLE, raffle::document::schema()));
+    schemas.extend(document_schema(CAMPAIGN, campaign::document::schema()));
     schemas.values_mut().for_each(tidy);
     json!({
         "openapi": "3.1.0",
@@ -227,19 +242,19 @@ fn codes() -> BTreeMap<&'static str, Code<'static>> {
     ERRORS.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
-/// The schema of raffle documents, with its definitions among the others.
-fn raffle_document() -> Map<String, Value> {
-    let text = raffle::document::schema().replace("#/$defs/", "#/components/schemas/Document.");
+/// The schema of documents under a name, with its definitions among the others.
+fn document_schema(name: &str, text: &str) -> Map<String, Value> {
+    let text = text.replace("#/$defs/", &format!("#/components/schemas/{name}."));
     let mut schema: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut schemas = Map::new();
     if let Some(root) = schema.as_object_mut() {
         root.remove("$schema");
         root.remove("$id");
         if let Some(Value::Object(parts)) = root.remove("$defs") {
-            schemas.extend(parts.into_iter().map(|(name, part)| (format!("Document.{name}"), part)));
+            schemas.extend(parts.into_iter().map(|(part_name, part)| (format!("{name}.{part_name}"), part)));
         }
     }
-    schemas.insert("Document".to_owned(), schema);
+    schemas.insert(name.to_owned(), schema);
     schemas
 }
 
@@ -346,14 +361,17 @@ impl Writer {
                     schema.remove("title");
                 }
                 self.bodies.insert(name.clone(), schema);
-                Some(
-                    json!({ "application/json": { "schema": schema_ref(&name), "example": operation.example } }),
-                )
+                let json = json!({ "schema": schema_ref(&name), "example": operation.example });
+                let mut content = json!({ "application/json": json });
+                if operation.takes_lines {
+                    content["text/plain"] = json!({ "schema": { "type": "string" } });
+                }
+                Some(content)
             }
-            Carries::Document => {
-                let yaml = json!({ "schema": schema_ref("Document") });
+            Carries::Document(name) => {
+                let yaml = json!({ "schema": schema_ref(name) });
                 Some(json!({
-                    "application/json": { "schema": schema_ref("Document"), "example": operation.example },
+                    "application/json": { "schema": schema_ref(name), "example": operation.example },
                     "application/yaml": yaml,
                     "application/x-yaml": yaml,
                     "text/yaml": yaml,
@@ -379,7 +397,7 @@ impl Writer {
             content["application/json"]["example"] = example.clone();
         }
         let mut headers = json!({ "X-Request-Id": header_ref("RequestId") });
-        if operation.takes_key {
+        if operation.takes_key || operation.repeats {
             headers["Idempotent-Replayed"] = header_ref("IdempotentReplayed");
         }
         let success = json!({ "description": operation.means, "headers": headers, "content": content });

@@ -9,13 +9,20 @@ use crate::finding::Finding;
 
 /// A value as it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Tree {
+pub enum Tree {
+    /// Nothing.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A whole number.
     Int(i128),
+    /// A number with a fraction.
     Float(f64),
+    /// Text.
     Text(String),
+    /// A list.
     List(Vec<Tree>),
+    /// A map, with keys in the order they were written.
     Map(Vec<(String, Tree)>),
 }
 
@@ -23,7 +30,7 @@ pub(super) enum Tree {
 const DEPTH_MAX: usize = 32;
 
 /// Reads JSON where the text begins like JSON, else YAML.
-pub(super) fn parse(text: &str) -> Result<Tree, Vec<Finding>> {
+pub fn parse(text: &str) -> Result<Tree, Vec<Finding>> {
     let syntax = |message: String| vec![Finding::error("document.syntax", "", message)];
     let tree: Tree = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).map_err(|error| syntax(format!("this is not JSON: {error}")))?
@@ -53,7 +60,7 @@ impl Tree {
     }
 
     /// What kind of value this is, in words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Bool(_) => "true or false",
@@ -65,7 +72,8 @@ impl Tree {
         }
     }
 
-    pub(super) fn into_json(self) -> serde_json::Value {
+    /// The same as JSON.
+    pub fn into_json(self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
             Self::Bool(bool) => bool.into(),

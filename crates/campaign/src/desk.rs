@@ -1,0 +1,455 @@
+//! A batch of acts in one transaction: lock the head, load what judges, decide act by act in memory, write what came of it.
+
+mod earn;
+mod orders;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kernel::id::{Shard, Tenant};
+use kernel::ports::clock::Clock;
+use ledger::account::Account;
+use ledger::desk::{Counter, Desk as LedgerDesk};
+use ledger::order::OrderId;
+use records::batch::{Batch, Decision, Decisions};
+use records::error::Error as RecordsError;
+use records::machine;
+use records::outbox::{self, Effect};
+use records::port::{Row, Tx, Value};
+
+use crate::act::{self, Act, ActKey, Ask, Outcome, What};
+use crate::audience::{self, Standing, belongs};
+use crate::calendar::{self, Calendars};
+use crate::catalog::{Campaign, Catalog, Snapshot, wallet};
+use crate::error::Error;
+use crate::offer::{self, Event, OfferKey, Order, OrderKey, Shelf};
+use crate::referral::{self, Referrals};
+use crate::tally::Tallies;
+use crate::who::Who;
+
+/// What an act has come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acted {
+    /// It was kept, with this outcome.
+    Kept(Outcome),
+    /// It moved an order, which stands so now.
+    Moved(OrderKey, Box<Order>),
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// What the act has come to.
+    pub acted: Acted,
+    /// Whether it had been done before.
+    pub replayed: bool,
+}
+
+/// This process has not yet read what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stale;
+
+/// Acts on one database.
+pub(crate) struct Acts {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tenant: Tenant,
+    pub(crate) shard: Shard,
+}
+
+#[async_trait]
+impl Batch for Acts {
+    type Item = Ask;
+    type Answer = Done;
+    type Error = Error;
+    type Lack = Stale;
+
+    async fn run(&self, tx: &mut dyn Tx, items: &[Arc<Ask>]) -> Result<Decisions<Self>, RecordsError> {
+        let head = Head::lock(tx, self.shard, self.tenant.number).await?;
+        let snapshot = self.catalog.known();
+        if snapshot.version != head.version {
+            return Ok(items.iter().map(|_| Decision::Deferred(Stale)).collect());
+        }
+        let place = Place { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
+        let mut desk = Desk::open(tx, (place, head, snapshot), items).await?;
+        let mut decisions = Vec::with_capacity(items.len());
+        for ask in items {
+            decisions.push(match desk.decide(ask) {
+                Ok(done) => Decision::Done(done),
+                Err(Error::Records(error)) => return Err(error),
+                Err(error) => Decision::Refused(error),
+            });
+        }
+        desk.write(tx).await?;
+        Ok(decisions)
+    }
+
+    async fn supply(&self, _: Stale) -> Result<(), Error> {
+        self.catalog.fresh().await.map(|_| ())
+    }
+}
+
+/// The row that numbers acts, and says which versions are live.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Head {
+    pub(crate) seq: u64,
+    pub(crate) version: u64,
+}
+
+impl Head {
+    /// Locks it until the transaction ends; makes it where it is missing.
+    pub(crate) async fn lock(tx: &mut dyn Tx, shard: Shard, tenant: u32) -> Result<Self, RecordsError> {
+        let key = [Value::Int(shard.0.into()), Value::Int(tenant.into())];
+        let sql = format!(
+            "SELECT seq,version FROM campaign_head WHERE shard=? AND tenant=?{}",
+            tx.dialect().for_update()
+        );
+        let read = |row: &Row| Ok(Self { seq: row.count(0)?, version: row.count(1)? });
+        if let Some(row) = tx.fetch(&sql, &key).await?.first() {
+            return read(row);
+        }
+        let insert = "INSERT INTO campaign_head (shard,tenant,seq,version) VALUES (?,?,0,0)";
+        tx.exec(insert, &key).await?;
+        Ok(Self::default())
+    }
+
+    /// Writes it back.
+    pub(crate) async fn save(
+        self,
+        tx: &mut dyn Tx,
+        (shard, tenant): (Shard, u32),
+        before: Self,
+    ) -> Result<(), RecordsError> {
+        let values = [
+            Value::count(self.seq),
+            Value::count(self.version),
+            Value::Int(shard.0.into()),
+            Value::Int(tenant.into()),
+            Value::count(before.seq),
+            Value::count(before.version),
+        ];
+        let sql =
+            "UPDATE campaign_head SET seq=?, version=? WHERE shard=? AND tenant=? AND seq=? AND version=?";
+        if tx.exec(sql, &values).await? == 1 { Ok(()) } else { Err(RecordsError::Surprise("campaign_head")) }
+    }
+}
+
+/// Where and when a batch is decided.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    tenant: Tenant,
+    shard: Shard,
+    now_ms: i64,
+}
+
+/// Locked and loaded.
+struct Desk {
+    place: Place,
+    locked: Head,
+    head: Head,
+    snapshot: Arc<Snapshot>,
+    acts: BTreeMap<ActKey, Act>,
+    tallies: Tallies,
+    calendars: Calendars,
+    lists: BTreeSet<(Who, String)>,
+    referrals: Referrals,
+    orders: BTreeMap<OrderKey, Order>,
+    /// As they were, and as they are.
+    shelves: BTreeMap<OfferKey, (Shelf, Shelf)>,
+    counter: Counter,
+    fresh: Fresh,
+}
+
+/// What is new and must be written.
+#[derive(Default)]
+struct Fresh {
+    acts: Vec<(ActKey, Act)>,
+    calendars: BTreeSet<(Who, u32)>,
+    referrals: BTreeSet<(Who, u32)>,
+    orders: Vec<(OrderKey, Order)>,
+    events: Vec<(OrderKey, Event)>,
+    effects: Vec<Effect>,
+}
+
+/// The ledger's order that sets the price of an order aside.
+fn hold_of(order: OrderKey) -> OrderId {
+    OrderId::of(&[b"offer-hold", &order.machine_id()])
+}
+
+impl Desk {
+    async fn open(
+        tx: &mut dyn Tx,
+        (place, head, snapshot): (Place, Head, Arc<Snapshot>),
+        asks: &[Arc<Ask>],
+    ) -> Result<Self, RecordsError> {
+        let tenant = place.tenant.number;
+        let mut people: BTreeSet<Who> = asks.iter().map(|ask| ask.who).collect();
+        people.extend(asks.iter().filter_map(|ask| match &ask.what {
+            What::Refer { referrer, .. } => *referrer,
+            What::Behave { .. }
+            | What::SignIn { .. }
+            | What::Order { .. }
+            | What::Pay { .. }
+            | What::Cancel { .. }
+            | What::Expire { .. } => None,
+        }));
+        let orders: BTreeSet<OrderKey> = asks.iter().filter_map(|ask| ask.order()).collect();
+        let ids: Vec<_> = orders.iter().map(|order| order.machine_id()).collect();
+        let found = machine::find::<Order>(tx, place.shard, &ids).await?;
+        let orders: BTreeMap<_, _> =
+            orders.into_iter().filter_map(|key| Some((key, found.get(&key.machine_id())?.clone()))).collect();
+        for order in orders.values() {
+            people.insert(order.ordered().owner()?);
+        }
+        let calendars = calendar::load(tx, tenant, &people).await?;
+        let today = |campaign: &Campaign, who| {
+            let last = calendars.get(&(who, campaign.number)).and_then(|calendar| calendar.last);
+            campaign.zone.day_of(place.now_ms).max(last.unwrap_or(i32::MIN))
+        };
+        let keys: BTreeSet<ActKey> = asks.iter().filter_map(|ask| act_key(ask, &snapshot, today)).collect();
+        let acts = act::load(tx, tenant, &keys.into_iter().collect::<Vec<_>>()).await?;
+        let offers = asks.iter().filter_map(|ask| ask.offer(&snapshot, &orders));
+        let offers: BTreeSet<OfferKey> = offers.collect();
+        let offers: Vec<_> = offers.into_iter().collect();
+        let shelves = offer::shelves(tx, (place.shard, tenant), &offers).await?;
+        let mut accounts = vec![];
+        for ask in asks {
+            accounts.extend(wallets(ask, &snapshot, &orders)?);
+        }
+        let holds: Vec<_> = orders.keys().map(|order| hold_of(*order)).collect();
+        let desk = LedgerDesk { tenant: place.tenant, shard: place.shard, now_ms: place.now_ms };
+        Ok(Self {
+            place,
+            locked: head,
+            head,
+            acts,
+            tallies: Tallies::load(tx, tenant, &people).await?,
+            calendars,
+            lists: audience::lists(tx, tenant, &people).await?,
+            referrals: referral::load(tx, tenant, &people).await?,
+            orders,
+            shelves: shelves.into_iter().map(|(key, shelf)| (key, (shelf, shelf))).collect(),
+            counter: desk.open(tx, &accounts, &holds).await?,
+            snapshot,
+            fresh: Fresh::default(),
+        })
+    }
+
+    /// Decides an act as if all before it were written. What is refused has changed nothing.
+    fn decide(&mut self, ask: &Ask) -> Result<Done, Error> {
+        match &ask.what {
+            What::Behave { .. } | What::SignIn { .. } | What::Refer { .. } | What::Order { .. } => {
+                let Some(key) = act_key(ask, &self.snapshot, |campaign, who| self.today(campaign, who))
+                else {
+                    return Err(Error::NoSuchCampaign(ask.campaign().to_owned()));
+                };
+                if let Some(known) = self.acts.get(&key) {
+                    return repeat(ask, known);
+                }
+                let outcome = self.act(ask, &key)?;
+                self.head.seq += 1;
+                let (seq, at_ms) = (self.head.seq, self.place.now_ms);
+                let act = Act { seq, at_ms, body_hash: ask.body_hash, outcome: outcome.clone() };
+                self.acts.insert(key.clone(), act.clone());
+                self.fresh.acts.push((key, act));
+                Ok(Done { acted: Acted::Kept(outcome), replayed: false })
+            }
+            What::Pay { order } => self.pay(ask, *order),
+            What::Cancel { order } => self.give_up(ask, *order),
+            What::Expire { order } => self.expire(*order),
+        }
+    }
+
+    fn act(&mut self, ask: &Ask, key: &ActKey) -> Result<Outcome, Error> {
+        match &ask.what {
+            What::Behave { behaviour, value, campaign, .. } => {
+                self.behave(ask, key, (behaviour, *value), campaign.as_deref())
+            }
+            What::SignIn { campaign } => self.sign_in(ask, key, campaign),
+            What::Refer { campaign, code, referrer } => self.refer(ask, campaign, (code, *referrer)),
+            What::Order { campaign, offer, quantity, .. } => self.order(ask, campaign, (offer, *quantity)),
+            What::Pay { .. } | What::Cancel { .. } | What::Expire { .. } => {
+                Err(RecordsError::Corrupt("an order's move is no act of its own".to_owned()).into())
+            }
+        }
+    }
+
+    /// The local day that somebody is in: today, unless they have signed a later one before the clock was set back.
+    fn today(&self, campaign: &Campaign, who: Who) -> i32 {
+        let last = self.calendars.get(&(who, campaign.number)).and_then(|calendar| calendar.last);
+        campaign.zone.day_of(self.place.now_ms).max(last.unwrap_or(i32::MIN))
+    }
+
+    /// A campaign that runs now.
+    fn running(&self, id: &str) -> Result<Arc<Campaign>, Error> {
+        let campaign = Arc::clone(self.snapshot.campaign(id)?);
+        campaign.window.check(self.place.now_ms, &campaign.zone)?;
+        Ok(campaign)
+    }
+
+    /// Whether somebody belongs to an audience of a campaign; everybody does where none is named.
+    fn is_for(&mut self, campaign: &Campaign, audience: Option<&String>, ask: &Ask) -> bool {
+        let Some(name) = audience else { return true };
+        let Some(audience) = campaign.document.audiences.get(name) else { return false };
+        let mut known = Known {
+            day: campaign.zone.day_of(self.place.now_ms),
+            campaign: campaign.number,
+            ask,
+            lists: &self.lists,
+            calendars: &self.calendars,
+            referrals: &self.referrals,
+            counter: &mut self.counter,
+        };
+        belongs(audience, &mut known)
+    }
+
+    async fn write(self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
+        let (shard, tenant) = (self.place.shard, self.place.tenant.number);
+        let fresh = &self.fresh;
+        act::save(tx, tenant, &fresh.acts).await?;
+        self.tallies.save(tx, tenant).await?;
+        let calendars: Vec<_> =
+            fresh.calendars.iter().filter_map(|key| Some((*key, *self.calendars.get(key)?))).collect();
+        calendar::save(tx, tenant, &calendars).await?;
+        let referrals: Vec<_> =
+            fresh.referrals.iter().filter_map(|key| Some((*key, self.referrals.get(key)?))).collect();
+        referral::save(tx, tenant, &referrals).await?;
+        for (key, moved) in &self.shelves {
+            offer::move_units(tx, (shard, tenant), key, *moved).await?;
+        }
+        orders::write(tx, (shard, tenant), &fresh.orders, &fresh.events).await?;
+        self.counter.write(tx).await?;
+        outbox::post(tx, shard, &fresh.effects).await?;
+        if self.head.seq != self.locked.seq {
+            self.head.save(tx, (shard, tenant), self.locked).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What was answered before.
+fn repeat(ask: &Ask, known: &Act) -> Result<Done, Error> {
+    // A day is signed once, whatever is sent along.
+    let is_same = known.body_hash == ask.body_hash || matches!(ask.what, What::SignIn { .. });
+    if is_same {
+        return Ok(Done { acted: Acted::Kept(known.outcome.clone()), replayed: true });
+    }
+    Err(if matches!(ask.what, What::Refer { .. }) { Error::BroughtBefore } else { Error::KeyReused })
+}
+
+impl Ask {
+    /// The campaign that is named; none where it is about many, or about an order.
+    fn campaign(&self) -> &str {
+        match &self.what {
+            What::SignIn { campaign } | What::Refer { campaign, .. } | What::Order { campaign, .. } => {
+                campaign
+            }
+            What::Behave { campaign, .. } => campaign.as_deref().unwrap_or_default(),
+            What::Pay { .. } | What::Cancel { .. } | What::Expire { .. } => "",
+        }
+    }
+
+    /// The order that it moves.
+    fn order(&self) -> Option<OrderKey> {
+        match &self.what {
+            What::Pay { order } | What::Cancel { order } | What::Expire { order } => Some(*order),
+            What::Behave { .. } | What::SignIn { .. } | What::Refer { .. } | What::Order { .. } => None,
+        }
+    }
+
+    /// The offer whose units it may move.
+    fn offer(&self, snapshot: &Snapshot, orders: &BTreeMap<OrderKey, Order>) -> Option<OfferKey> {
+        if let What::Order { campaign, offer, .. } = &self.what {
+            return Some((snapshot.campaigns.get(campaign)?.number, offer.clone()));
+        }
+        let key = self.order()?;
+        Some((key.0.subject, orders.get(&key)?.ordered().offer.clone()))
+    }
+}
+
+/// What an act is kept under; `None` where there is no such campaign.
+fn act_key(ask: &Ask, snapshot: &Snapshot, today: impl Fn(&Campaign, Who) -> i32) -> Option<ActKey> {
+    let number = |campaign: &String| snapshot.campaigns.get(campaign);
+    let (kind, key) = match &ask.what {
+        What::Behave { behaviour, business_id, campaign, .. } => {
+            // One event is one act, whether or not a campaign is named with it: else it would count twice.
+            campaign.as_ref().map_or(Some(()), |campaign| number(campaign).map(|_| ()))?;
+            (format!("behaviour/{behaviour}"), business_id.clone())
+        }
+        What::SignIn { campaign } => {
+            let campaign = number(campaign)?;
+            ("sign_in".to_owned(), format!("{}/{}", campaign.number, today(campaign, ask.who)))
+        }
+        What::Refer { campaign, .. } => ("referral".to_owned(), number(campaign)?.number.to_string()),
+        What::Order { campaign, key, .. } => (format!("order/{}", number(campaign)?.number), key.clone()),
+        What::Pay { .. } | What::Cancel { .. } | What::Expire { .. } => return None,
+    };
+    Some((ask.who, kind, key))
+}
+
+/// The accounts that an act may move, or look at.
+fn wallets(
+    ask: &Ask,
+    snapshot: &Snapshot,
+    orders: &BTreeMap<OrderKey, Order>,
+) -> Result<Vec<Account>, RecordsError> {
+    let mut accounts = vec![];
+    match &ask.what {
+        What::Behave { behaviour, campaign, .. } => {
+            let named = |found: &&Arc<Campaign>| campaign.as_ref().is_none_or(|named| *named == found.id);
+            for campaign in snapshot.campaigns.values().filter(named) {
+                earn::accounts(campaign, ask, behaviour, &mut accounts)?;
+            }
+        }
+        What::SignIn { campaign } => {
+            if let Some(campaign) = snapshot.campaigns.get(campaign) {
+                earn::accounts(campaign, ask, crate::document::SIGN_IN, &mut accounts)?;
+            }
+        }
+        What::Refer { .. } | What::Expire { .. } => {}
+        What::Order { campaign, offer, .. } => {
+            if let Some(campaign) = snapshot.campaigns.get(campaign) {
+                orders::accounts(campaign, ask, offer, &mut accounts)?;
+            }
+        }
+        What::Pay { order } | What::Cancel { order } => {
+            if let (Some(campaign), Some(order)) = (snapshot.numbered(order.0.subject), orders.get(order)) {
+                for gain in &order.ordered().gains {
+                    earn::gain_accounts(campaign, ask, gain, &mut accounts)?;
+                }
+            }
+        }
+    }
+    Ok(accounts)
+}
+
+/// What is known of somebody in a campaign.
+struct Known<'d> {
+    day: i32,
+    campaign: u32,
+    ask: &'d Ask,
+    lists: &'d BTreeSet<(Who, String)>,
+    calendars: &'d Calendars,
+    referrals: &'d Referrals,
+    counter: &'d mut Counter,
+}
+
+impl Standing for Known<'_> {
+    fn is_on(&self, list: &str) -> bool {
+        self.lists.contains(&(self.ask.who, list.to_owned()))
+    }
+
+    fn available(&mut self, unit: &str, name: &str) -> i64 {
+        wallet(&self.ask.participant, unit, name).map_or(0, |account| self.counter.available(&account))
+    }
+
+    fn streak(&self) -> u32 {
+        let calendar = self.calendars.get(&(self.ask.who, self.campaign));
+        calendar.map_or(0, |calendar| calendar.streak_on(self.day))
+    }
+
+    fn is_referred(&self) -> bool {
+        self.referrals.contains_key(&(self.ask.who, self.campaign))
+    }
+}

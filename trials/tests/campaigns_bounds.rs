@@ -1,0 +1,111 @@
+//! Where campaigns end: budgets that several gains share, words that the house keeps for itself, limits on what can grow.
+
+use campaign::act::{Outcome, What};
+use campaign::audience::{LISTS_MAX, Uploaded};
+use campaign::desk::Acted;
+use campaign::error::Error;
+use campaign::offer::Order;
+use kernel::fault::Classify;
+use records::audit::{Actor, Cause};
+use tokio::task::JoinSet;
+use trials::NOON_MS;
+use trials::fair::{Fair, behaves, body};
+
+fn cause() -> Cause {
+    Cause { actor: Actor::house(), key: String::new(), body_hash: None }
+}
+
+/// Each gain alone fits the money, both together do not: a point and a ticket cost 60 each, and each is rounded up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given() {
+    let fair = Fair::at(NOON_MS).await;
+    let document = |money: i64| {
+        format!(
+            "campaign: shop\ntitle: Shop\nbudget:\n  money:\n    unit: fen\n    amount: {money}\n    costs: [{{unit: point, units: 3, cost: 179}}, {{unit: ticket, units: 1, cost: 60}}]\noffers:\n  - {{id: set, title: A set, gains: [{{unit: point, amount: 1}}, {{unit: ticket, amount: 1}}], stock: 5}}\n"
+        )
+    };
+    fair.publish("1", &document(119)).await.expect("published");
+    let order = fair.order("ada", ("shop", "set"), "a").await.expect("an order");
+    for _ in 0..2 {
+        assert_eq!(fair.pay("ada", order).await, Err(Error::BudgetUsed("money")));
+    }
+    assert_eq!((fair.has("ada", "point", "main").await.0, fair.has("ada", "ticket", "main").await.0), (0, 0));
+    // The order waits on, and is paid once there is enough.
+    fair.publish("2", &document(120)).await.expect("published");
+    assert!(matches!(fair.pay("ada", order).await, Ok(Order::Paid { .. })));
+    assert_eq!(fair.house("campaign-shop", "fen").await, 0);
+    assert_eq!(fair.verified().await.failed, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reports_what_the_house_posts_by_itself() {
+    let fair = Fair::at(NOON_MS).await;
+    let rules = "campaign: c\ntitle: C\nsign_in: {}\nreferral: {behaviour: purchase}\nearning:\n  - {id: daily, behaviour: sign_in, gains: [{unit: point, amount: 9}]}\n  - {id: thanks, behaviour: referral, gains: [{unit: point, amount: 9}]}\n";
+    fair.publish("1", rules).await.expect("published");
+    for word in ["sign_in", "referral", "referred"] {
+        let refused = fair.act("ada", behaves(word, "1", None)).await.expect_err(word);
+        assert_eq!(refused.code(), "campaign.bad_input", "{word}");
+    }
+    assert_eq!(fair.has("ada", "point", "main").await.0, 0);
+}
+
+/// Somebody who was brought qualifies by their balance, where the campaign gives them nothing for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_brought_qualifies_by_what_they_have() {
+    let fair = Fair::at(NOON_MS).await;
+    let gift = "campaign: gifts\ntitle: Gifts\nearning:\n  - {id: gift, behaviour: gift, gains: [{unit: point, amount: 10}]}\n";
+    let rich = "campaign: rich\ntitle: Rich\naudience: rich\naudiences: {rich: {kind: balance, unit: point, at_least: 10}}\nreferral: {behaviour: purchase}\nsign_in: {}\nearning:\n  - {id: thanks, behaviour: referral, gains: [{unit: coin, amount: 5}]}\n";
+    fair.publish("1", gift).await.expect("published");
+    fair.publish("1", rich).await.expect("published");
+    for name in ["ada", "bob"] {
+        assert_eq!(fair.sign_in(name, "rich").await, Err(Error::NotForThem));
+        fair.behave(name, behaves("gift", "1", None)).await;
+        fair.sign_in(name, "rich").await.expect("a day");
+    }
+    let code = fair.campaigns.code("ada", "rich").await.expect("a code");
+    fair.campaigns.refer("bob", ("rich", &code), body("")).await.expect("brought");
+    fair.behave("bob", behaves("purchase", "1", Some(1))).await;
+    fair.deliver().await;
+    assert_eq!(fair.has("ada", "coin", "main").await.0, 5);
+    assert_eq!(fair.verified().await.failed, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_orders_end_at_once() {
+    let fair = Fair::at(NOON_MS).await;
+    fair.publish(
+        "1",
+        "campaign: shop\ntitle: Shop\noffers:\n  - {id: gift, title: G, gains: [{unit: point, amount: 1}], stock: 450}\n",
+    )
+    .await
+    .expect("published");
+    let mut tasks = JoinSet::new();
+    for number in 0..450 {
+        let campaigns = fair.campaigns.clone();
+        tasks.spawn(async move {
+            let (campaign, offer, key) = ("shop".to_owned(), "gift".to_owned(), "k".to_owned());
+            let what = What::Order { campaign, offer, quantity: 1, key };
+            let done = campaigns.act(&format!("p{number}"), what, body("")).await.expect("an order");
+            matches!(done.acted, Acted::Kept(Outcome::Ordered { .. }))
+        });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|ordered| ordered));
+    let free = async || fair.campaigns.standing("shop").await.expect("a campaign").shelves[0].1.free;
+    assert_eq!(free().await, 0);
+    fair.pass(900_000).await;
+    assert_eq!((free().await, fair.campaigns.end_what_is_over().await), (450, Ok(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_only_so_many_lists() {
+    let fair = Fair::at(NOON_MS).await;
+    let upload =
+        async |list: String| fair.campaigns.upload(&list, (vec!["ada".to_owned()], true), cause()).await;
+    for number in 0..LISTS_MAX {
+        assert_eq!(upload(format!("l{number}")).await, Ok(Uploaded { members: 1, changed: 1 }));
+    }
+    assert_eq!(upload("one-more".to_owned()).await, Err(Error::TooManyLists(LISTS_MAX)));
+    assert_eq!(upload("l7".to_owned()).await, Ok(Uploaded { members: 1, changed: 0 }));
+    let erased = fair.campaigns.erase("ada", "participant/x".to_owned(), (&cause(), "asked")).await;
+    assert_eq!(erased.map(|erased| (erased.codes, erased.lists)), Ok((0, LISTS_MAX)));
+}
