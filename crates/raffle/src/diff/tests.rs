@@ -15,10 +15,13 @@ fn whole() -> Value {
         "prizes": [
             {"id": "phone", "title": "Phone", "weight": 1, "stock": 5, "rule_tree": "t", "cost": 60_000,
              "consolation": false, "cap": {"wins": 1, "per": "campaign"}, "only_for": ["ada", "bob"],
-             "never_for": ["mallory"],
+             "never_for": ["mallory"], "award": {"kind": "physical", "claim_seconds": 3600},
              "release": {"every_day": 1, "slots": [{"from": "2026-11-02T00:00:00", "units": 2}, {"from": "2026-11-03T00:00:00", "units": 3}]}},
-            {"id": "mug", "title": "Mug", "weight": 400, "stock": 100, "cost": 50},
-            {"id": "pen", "title": "Pen", "weight": 500, "stock": "unlimited", "consolation": true}
+            {"id": "mug", "title": "Mug", "weight": 400, "stock": 100, "cost": 50,
+             "award": {"kind": "points", "amount": 5, "available_after_seconds": 60, "expires_after_seconds": 600}},
+            {"id": "pen", "title": "Pen", "weight": 500, "stock": "unlimited", "consolation": true,
+             "award": {"kind": "webhook", "endpoint": "pens"}},
+            {"id": "card", "title": "Card", "weight": 0, "stock": 5, "award": {"kind": "coupon", "pool": "cards"}}
         ],
         "rule_trees": {
             "t": {"start": "lock", "nodes": {
@@ -161,7 +164,7 @@ fn whatever_differs_is_told_and_nothing_else() {
         }
     }
     assert!(tried > 200, "{tried}");
-    assert_eq!(codes.len(), 29, "{codes:?}");
+    assert_eq!(codes.len(), 30, "{codes:?}");
 }
 
 #[test]
