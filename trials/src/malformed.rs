@@ -210,7 +210,9 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
         queries.extend(wrong.map(str::to_owned));
         queries.push(format!("participant={}", "x".repeat(129)));
         queries.push("participant=ada&cursor=ord_".to_owned());
-    } else if is_list && !["/raffles", "/campaigns", "/experiments", "/coupon-pools", "/endpoints"].contains(&path) {
+    } else if is_list
+        && !["/raffles", "/campaigns", "/experiments", "/coupon-pools", "/endpoints"].contains(&path)
+    {
         queries.extend(
             ["cursor=%ff", "cursor=-1", "cursor=x", "cursor=99999999999999999999"].map(str::to_owned),
         );

@@ -14,8 +14,8 @@ use fairground::bench::process::Server;
 use kernel::id::Shard;
 use records::port::{Row, read};
 use trials::booth::{APPROVER, AUDITOR, OPERATOR, SERVICE, keys, send};
-use trials::malformed::{CAMPAIGN, CODE, 
-    DOCUMENT, body_of, malformed, sends, sound, takes_codes, takes_document, wrong_methods,
+use trials::malformed::{
+    CAMPAIGN, CODE, DOCUMENT, body_of, malformed, sends, sound, takes_codes, takes_document, wrong_methods,
 };
 use trials::routes::{OPEN, TABLE};
 use trials::wire::{Reply, exchange};

@@ -350,9 +350,15 @@ async fn a_person_is_forgotten_and_the_books_still_prove() {
     give(&booth, "two", "bob", 20).await;
     let erase = "/participants/ada%20lovelace?reason=asked";
     let erased = send(booth.address, OPERATOR, "DELETE", erase, "", "").await;
-    assert_eq!(erased.text(), "{\"raffles\":0,\"erased\":0,\"accounts\":1,\"experiments\":0,\"codes\":0,\"lists\":0}");
+    assert_eq!(
+        erased.text(),
+        "{\"raffles\":0,\"erased\":0,\"accounts\":1,\"experiments\":0,\"codes\":0,\"lists\":0}"
+    );
     let again = send(booth.address, OPERATOR, "DELETE", erase, "", "").await;
-    assert_eq!(again.text(), "{\"raffles\":0,\"erased\":0,\"accounts\":0,\"experiments\":0,\"codes\":0,\"lists\":0}");
+    assert_eq!(
+        again.text(),
+        "{\"raffles\":0,\"erased\":0,\"accounts\":0,\"experiments\":0,\"codes\":0,\"lists\":0}"
+    );
     let audit = done(&get(&booth, AUDITOR, "/audit?action=erase").await);
     assert_eq!(audit["entries"].as_array().map(Vec::len), Some(1));
     assert_eq!(audit["entries"][0]["detail"], "from 1 accounts of the ledger: asked");

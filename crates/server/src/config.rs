@@ -6,11 +6,13 @@ mod database;
 mod ledger;
 mod outbound;
 mod review;
+mod telemetry;
 
 pub use campaign::Campaign;
 pub use ledger::{Ledger, RateRow, RoundingWord};
 pub use outbound::Outbound;
 pub use review::Review;
+pub use telemetry::Telemetry;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -169,20 +171,8 @@ pub struct Limits {
     pub keys_max: NonZeroUsize,
 }
 
-/// The `[telemetry]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Telemetry {
-    /// Where spans go, by OTLP over HTTP, such as `http://127.0.0.1:4318`. Default none: nothing is traced.
-    pub otlp_endpoint: Option<String>,
-    /// The name of this service in its traces. Default `fairground`.
-    pub service_name: String,
-    /// One in this many requests and batches is traced, where no caller has decided. Default 1.
-    pub one_in: NonZeroU32,
-}
-
 #[expect(clippy::expect_used, reason = "evaluated when the product is built")]
-const fn number(value: u32) -> NonZeroU32 {
+pub(crate) const fn number(value: u32) -> NonZeroU32 {
     NonZeroU32::new(value).expect("not zero")
 }
 
@@ -236,12 +226,6 @@ impl Default for Limits {
             acts_per_second_per_participant: None,
             keys_max: const { size(100_000) },
         }
-    }
-}
-
-impl Default for Telemetry {
-    fn default() -> Self {
-        Self { otlp_endpoint: None, service_name: "fairground".to_owned(), one_in: const { number(1) } }
     }
 }
 

@@ -205,7 +205,8 @@ impl House {
             queue: config.campaign.queue_max.get(),
             ..Limits::default()
         };
-        let (campaigns, driver) = Campaigns::open(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), limits);
+        let (campaigns, driver) =
+            Campaigns::open(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), limits);
         drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));

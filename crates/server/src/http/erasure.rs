@@ -65,7 +65,8 @@ async fn erase(
     text("reason", &reason, 500)?;
     let cause = Cause { actor: Arc::clone(caller.actor()), key: String::new(), body_hash: None };
     let (raffles, ledger, experiments) = (app.raffles.clone(), app.ledger.clone(), app.experiments.clone());
-    let (awards, campaigns, pseudonym) = (app.awards.clone(), app.campaigns.clone(), app.tokens.pseudonym(&participant));
+    let (awards, campaigns, pseudonym) =
+        (app.awards.clone(), app.campaigns.clone(), app.tokens.pseudonym(&participant));
     let subject = format!("participant/{pseudonym}");
     let work = async move {
         let erased = raffles.erase(&participant, &cause, &reason).await?;

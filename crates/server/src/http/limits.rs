@@ -156,7 +156,9 @@ impl Rates {
         let own = if live.apart.contains(&group) {
             let whose = match group {
                 Group::Keys => Whose::Key(name.to_owned()),
-                Group::Participants | Group::Draws | Group::Acts => Whose::Participant(self.names.pseudonym(name)),
+                Group::Participants | Group::Draws | Group::Acts => {
+                    Whose::Participant(self.names.pseudonym(name))
+                }
                 Group::Routes => Whose::Route(name.to_owned()),
             };
             live.own.get(&(group, whose))

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::http::operation::{CAMPAIGN, Carries, Operation, RAFFLE, Shape, Told};
 use crate::http::problem;
 use crate::http::{
-    accounts, acts, audiences, audit, awards, campaigns, coupons, drafts, draws, dry_runs, endpoints, erasure, experiments, explain,
-    health, ledger, letters, metrics, offers, openapi, participants, proposals, raffles, switches, versions,
+    accounts, acts, audiences, audit, awards, campaigns, coupons, drafts, draws, dry_runs, endpoints,
+    erasure, experiments, explain, health, ledger, letters, metrics, offers, openapi, participants,
+    proposals, raffles, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
