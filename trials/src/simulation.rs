@@ -477,7 +477,7 @@ async fn tickets(
     for who in (0..PARTICIPANTS).map(|who| format!("p{who}")) {
         let granted = kept.iter().map(|(_, call, _, _)| match call {
             Call::Grant { who: whom, tickets } if *whom == who => *tickets,
-            _ => 0,
+            Call::Draw { .. } | Call::Grant { .. } | Call::Order(_) | Call::Turn | Call::Publish(_) => 0,
         });
         let granted: i64 = granted.sum();
         let (_, pseudonym) = house.raffles.player_key(RAFFLE, &who).await.expect("a raffle");
