@@ -90,7 +90,7 @@ fn bringing() -> Vec<Operation> {
             .needs::<Act>()
             .body::<ActorBody>(json!({ "participant": "ada" }))
             .answers::<CodeView>(200, "Their code.", json!({ "campaign": "summer", "code": "7KQ2MXNA4B" }))
-            .refuses(&["campaign.entropy", "campaign.missing", "campaign.no_referral", "edge.bad_text"])
+            .refuses(&["award.entropy", "campaign.missing", "campaign.no_referral", "edge.bad_text"])
             .refuses(&["edge.other_participant"]),
         Operation::post("/campaigns/{id}/referrals", "refer", "Note that somebody was brought")
             .describe(
