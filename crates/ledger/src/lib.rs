@@ -1,9 +1,8 @@
 //! Double entry: accounts, transfers, holds and lots, in a journal that proves every balance.
 //!
 //! Read downwards. [`verify`] recomputes what the journal proves; [`ledger`] is what others call; [`desk`] takes a batch of
-//! orders through one transaction; [`memory`] spares it reading what it
-//! wrote; [`book`] decides them in memory; [`journal`], [`balance`], [`hold`] and [`lot`] are rows
-//! of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
+//! orders through one transaction; `memory` spares it reading what it wrote; `book` decides them in memory; [`journal`],
+//! [`balance`], [`hold`] and [`lot`] are rows of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
 //! one unit into another; [`account`] says whose; [`refusal`] says why not.
 
 pub mod verify;

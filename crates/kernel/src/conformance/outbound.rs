@@ -1,4 +1,4 @@
-//! Checks of [`Outbound`](crate::ports::outbound::Outbound).
+//! Checks of [`Outbound`].
 
 use async_trait::async_trait;
 
