@@ -64,6 +64,9 @@ impl Goals {
 #[async_trait]
 impl Subscriber for Goals {
     async fn take(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
+        if !self.experiments.seen().what.hears_any() {
+            return messages.iter().map(|_| Ok(())).collect();
+        }
         let (mut answers, mut draws) = (Vec::with_capacity(messages.len()), Vec::new());
         for message in messages {
             answers.push(match self.heard(message).await {

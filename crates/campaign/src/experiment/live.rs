@@ -95,6 +95,11 @@ impl Lives {
         self.leading.get(raffle).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether draws of any raffle are goals.
+    pub fn hears_any(&self) -> bool {
+        !self.heard.is_empty()
+    }
+
     /// Whether draws of a raffle are goals.
     pub fn hears(&self, raffle: &str) -> bool {
         self.heard.contains(raffle)

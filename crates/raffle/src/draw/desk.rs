@@ -119,6 +119,8 @@ impl Desk {
     /// The wallets that draws of this batch would take tickets from: none where no draw is taken, or all are repeats.
     pub(super) fn wallets(&self, asks: &[&Ask]) -> Vec<Account> {
         let live = self.live.as_ref().filter(|_| !self.gate.frozen && self.gate.epoch != 0);
+        // Most rules name none: then nobody's earlier draws are looked through for it.
+        let live = live.filter(|live| live.plan.rules.tickets.wallet.is_some());
         let Some(live) = live else { return vec![] };
         let new = asks.iter().filter(|ask| self.made_before(ask).is_empty());
         new.filter_map(|ask| wallet(ask, live)).collect()
