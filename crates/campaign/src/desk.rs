@@ -17,6 +17,7 @@ use records::error::Error as RecordsError;
 use records::machine;
 use records::outbox::{self, Effect};
 use records::port::{Row, Tx, Value};
+use records::statement::Insert;
 
 use crate::act::{self, Act, ActKey, Ask, Outcome, What};
 use crate::audience::{self, Standing, belongs};
@@ -90,6 +91,8 @@ impl Batch for Acts {
     }
 }
 
+static NEW_HEAD: Insert = Insert::or_keep("campaign_head", &["shard", "tenant", "seq", "version"], 2);
+
 /// The row that numbers acts, and says which versions are live.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Head {
@@ -109,9 +112,10 @@ impl Head {
         if let Some(row) = tx.fetch(&sql, &key).await?.first() {
             return read(row);
         }
-        let insert = "INSERT INTO campaign_head (shard,tenant,seq,version) VALUES (?,?,0,0)";
-        tx.exec(insert, &key).await?;
-        Ok(Self::default())
+        NEW_HEAD.rows(tx, &[&key[..], &[Value::Int(0), Value::Int(0)]].concat()).await?;
+        // Somebody else may have made it meanwhile, and written to it.
+        let rows = tx.fetch(&sql, &key).await?;
+        read(rows.first().ok_or(RecordsError::Surprise("campaign_head"))?)
     }
 
     /// Writes it back.
