@@ -1,8 +1,9 @@
 //! What holds for whatever is handed in as a raffle document. The fuzz targets read this file too, so it uses the raffle
 //! crate and serde alone.
 
+use kernel::hex::hex;
 use raffle::document::Document;
-use raffle::fairness::{hex, sha256};
+use raffle::fairness::sha256;
 use raffle::lint;
 use raffle::odds::odds;
 use raffle::rules::{Chosen, Plan, Publication, Rules, Shelf};

@@ -128,8 +128,8 @@ async fn whatever_is_wrong_is_a_problem_with_a_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_opens_what_its_role_says_and_answers_repeat_byte_for_byte() {
     let folder = tempfile::tempdir().expect("a folder");
-    let hash = raffle::fairness::hex(&raffle::fairness::sha256(b"the service's key"));
-    let admin = raffle::fairness::hex(&raffle::fairness::sha256(b"the admin's key"));
+    let hash = kernel::hex::hex(&raffle::fairness::sha256(b"the service's key"));
+    let admin = kernel::hex::hex(&raffle::fairness::sha256(b"the admin's key"));
     let config = folder.path().join("fairground.toml");
     let text = format!(
         "[[auth.keys]]\nname = \"shop\"\nrole = \"service\"\nsha256 = \"{hash}\"\n[[auth.keys]]\nname = \"ops\"\nrole = \"admin\"\nsha256 = \"{admin}\"\n"

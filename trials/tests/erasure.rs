@@ -2,10 +2,11 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use fairground::bench::process::{Server, ask};
+use kernel::hex::hex;
 use raffle::entry::Request;
 use raffle::erasure::Erased;
 use raffle::error::Error;
-use raffle::fairness::{hex, sha256};
+use raffle::fairness::sha256;
 use raffle::proposal::Proposed;
 use records::audit::{Actor, Cause, Filter};
 use std::path::Path;

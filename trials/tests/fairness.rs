@@ -109,7 +109,7 @@ async fn both_verifiers_accept_the_truth_and_nothing_else(profile: Profile) {
     both_reject("swapped seeds", &altered(0, &seeds[0], &seeds[1]));
     let mut other = header.clone();
     other["epochs"][0]["seed"] = "00".repeat(32).into();
-    other["epochs"][0]["seed_hash"] = raffle::fairness::hex(&raffle::fairness::sha256(&[0; 32])).into();
+    other["epochs"][0]["seed_hash"] = kernel::hex::hex(&raffle::fairness::sha256(&[0; 32])).into();
     let mut other_seed = lines.clone();
     other_seed[0] = other.to_string();
     both_reject("another seed with its own hash", &other_seed);
@@ -154,8 +154,8 @@ fn the_published_vectors_hold() {
     for vector in vectors {
         let text = |key: &str| vector[key].as_str().expect("text");
         let number = |key: &str| vector[key].as_u64().expect("a number");
-        let seed = raffle::fairness::from_hex(text("seed")).expect("a seed");
-        let pseudonym = raffle::fairness::from_hex(text("pseudonym")).expect("a pseudonym");
+        let seed = kernel::hex::from_hex(text("seed")).expect("a seed");
+        let pseudonym = kernel::hex::from_hex(text("pseudonym")).expect("a pseudonym");
         let chance = raffle::fairness::Chance::new(&seed, text("epoch").to_owned());
         let integer = chance.below(number("total"), &pseudonym, number("number"), text("client_seed"));
         assert_eq!(integer, number("integer"), "{vector}");

@@ -73,7 +73,7 @@ async fn a_participant_above_the_limit_is_told_so_and_draws_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_above_the_limit_is_told_so_and_another_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let hash = |key: &str| raffle::fairness::hex(&raffle::fairness::sha256(key.as_bytes()));
+    let hash = |key: &str| kernel::hex::hex(&raffle::fairness::sha256(key.as_bytes()));
     let keys = format!(
         "[{{name='shop',role='service',sha256='{}'}},{{name='ops',role='admin',sha256='{}'}}]",
         hash("the shop's key"),

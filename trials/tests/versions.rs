@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fairground::bench::process::{self, Server};
+use kernel::hex::hex;
 use kernel::id::{Shard, Tenant};
 use raffle::entry::Request;
 use raffle::error::Error;
-use raffle::fairness::{hex, sha256};
+use raffle::fairness::sha256;
 use raffle::proposal::Proposed;
 use raffle::publish::{Publish, Published};
 use raffle::review::{Event, Review};

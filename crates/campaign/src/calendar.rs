@@ -7,9 +7,8 @@ use records::port::{Tx, Value};
 use records::statement::{ByKeys, Insert};
 
 use crate::document::{AfterTheLast, Gain, SignIn};
-use crate::tally::month_of;
 use crate::who::Who;
-use crate::window::Zone;
+use crate::window::{Zone, month_of};
 
 /// What somebody has signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use ledger::account::Owner;
 use ledger::desk::Desk as LedgerDesk;
 use records::batch::{self, Batcher, Limits};
 use records::port::{Records, read, write};
@@ -32,9 +33,6 @@ use crate::publish::{self, Place, Publish, Published};
 use crate::referral::{self, CODE_LETTERS, Qualified};
 use crate::who::Who;
 use crate::window::Zone;
-
-/// Longest name of a participant, in characters.
-const NAME_MAX: usize = 128;
 
 /// Letters of codes: digits and capitals that are not taken for one another.
 const LETTERS: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
@@ -105,10 +103,8 @@ impl Campaigns {
 
     /// Somebody by name, as far as a name can be one.
     pub fn who(&self, participant: &str) -> Result<Who, Error> {
-        let is_fine = !participant.is_empty()
-            && participant.chars().count() <= NAME_MAX
-            && !participant.chars().any(char::is_control);
-        if is_fine {
+        // The ledger's rule: whoever is rewarded has a wallet.
+        if Owner::Participant(participant.to_owned()).check().is_ok() {
             return Ok(Who::named(self.tenant, participant));
         }
         Err(Error::BadInput {
@@ -170,7 +166,7 @@ impl Campaigns {
                 let funds = publish::funds(tx, (shard, tenant.number), published.number).await?;
                 let accounts: Vec<_> =
                     funds.keys().map(|unit| published.fund(unit)).collect::<Result<_, _>>()?;
-                let left = desk.look(tx, &accounts).await?;
+                let left = desk.available(tx, &accounts).await?;
                 let funds = funds.into_iter().zip(left);
                 let fund = |((unit, set_aside), left)| Fund { unit, set_aside, left };
                 let shelves = offers.into_iter().filter_map(|key| Some((shelves.get(&key).copied()?, key.1)));

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
-use ledger::account::Account;
+use ledger::account::{Account, ISSUED, SPENT};
 use records::error::Error as RecordsError;
 use records::port::{Records, Tx, Value, read};
 use records::statement::ByKeys;
@@ -16,11 +16,6 @@ use crate::window::{Window, Zone};
 
 /// Most campaigns of a tenant.
 pub const CAMPAIGNS_MAX: usize = 1000;
-
-/// The house's account that points and tickets come from.
-const ISSUED: &str = "issued";
-/// Where prices and the cost of what is given go.
-const SPENT: &str = "spent";
 
 /// A campaign, as its latest version has it.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! Pools of coupon codes. A code is a secret: it rests sealed, is told to its winner, and stands in no log.
 
+use kernel::hex::hex;
 use kernel::id::{Shard, Tenant};
 use records::audit::{self, Change, Stream};
 use records::error::Error as RecordsError;
@@ -45,8 +46,7 @@ fn fixed(shard: Shard) -> [Value<'static>; 2] {
 }
 
 fn about(pool: &str, digest: &[u8]) -> String {
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("coupon/{pool}/{hex}")
+    format!("coupon/{pool}/{}", hex(digest))
 }
 
 /// Reads a body of codes: one on each line, as text or as a JSON string, or the first column of CSV without quotes.

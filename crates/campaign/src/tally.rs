@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::ToSpan;
 use records::error::Error as RecordsError;
 use records::port::{Tx, Value};
 use records::statement::{ByKeys, Insert};
 use serde::{Deserialize, Serialize};
 
 use crate::who::Who;
+use crate::window::month_of;
 
 /// At the most so many; what is left out is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +45,6 @@ impl Reached {
             Self::Day => "cap_day",
         }
     }
-}
-
-/// The local month of a local day, counted from January 1970.
-pub fn month_of(day: i32) -> i32 {
-    let date = jiff::civil::date(1970, 1, 1).checked_add(day.days());
-    date.map_or(0, |date| (i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1)
 }
 
 /// What was counted until its last day.

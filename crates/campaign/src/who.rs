@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kernel::hex::hex;
 use kernel::id::{Bucket, Tenant};
 use records::error::Error as RecordsError;
 use records::port::{Row, Value};
@@ -39,6 +40,6 @@ impl Who {
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.hash))
     }
 }

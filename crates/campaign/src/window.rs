@@ -53,20 +53,17 @@ impl Zone {
 
     /// The first instant of a local day, counted in days from 1970-01-01.
     pub fn begin_of(&self, day: i32) -> Option<i64> {
-        let date = jiff::civil::date(1970, 1, 1).checked_add(day.days()).ok()?;
-        Some(date.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
+        Some(date_of(day)?.to_zoned(self.zone.clone()).ok()?.timestamp().as_millisecond())
     }
 
     /// Which day of its month a local day is, from 1.
     pub fn day_of_month(day: i32) -> u32 {
-        let date = jiff::civil::date(1970, 1, 1).checked_add(day.days());
-        date.ok().and_then(|date| u32::try_from(date.day()).ok()).unwrap_or(1)
+        date_of(day).and_then(|date| u32::try_from(date.day()).ok()).unwrap_or(1)
     }
 
     /// A local day as people write it.
     pub fn write_day(day: i32) -> String {
-        let date = jiff::civil::date(1970, 1, 1).checked_add(day.days());
-        date.map_or_else(|_| day.to_string(), |date| date.to_string())
+        date_of(day).map_or_else(|| day.to_string(), |date| date.to_string())
     }
 
     /// The first instant of the local day after the one that holds `at_ms`.
@@ -77,12 +74,16 @@ impl Zone {
     }
 }
 
+/// The date of a local day, counted in days from 1970-01-01; `None` where the calendar does not reach.
+fn date_of(day: i32) -> Option<Date> {
+    let days = Span::new().try_days(day).ok()?;
+    jiff::civil::date(1970, 1, 1).checked_add(days).ok()
+}
+
 /// The calendar month that holds a local day, both counted from January 1970: a local month follows from the local day alone,
 /// whatever the clocks do in it.
 pub fn month_of(day: i32) -> i32 {
-    let epoch = jiff::civil::date(1970, 1, 1);
-    let date = Span::new().try_days(day).and_then(|days| epoch.checked_add(days));
-    let date = date.unwrap_or(if day < 0 { Date::MIN } else { Date::MAX });
+    let date = date_of(day).unwrap_or(if day < 0 { Date::MIN } else { Date::MAX });
     (i32::from(date.year()) - 1970) * 12 + i32::from(date.month()) - 1
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use kernel::amount::{AMOUNT_MAX, Unit};
+use kernel::hex::hex;
 use kernel::id::{BUCKETS, Bucket, Shard, Tenant};
 use sha2::{Digest, Sha256};
 
@@ -20,6 +21,9 @@ pub const BALANCE_MAX: i64 = 1000 * AMOUNT_MAX;
 /// The house's account through which one unit becomes another.
 pub const EXCHANGE: &str = "exchange";
 
+/// The house's account that what is given comes from.
+pub const ISSUED: &str = "issued";
+
 /// The house's account that what is spent goes to.
 pub const SPENT: &str = "spent";
 
@@ -29,7 +33,7 @@ pub const EXPIRED: &str = "expired";
 /// The house's accounts that open by themselves, in any unit, and the overdraft that each has then: where things come from,
 /// what one unit becomes another through, where what is spent and what expires goes.
 const STANDARD: [(&str, Overdraft); 4] = [
-    ("issued", Overdraft::Unlimited),
+    (ISSUED, Overdraft::Unlimited),
     (EXCHANGE, Overdraft::Unlimited),
     (SPENT, Overdraft::Forbidden),
     (EXPIRED, Overdraft::Forbidden),
@@ -167,7 +171,7 @@ pub struct AccountId {
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/", self.bucket)?;
-        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.hash))
     }
 }
 

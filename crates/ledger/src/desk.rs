@@ -95,27 +95,19 @@ impl Desk {
         Ok(Counter { desk: self, head, book, accounts })
     }
 
-    /// What of an account could be spent, what is due by now done. It locks nothing and writes nothing: true a moment ago.
-    pub async fn available(self, tx: &mut dyn Tx, account: &Account) -> Result<i64, RecordsError> {
-        let id = account.id(self.tenant, self.shard);
-        let mut book =
-            self.gather(tx, Head::EMPTY, (BTreeSet::from([id]), BTreeSet::new()), &Mutex::default()).await?;
-        Ok(book.available(id))
+    /// What of accounts could be spent, in their order, what is due by now done. It locks nothing and writes nothing: true a
+    /// moment ago.
+    pub async fn available(self, tx: &mut dyn Tx, accounts: &[Account]) -> Result<Vec<i64>, RecordsError> {
+        let ids: Vec<_> = accounts.iter().map(|account| account.id(self.tenant, self.shard)).collect();
+        let loaded = (ids.iter().copied().collect(), BTreeSet::new());
+        let mut book = self.gather(tx, Head::EMPTY, loaded, &Mutex::default()).await?;
+        Ok(ids.into_iter().map(|id| book.available(id)).collect())
     }
 
     /// What an order has done, where it was done; it locks nothing.
     pub async fn receipt(self, tx: &mut dyn Tx, order: OrderId) -> Result<Option<Receipt>, RecordsError> {
         let found = journal::by_orders(tx, self.key(), &[order]).await?;
         Ok(found.first().filter(|entry| entry.refused.is_none()).map(Entry::receipt))
-    }
-
-    /// What of accounts can be spent, in their order and without a lock: what became due in the last second may not be done
-    /// yet.
-    pub async fn look(self, tx: &mut dyn Tx, accounts: &[Account]) -> Result<Vec<i64>, RecordsError> {
-        let ids: Vec<_> = accounts.iter().map(|account| account.id(self.tenant, self.shard)).collect();
-        let stand = balance::last(tx, self.tenant.number, &ids).await?;
-        let available = |id| stand.get(id).map_or(0, |after| after.balance - after.held - after.pending);
-        Ok(ids.iter().map(available).collect())
     }
 
     /// How accounts stand: from memory what is known there, the rest from the records.

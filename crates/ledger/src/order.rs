@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use kernel::amount::{AMOUNT_MAX, Unit};
+use kernel::hex::hex;
 use sha2::{Digest, Sha256};
 
 use crate::account::{Account, AccountId, EXCHANGE, Overdraft, Owner, check_text};
@@ -40,7 +41,7 @@ impl OrderId {
 
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -169,10 +169,10 @@ impl Raffles {
             let held = ticket::held(&asked.participant, wallet);
             let desk = Desk { tenant: raffle.tenant, shard: key.shard, now_ms };
             let left = read(&*self.records(), key.shard, move |tx| {
-                Box::pin(async move { Ok::<_, Error>(desk.available(tx, &held).await?) })
+                Box::pin(async move { Ok::<_, Error>(desk.available(tx, &[held]).await?) })
             })
             .await?;
-            let left = u64::try_from(left).unwrap_or(0);
+            let left = left.first().and_then(|left| u64::try_from(*left).ok()).unwrap_or(0);
             chances = plan.rules.tickets.check_held(left, 1).map_err(Error::from).and(chances);
         }
         let number = standing.number();

@@ -11,10 +11,10 @@ pub use attribute::Attribute;
 pub use deny_list::DenyList;
 pub use velocity::Velocity;
 
+use kernel::hex::hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fairness::hex;
 use crate::standing::{Attested, Standing};
 
 /// Why a participant may not draw.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use kernel::id::DrawId;
+use kernel::varint::{put, take};
 use records::audit::{Actor, Cause};
 use records::error::Error as RecordsError;
 use records::gate::{Gate, GateKey};
@@ -15,7 +16,6 @@ use records::statement::{ByKeys, Insert};
 use crate::error::Error;
 use crate::fairness::{hash_fields, link};
 use crate::rules::{Chosen, Outcome, Step, Steps};
-use kernel::varint::{put, take};
 
 /// A draw, as it is written and never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

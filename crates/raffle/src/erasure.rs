@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use kernel::hex::hex;
 use kernel::id::Shard;
 use records::audit::{self, Cause, Change, Stream};
 use records::gate::Gate;
@@ -10,7 +11,6 @@ use records::port::{read, write};
 
 use crate::catalog::Raffle;
 use crate::error::Error;
-use crate::fairness::hex;
 use crate::player;
 use crate::proposal;
 use crate::raffles::Raffles;

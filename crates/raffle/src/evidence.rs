@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kernel::hex::hex;
 use records::port::{Records, read};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,6 @@ use crate::catalog::{Raffle, rules_text};
 use crate::entry::{self, Draw, Event};
 use crate::epoch::Epoch;
 use crate::error::Error;
-use crate::fairness::hex;
 use crate::raffles::{EpochRow, Raffles};
 
 /// The format of the evidence.

@@ -3,6 +3,7 @@
 //! [`story`] is pure: the same draw and rules give the same story. It says what the trace keeps, and where the trace keeps
 //! only that something could not be had, it names every reason that the rules allow.
 
+use kernel::hex::hex;
 use kernel::id::DrawId;
 use ledger::desk::Desk;
 use records::port::read;
@@ -12,7 +13,6 @@ use serde::Serialize;
 use crate::document::{Mode, WhenSpent};
 use crate::entry::{Draw, decode_trace};
 use crate::error::Error;
-use crate::fairness::hex;
 use crate::raffles::{Found, Raffles};
 use crate::rules::{Chosen, Exhausted, PROMISED, Plan, Step, Steps};
 use crate::standing::{Attested, DRAWS_MADE};

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
+use kernel::varint::{put, take};
 use records::error::Error;
 use records::gate::GateKey;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
 use crate::standing::{Completed, History, Pace, TENTHS, Wins};
-use kernel::varint::{put, take};
 
 /// A participant's pseudonym, after their bucket.
 pub type PlayerKey = (u16, [u8; 16]);

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kernel::finding::Finding;
+use kernel::hex::hex;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
@@ -19,7 +20,7 @@ use crate::document::Document;
 use crate::draw::Draws;
 use crate::entry::Request;
 use crate::error::Error;
-use crate::fairness::{Pseudonyms, hex, sha256};
+use crate::fairness::{Pseudonyms, sha256};
 use crate::lint;
 use crate::review::{self, Act, Subject};
 use crate::rules::{Publication, Rules};

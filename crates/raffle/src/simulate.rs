@@ -13,10 +13,10 @@ pub use forecast::{Exhaustion, Interval, Intervals, Report};
 use std::collections::{BTreeMap, HashMap};
 
 use kernel::fault::Classify;
+use kernel::hex::hex;
 
 use crate::document::Document;
 use crate::error::Error;
-use crate::fairness::hex;
 use crate::rules::{BUDGET, Plan, Publication, Rules, Shelf, Shelves};
 use crate::standing::{Attested, History, Standing};
 use dice::Dice;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kernel::hex::hex;
 use kernel::id::Shard;
 use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
@@ -19,7 +20,7 @@ use crate::catalog::{Catalog, Raffle, seed_secret};
 use crate::entry::{Event, Request};
 use crate::epoch::{self, Closing, Epoch, GATE_CLOSED};
 use crate::error::Error;
-use crate::fairness::{epoch_name, hex, sha256};
+use crate::fairness::{epoch_name, sha256};
 use crate::seal::fresh_secret;
 
 /// Body of [`GATE_CLOSED`].

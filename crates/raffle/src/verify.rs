@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use kernel::hex::{from_hex, hex};
 use kernel::id::DrawId;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{Draw, EVENT_KINDS, Event};
 use crate::evidence::{DrawLine, EventLine, FORMAT, Header, Line, RevealedEpoch};
-use crate::fairness::{Chance, epoch_name, from_hex, hex, link, sha256};
+use crate::fairness::{Chance, epoch_name, link, sha256};
 use crate::rules::{Plan, Rules, Shelves};
 use crate::standing::{Attested, History, Standing};
 

@@ -21,7 +21,7 @@ use crate::journal;
 use crate::serve::{Ready, run};
 use crate::simulate;
 use crate::switchboard;
-use crate::terminal::{Outcome, print, print_json, runtime};
+use crate::terminal::{Outcome, print, print_json, print_report, runtime};
 use crate::why;
 use crate::wiring::Ports;
 
@@ -345,21 +345,8 @@ fn completions(shell: Shell) -> Outcome {
 
 fn verify_file(file: &Path, json: bool) -> Outcome {
     let report = verify::verify(open(file)?.lines());
-    let fine = report.failed.is_empty();
-    if json {
-        print_json(&report)?;
-    } else {
-        let mut text = String::new();
-        for verify::Failure { id, reason } in &report.failed {
-            text.push_str(&format!("failed   {id}: {reason}\n"));
-        }
-        text.push_str(&format!(
-            "{} verified, {} attested, {} failed\n",
-            report.verified,
-            report.attested,
-            report.failed.len()
-        ));
-        print(&text)?;
-    }
-    Ok(fine)
+    let (verified, attested, failed) = (report.verified, report.attested, report.failed.len());
+    let summary = format!("{verified} verified, {attested} attested, {failed} failed");
+    let failed = report.failed.iter().map(|failure| (&*failure.id, &*failure.reason));
+    print_report(json, &report, failed, &summary)
 }

@@ -371,7 +371,7 @@ impl Config {
             if !(1..=NAME_MAX).contains(&key.name.chars().count()) {
                 return Err(ConfigError::Wrong(format!("auth.keys: a name has 1 to {NAME_MAX} characters")));
             }
-            if raffle::fairness::from_hex::<32>(&key.sha256).is_none() {
+            if kernel::hex::from_hex::<32>(&key.sha256).is_none() {
                 let told = format!("auth.keys: the sha256 of `{}` is not 64 hexadecimal digits", key.name);
                 return Err(ConfigError::Wrong(told));
             }

@@ -26,7 +26,7 @@ pub enum DemoError {
 /// Publishes the demo's raffle, once for each text of its document, and serves.
 pub async fn start(ready: Ready) -> Result<(), DemoError> {
     let body_hash = sha256(DOCUMENT.as_bytes());
-    let key = format!("demo-{}", &raffle::fairness::hex(&body_hash)[..16]);
+    let key = format!("demo-{}", &kernel::hex::hex(&body_hash)[..16]);
     let publish = Publish {
         raffle: RAFFLE.to_owned(),
         text: DOCUMENT.to_owned(),

@@ -6,11 +6,11 @@ use clap::Subcommand;
 use kernel::id::{Shard, Tenant};
 use ledger::journal::JournalKey;
 use ledger::tables::ROOM;
-use ledger::verify::{Failure, Report, verify};
+use ledger::verify::{Report, verify};
 
 use crate::config::Config;
 use crate::store::Store;
-use crate::terminal::{Outcome, print, print_json, runtime};
+use crate::terminal::{Outcome, print_report, runtime};
 
 /// What `fairground ledger` does.
 #[derive(Debug, Subcommand)]
@@ -35,19 +35,10 @@ pub(crate) fn run(command: &Command, mut config: Config) -> Outcome {
     let Command::Verify(args) = command;
     config.store.data.clone_from(&args.data);
     let report = runtime()?.block_on(check(&config))?;
-    let fine = report.failed.is_empty();
-    if args.json {
-        print_json(&report)?;
-        return Ok(fine);
-    }
-    let mut text = String::new();
-    for Failure { id, reason } in &report.failed {
-        text.push_str(&format!("failed   {id}: {reason}\n"));
-    }
     let (entries, accounts, failed) = (report.entries, report.accounts, report.failed.len());
-    text.push_str(&format!("{entries} entries, {accounts} accounts, {failed} failed\n"));
-    print(&text)?;
-    Ok(fine)
+    let summary = format!("{entries} entries, {accounts} accounts, {failed} failed");
+    let failed = report.failed.iter().map(|failure| (&*failure.id, &*failure.reason));
+    print_report(args.json, &report, failed, &summary)
 }
 
 async fn check(config: &Config) -> Result<Report, String> {

@@ -5,8 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
+use kernel::hex::{from_hex, hex};
 use kernel::ports::entropy::Entropy;
-use raffle::fairness::{from_hex, hex};
 use sha2::Sha256;
 
 /// Why a secret is not to be had.

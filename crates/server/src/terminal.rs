@@ -23,6 +23,23 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), String> {
     print(&format!("{text}\n"))
 }
 
+/// Tells what a check found: one JSON object, or each failure by what failed and why, and a summary. Answers whether there was
+/// none.
+pub(crate) fn print_report<'a>(
+    json: bool,
+    report: &impl Serialize,
+    failed: impl IntoIterator<Item = (&'a str, &'a str)>,
+    summary: &str,
+) -> Outcome {
+    let lines: Vec<_> = failed.into_iter().map(|(id, reason)| format!("failed   {id}: {reason}\n")).collect();
+    if json {
+        print_json(report)?;
+    } else {
+        print(&format!("{}{summary}\n", lines.concat()))?;
+    }
+    Ok(lines.is_empty())
+}
+
 /// A runtime for servers and loads.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -4,8 +4,8 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
+use kernel::hex::hex;
 use kernel::id::Tenant;
-use raffle::fairness::hex;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 

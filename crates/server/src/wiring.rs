@@ -411,6 +411,15 @@ fn caller(config: &Config) -> Result<Arc<dyn Outbound>, WiringError> {
 }
 
 /// Ends what nobody claimed in time, and serves who waits for codes.
+/// Rests between two looks. `false`: it is time to stop.
+async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => false,
+        () = tokio::time::sleep(Duration::from_millis(rest_ms)) => true,
+    }
+}
+
 async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
     loop {
         let more = match awards.tend(shard).await {
@@ -420,11 +429,8 @@ async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
                 false
             }
         };
-        let rest = if more { Duration::ZERO } else { Duration::from_millis(TIMERS_MS) };
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(rest) => {}
+        if !rested(&mut stop, if more { 0 } else { TIMERS_MS }).await {
+            return;
         }
     }
 }
@@ -434,9 +440,8 @@ async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
         if let Err(error) = raffles.close_what_is_over().await {
             tracing::warn!(%error, "raffles that are over could not be closed");
         }
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(Duration::from_millis(TIMERS_MS)) => {}
+        if !rested(&mut stop, TIMERS_MS).await {
+            return;
         }
     }
 }
@@ -449,9 +454,8 @@ async fn watch_orders(campaigns: Campaigns, mut stop: watch::Receiver<bool>) {
             Ok(_) | Err(campaign::error::Error::Records(records::error::Error::Closed)) => {}
             Err(error) => tracing::warn!(%error, "orders that are over could not be ended"),
         }
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(Duration::from_millis(DUE_MS)) => {}
+        if !rested(&mut stop, DUE_MS).await {
+            return;
         }
     }
 }
@@ -463,9 +467,8 @@ async fn watch_due(ledger: Ledger, mut stop: watch::Receiver<bool>) {
             Ok(_) | Err(ledger::error::Error::Records(records::error::Error::Closed)) => {}
             Err(error) => tracing::warn!(%error, "what is due in the ledger could not be done"),
         }
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(Duration::from_millis(DUE_MS)) => {}
+        if !rested(&mut stop, DUE_MS).await {
+            return;
         }
     }
 }
@@ -483,9 +486,8 @@ async fn follow(switches: Arc<Board>, experiments: Experiments, mut stop: watch:
             Ok(_) | Err(_) => {}
         }
         fails = looked.is_err();
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
+        if !rested(&mut stop, LOOK_MS).await {
+            return;
         }
     }
 }

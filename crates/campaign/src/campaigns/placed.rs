@@ -78,7 +78,7 @@ impl Campaigns {
                 let looked_at = audience::wallets(&audience);
                 let accounts = looked_at.iter().map(|(unit, name)| wallet(&participant, unit, name));
                 let accounts: Vec<_> = accounts.collect::<Result<_, _>>()?;
-                let left = LedgerDesk { tenant, shard, now_ms }.look(tx, &accounts).await?;
+                let left = LedgerDesk { tenant, shard, now_ms }.available(tx, &accounts).await?;
                 let names = looked_at.iter().map(|(unit, name)| ((*unit).to_owned(), (*name).to_owned()));
                 let available = names.zip(left).collect();
                 let lists = audience::lists(tx, tenant.number, &people).await?;

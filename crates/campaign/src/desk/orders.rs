@@ -1,5 +1,6 @@
 //! Orders of offers: stock and price are set aside together, and given, taken or brought back together.
 
+use kernel::hex::from_hex;
 use kernel::id::{Place as IdPlace, Shard};
 use ledger::account::Account;
 use ledger::order::{Order as Posting, OrderId, Outcome as Posted, What as Move};
@@ -69,10 +70,8 @@ pub(super) async fn write(
 impl Ordered {
     /// Who has ordered.
     pub fn owner(&self) -> Result<Who, RecordsError> {
-        let byte = |place: usize| u8::from_str_radix(self.who.get(2 * place..2 * place + 2)?, 16).ok();
-        let hash: Option<Vec<u8>> = (0..16).map(byte).collect();
-        let hash = hash.and_then(|hash| hash.try_into().ok());
-        let hash = hash.ok_or_else(|| RecordsError::Corrupt("whose order it is".to_owned()))?;
+        let hash =
+            from_hex(&self.who).ok_or_else(|| RecordsError::Corrupt("whose order it is".to_owned()))?;
         Ok(Who { bucket: self.bucket, hash })
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use kernel::amount::Unit;
+use kernel::hex::hex;
 use kernel::id::{DrawId, Shard, Tenant};
-use ledger::account::Account;
+use ledger::account::{Account, ISSUED};
 use ledger::desk::Desk;
 use ledger::order::{Leg, Order, OrderId, Outcome, Terms, What};
 use records::machine;
@@ -16,9 +17,6 @@ use crate::coupon;
 use crate::delivery::{self, News, Owed};
 use crate::error::Error;
 use crate::holder;
-
-/// The house's account that points and tickets come from.
-const ISSUED: &str = "issued";
 
 /// An award to be opened.
 #[derive(Debug, Clone)]
@@ -33,7 +31,7 @@ pub(super) struct Won {
 
 impl Won {
     fn pseudonym(&self) -> String {
-        self.key.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.key)
     }
 
     fn award(&self, state: State) -> Award {

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use campaign::window::{Window, Zone};
+use kernel::hex::from_hex;
 
 use super::shelf::{BUDGET, Shelf, Terms};
 use super::walk::{Shape, Step, Steps};
 use super::{Exhausted, NO_WIN, Rules};
 use crate::document::{GuaranteedWinners, Mode, WhenSpent};
 use crate::error::Error;
-use crate::fairness::from_hex;
 use crate::node::{Act, Node, Word};
 use crate::standing::{Attested, Completed, POINTS_SPENT, Standing};
 

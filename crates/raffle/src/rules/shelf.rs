@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use kernel::hex::from_hex;
+
 use super::walk::Step;
 use super::{Prize, Release};
 use crate::document::Cap;
-use crate::fairness::from_hex;
 use crate::node::Per;
 use crate::standing::Standing;
 

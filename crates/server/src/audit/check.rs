@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use records::audit::{Failure, Report, verify_all};
+use records::audit::{Report, verify_all};
 
 use crate::config::Config;
 use crate::store::Store;
-use crate::terminal::{Outcome, print, print_json, runtime};
+use crate::terminal::{Outcome, print_report, runtime};
 
 /// What `fairground audit` is told.
 #[derive(Debug, clap::Args)]
@@ -23,19 +23,10 @@ pub struct Args {
 pub(crate) fn run(args: &Args, mut config: Config) -> Outcome {
     config.store.data.clone_from(&args.data);
     let report = runtime()?.block_on(check(&config))?;
-    let fine = report.failed.is_empty();
-    if args.json {
-        print_json(&report)?;
-        return Ok(fine);
-    }
-    let mut text = String::new();
-    for Failure { id, reason } in &report.failed {
-        text.push_str(&format!("failed   {id}: {reason}\n"));
-    }
     let (entries, sealed, failed) = (report.entries, report.sealed, report.failed.len());
-    text.push_str(&format!("{entries} entries, {sealed} sealed, {failed} failed\n"));
-    print(&text)?;
-    Ok(fine)
+    let summary = format!("{entries} entries, {sealed} sealed, {failed} failed");
+    let failed = report.failed.iter().map(|failure| (&*failure.id, &*failure.reason));
+    print_report(args.json, &report, failed, &summary)
 }
 
 async fn check(config: &Config) -> Result<Report, String> {

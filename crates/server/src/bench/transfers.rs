@@ -14,7 +14,7 @@ use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::amount::Unit;
 use kernel::id::Tenant;
 use kernel::ports::clock::Clock;
-use ledger::account::{Account, Overdraft};
+use ledger::account::{Account, ISSUED, Overdraft};
 use ledger::ledger::Ledger;
 use ledger::order::{LEGS_MAX, Leg, Order, OrderId, Outcome, Terms, What};
 use ledger::verify::verify;
@@ -116,7 +116,7 @@ impl House {
             let people = number * at_once..PARTICIPANTS.min((number + 1) * at_once);
             let sum = people.clone().map(|_| GRANT).sum::<i64>();
             let given = people.map(|number| Leg { account: person(number, &point), amount: GRANT });
-            let paid = Leg { account: Account::house("issued", &point), amount: -sum };
+            let paid = Leg { account: Account::house(ISSUED, &point), amount: -sum };
             Order {
                 id: OrderId::of(&[b"fund", &number.to_be_bytes()]),
                 code: "fund".to_owned(),

@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, put};
 use kernel::amount::AMOUNT_MAX;
-use raffle::fairness::{from_hex, hex};
+use kernel::hex::{from_hex, hex};
 use records::audit::{Cause, Change};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::get;
-use raffle::fairness::hex;
+use kernel::hex::hex;
 use records::audit::{Filter, Place};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use raffle::fairness::{from_hex, sha256};
+use kernel::hex::from_hex;
+use raffle::fairness::sha256;
 use records::audit::Actor;
 
 use super::App;

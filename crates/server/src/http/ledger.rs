@@ -24,7 +24,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use kernel::amount::{AMOUNT_MAX, Unit};
-use raffle::fairness::from_hex;
+use kernel::hex::from_hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! A request as a span, and its trace in the log.
 
 use axum::http::{HeaderValue, Method, StatusCode};
-use raffle::fairness::hex;
+use kernel::hex::hex;
 
 use crate::traces::{About, Kind, Value};
 

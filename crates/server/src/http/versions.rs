@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use kernel::hex::hex;
 use raffle::diff::Diff;
-use raffle::fairness::hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The trace that a caller is in: the header `traceparent` of W3C Trace Context, <https://www.w3.org/TR/trace-context/>.
 
 use axum::http::HeaderMap;
-use raffle::fairness::from_hex;
+use kernel::hex::from_hex;
 
 /// Where in which trace a caller stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

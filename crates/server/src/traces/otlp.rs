@@ -1,7 +1,7 @@
 //! Spans as OTLP's JSON: the protobuf message `ExportTraceServiceRequest` in its JSON mapping, with ids in hexadecimal and
 //! 64-bit numbers as text. See <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
 
-use raffle::fairness::hex;
+use kernel::hex::hex;
 use serde::Serialize;
 
 use super::{Span, Value};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use embedded::clock::SystemClock;
 use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::Tenant;
-use ledger::account::Account;
+use ledger::account::{Account, ISSUED};
 use ledger::ledger::Ledger;
 use ledger::verify::verify;
 use records::batch::Limits;
@@ -72,7 +72,7 @@ async fn broken(data: &Path, answered: u64) -> Result<Vec<String>, String> {
     if found.entries != answered {
         broken.push(format!("{answered} transfers were answered, and {} are kept", found.entries));
     }
-    let issued = ledger.balance(&Account::house("issued", &unit()?)).await.map_err(words)?.balance;
+    let issued = ledger.balance(&Account::house(ISSUED, &unit()?)).await.map_err(words)?.balance;
     if i64::try_from(answered).ok() != issued.checked_neg() {
         broken.push(format!("{answered} were given away, and the house has {issued}"));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use raffle::fairness::hex;
+use kernel::hex::hex;
 use raffle::stock::{Carried, Order, UNITS_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
