@@ -1,6 +1,6 @@
 //! How accounts stand, and what they are called.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
 
 use kernel::amount::Unit;
 use records::error::Error as RecordsError;
@@ -60,7 +60,7 @@ pub(crate) async fn last(
     tx: &mut dyn Tx,
     tenant: u32,
     accounts: &[AccountId],
-) -> Result<HashMap<AccountId, After>, RecordsError> {
+) -> Result<Vec<(AccountId, After)>, RecordsError> {
     let rows = LAST.fetch(tx, &[Value::Int(tenant.into())], &keys(accounts)).await?;
     rows.iter().map(after).collect()
 }
@@ -202,7 +202,10 @@ pub(crate) async fn save<'a>(
     entries: impl Iterator<Item = &'a Entry>,
 ) -> Result<(), RecordsError> {
     let lines = entries.filter(|entry| entry.refused.is_none()).flat_map(|entry| &entry.lines);
-    let stand: BTreeMap<AccountId, After> = lines.map(|line| (line.account, line.after)).collect();
+    let mut stand: Vec<(AccountId, &After)> = lines.map(|line| (line.account, &line.after)).collect();
+    // In the order of their keys, as neighbours share a page; the last word of each.
+    stand.sort_unstable_by_key(|(account, after)| (*account, Reverse(after.seq)));
+    stand.dedup_by_key(|(account, _)| *account);
     let values: Vec<_> = stand
         .iter()
         .flat_map(|(account, after)| {

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
 
@@ -11,6 +12,7 @@ use crate::account::{Account, AccountId, BALANCE_MAX, EXPIRED, Overdraft};
 use crate::entry::{Entry, Kind};
 use crate::hold::{Hold, State};
 use crate::lot::{Lot, Lots, Use};
+use crate::memory::Memory;
 use crate::order::{
     After, HOLD_MAX_MS, Leg, Line, Order, OrderId, Outcome, Receipt, Refusal, Terms, What, has_terms,
 };
@@ -24,9 +26,9 @@ pub(crate) struct Book {
     /// The number of the last entry.
     pub(crate) seq: u64,
     /// Entries by their orders: earlier ones that this batch may meet, and its own.
-    pub(crate) entries: HashMap<OrderId, Arc<Entry>>,
+    pub(crate) entries: HashMap<OrderId, Arc<Entry>, RandomState>,
     /// How accounts stand. One that is missing does not exist.
-    pub(crate) accounts: HashMap<AccountId, After>,
+    pub(crate) accounts: Memory,
     /// The units of accounts with lots.
     pub(crate) units: HashMap<AccountId, Unit>,
     /// Holds that are open or asked for.
@@ -74,8 +76,8 @@ impl Book {
         account.id(self.tenant.unwrap_or(Tenant::MAIN), self.shard)
     }
 
-    /// Decides an order as if all before it were written.
-    pub(crate) fn decide(&mut self, order: &Order) -> Outcome {
+    /// Decides an order, about accounts in the order in which it names them, as if all before it were written.
+    pub(crate) fn decide(&mut self, order: &Order, accounts: &[AccountId]) -> Outcome {
         if let What::Settle { account, .. } = &order.what {
             let before = self.fresh.entries.len();
             self.settle(*account);
@@ -83,7 +85,7 @@ impl Book {
                 .last()
                 .map_or(Outcome::Nothing, |entry| Outcome::Created(entry.receipt()));
         }
-        let asked = self.asked(order);
+        let asked = self.asked(order, accounts);
         if let Some(known) = self.entries.get(&order.id) {
             return match (known.differs_from(&asked), known.refused) {
                 (Some(field), _) => Outcome::ExistsWithDifferent(field),
@@ -91,8 +93,8 @@ impl Book {
                 (None, None) => Outcome::Exists(known.receipt()),
             };
         }
-        for account in asked.lines.iter().map(|line| line.account).collect::<Vec<_>>() {
-            self.settle(account);
+        for line in &asked.lines {
+            self.settle(line.account);
         }
         match self.carry_out(order, &asked) {
             Ok(receipt) => Outcome::Created(receipt),
@@ -110,22 +112,9 @@ impl Book {
     }
 
     /// The entry that an order would be, with what it asks in place of what it does.
-    fn asked(&self, order: &Order) -> Entry {
-        let mut entry = Entry {
-            seq: 0,
-            id: order.id,
-            at_ms: self.now_ms,
-            kind: Kind::Transfer,
-            refused: None,
-            code: order.code.clone(),
-            reference: order.reference.clone(),
-            subject: None,
-            to: None,
-            asked: None,
-            available_ms: None,
-            expires_ms: None,
-            lines: vec![],
-        };
+    fn asked(&self, order: &Order, accounts: &[AccountId]) -> Entry {
+        let (code, reference) = (order.code.clone(), order.reference.clone());
+        let mut entry = Entry { code, reference, ..self.blank(Kind::Transfer, order.id) };
         let line = |account, amount, held| Line {
             account,
             before: 0,
@@ -135,20 +124,21 @@ impl Book {
             after: After::default(),
         };
         match &order.what {
-            What::Open { account, overdraft } => {
+            What::Open { overdraft, .. } => {
                 entry.kind = Kind::Open;
                 entry.asked = Some(overdraft.floor());
-                entry.lines = vec![line(self.id(account), 0, 0)];
+                entry.lines = accounts.iter().map(|account| line(*account, 0, 0)).collect();
             }
             What::Transfer { legs, terms: Terms { available_ms, expires_ms } } => {
                 (entry.available_ms, entry.expires_ms) = (*available_ms, *expires_ms);
-                entry.lines = legs.iter().map(|leg| line(self.id(&leg.account), leg.amount, 0)).collect();
+                entry.lines =
+                    accounts.iter().zip(legs).map(|(account, leg)| line(*account, leg.amount, 0)).collect();
             }
-            What::Hold { from, to, amount, expires_ms } => {
+            What::Hold { amount, expires_ms, .. } => {
                 entry.kind = Kind::Hold;
-                entry.to = Some(self.id(to));
+                entry.to = accounts.get(1).copied();
                 entry.expires_ms = Some(*expires_ms);
-                entry.lines = vec![line(self.id(from), 0, *amount)];
+                entry.lines = accounts.iter().take(1).map(|from| line(*from, 0, *amount)).collect();
             }
             What::Capture { hold, amount } => {
                 entry.kind = Kind::Capture;
@@ -229,7 +219,6 @@ impl Book {
         if !self.accounts.contains_key(&id) {
             self.fresh.accounts.push((id, account.clone()));
         }
-        self.units.entry(id).or_insert_with(|| account.unit.clone());
     }
 
     /// The floor of an account that does not exist yet and opens by itself.
@@ -253,7 +242,10 @@ impl Book {
         let lines = self.judge(&changes.collect::<Vec<_>>())?;
         for (leg, line) in legs.iter().zip(&lines) {
             self.learn(line.account, &leg.account);
-            self.move_lots(line, terms, None);
+            if line.after.lots {
+                self.units.entry(line.account).or_insert_with(|| leg.account.unit.clone());
+                self.move_lots(line, terms, None);
+            }
         }
         self.apply(&lines);
         Ok(self.note(Entry { lines, ..asked.clone() }))
@@ -445,15 +437,19 @@ impl Book {
     }
 
     fn own_entry(&self, kind: Kind, id: OrderId, subject: Option<OrderId>) -> Entry {
+        Entry { code: kind.word().to_owned(), subject, ..self.blank(kind, id) }
+    }
+
+    fn blank(&self, kind: Kind, id: OrderId) -> Entry {
         Entry {
             seq: 0,
             id,
             at_ms: self.now_ms,
             kind,
             refused: None,
-            code: kind.word().to_owned(),
+            code: String::new(),
             reference: String::new(),
-            subject,
+            subject: None,
             to: None,
             asked: None,
             available_ms: None,

@@ -1,7 +1,7 @@
 //! A batch of orders in one transaction: lock the journal, load what the orders are about, decide each in memory, write what
 //! came of it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::id::{Shard, Tenant};
@@ -27,14 +27,8 @@ static INSERT_DUE: Insert =
 static DELETE_DUE: ByKeys =
     ByKeys::new("DELETE FROM ledger_due WHERE shard=?", &["due_ms", "tenant", "bucket", "account"], "");
 
-/// What a writer remembers once its transaction is kept.
-#[derive(Debug)]
-pub(crate) struct News {
-    /// The last entry.
-    pub(crate) seq: u64,
-    /// How the accounts stand that it was about.
-    pub(crate) accounts: Vec<(AccountId, After)>,
-}
+/// An order, and the accounts that it names, in their order.
+pub(crate) type Filed<'o> = (&'o Order, &'o [AccountId]);
 
 /// Where and when a batch is decided.
 #[derive(Debug, Clone, Copy)]
@@ -55,27 +49,27 @@ impl Desk {
     /// Decides orders in their order, as if all before each were written, and writes what came of them. Nothing leaves
     /// before the transaction is kept. The orders have been checked.
     pub async fn post(self, tx: &mut dyn Tx, orders: &[&Order]) -> Result<Vec<Outcome>, RecordsError> {
-        let (outcomes, _) = self.post_with(tx, orders, &Mutex::default(), true).await?;
+        let accounts: Vec<_> = orders.iter().map(|order| self.accounts(order)).collect();
+        let filed = orders.iter().copied().zip(accounts.iter().map(Vec::as_slice));
+        let (outcomes, _) = self.post_with(tx, &filed.collect::<Vec<_>>(), &Mutex::default(), true).await?;
         Ok(outcomes)
     }
 
-    /// The same for a writer with a memory, which hears what to remember if the transaction is kept. Where `may_repeat` is
-    /// false no order is looked up: one that has been posted before then is [`RecordsError::Duplicate`], and nothing is kept.
+    /// The same for a writer with a memory, which is taken, and given back as it is to be if the transaction is kept. Where
+    /// `may_repeat` is false no order is looked up: one that has been posted before then is [`RecordsError::Duplicate`], and
+    /// nothing is kept.
     pub(crate) async fn post_with(
         self,
         tx: &mut dyn Tx,
-        orders: &[&Order],
+        orders: &[Filed<'_>],
         memory: &Mutex<Memory>,
         may_repeat: bool,
-    ) -> Result<(Vec<Outcome>, News), RecordsError> {
+    ) -> Result<(Vec<Outcome>, Memory), RecordsError> {
         let head = Head::lock(tx, self.key()).await?;
         let mut book = self.load(tx, head, (orders, may_repeat), memory).await?;
-        let outcomes = orders.iter().map(|order| book.decide(order)).collect();
+        let outcomes = orders.iter().map(|(order, accounts)| book.decide(order, accounts)).collect();
         self.save(tx, head, &book, orders).await?;
-        let done = book.fresh.entries.iter().filter(|entry| entry.refused.is_none());
-        let stand: HashMap<_, _> =
-            done.flat_map(|entry| entry.lines.iter().map(|line| (line.account, line.after))).collect();
-        Ok((outcomes, News { seq: book.seq, accounts: stand.into_iter().collect() }))
+        Ok((outcomes, book.accounts.ending(book.seq)))
     }
 
     /// Locks the journal and loads accounts and earlier orders, so that another room can have orders decided one by one
@@ -90,8 +84,8 @@ impl Desk {
         let head = Head::lock(tx, self.key()).await?;
         let accounts: BTreeSet<_> =
             accounts.iter().map(|account| account.id(self.tenant, self.shard)).collect();
-        let ids = earlier.iter().copied().collect();
-        let book = self.gather(tx, head, (accounts.clone(), ids), &Mutex::default()).await?;
+        let loaded = (accounts.iter().copied().collect(), earlier.to_vec());
+        let book = self.gather(tx, head, loaded, &Mutex::default()).await?;
         Ok(Counter { desk: self, head, book, accounts })
     }
 
@@ -99,7 +93,7 @@ impl Desk {
     /// moment ago.
     pub async fn available(self, tx: &mut dyn Tx, accounts: &[Account]) -> Result<Vec<i64>, RecordsError> {
         let ids: Vec<_> = accounts.iter().map(|account| account.id(self.tenant, self.shard)).collect();
-        let loaded = (ids.iter().copied().collect(), BTreeSet::new());
+        let loaded = (ids.clone(), vec![]);
         let mut book = self.gather(tx, Head::EMPTY, loaded, &Mutex::default()).await?;
         Ok(ids.into_iter().map(|id| book.available(id)).collect())
     }
@@ -110,51 +104,21 @@ impl Desk {
         Ok(found.first().filter(|entry| entry.refused.is_none()).map(Entry::receipt))
     }
 
-    /// How accounts stand: from memory what is known there, the rest from the records.
-    async fn standing(
-        self,
-        tx: &mut dyn Tx,
-        head: Head,
-        accounts: Vec<AccountId>,
-        memory: &Mutex<Memory>,
-    ) -> Result<HashMap<AccountId, After>, RecordsError> {
-        let mut standing = HashMap::with_capacity(accounts.len());
-        let mut unknown = vec![];
-        {
-            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.expect(head.seq);
-            for account in accounts {
-                match memory.get(account) {
-                    Some(after) => drop(standing.insert(account, after)),
-                    None => unknown.push(account),
-                }
-            }
-        }
-        let found = balance::last(tx, self.tenant.number, &unknown).await?;
-        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-        for (account, after) in found {
-            // Committed by whoever wrote it, and locked by us.
-            memory.put(account, after);
-            standing.insert(account, after);
-        }
-        Ok(standing)
-    }
-
     async fn load(
         self,
         tx: &mut dyn Tx,
         head: Head,
-        (orders, may_repeat): (&[&Order], bool),
+        (orders, may_repeat): (&[Filed<'_>], bool),
         memory: &Mutex<Memory>,
     ) -> Result<Book, RecordsError> {
-        let subjects = orders.iter().filter_map(|order| match &order.what {
+        let subjects = orders.iter().filter_map(|(order, _)| match &order.what {
             What::Capture { hold, .. } | What::Release { hold } => Some(*hold),
             What::Reverse { of } => Some(*of),
             What::Open { .. } | What::Transfer { .. } | What::Hold { .. } | What::Settle { .. } => None,
         });
-        let repeats = orders.iter().map(|order| order.id).filter(|_| may_repeat);
-        let ids: BTreeSet<OrderId> = repeats.chain(subjects).collect();
-        let accounts = orders.iter().flat_map(|order| self.accounts(order)).collect();
+        let repeats = orders.iter().map(|(order, _)| order.id).filter(|_| may_repeat);
+        let ids = repeats.chain(subjects).collect();
+        let accounts = orders.iter().flat_map(|(_, accounts)| accounts.iter().copied()).collect();
         self.gather(tx, head, (accounts, ids), memory).await
     }
 
@@ -163,29 +127,60 @@ impl Desk {
         self,
         tx: &mut dyn Tx,
         head: Head,
-        (mut accounts, ids): (BTreeSet<AccountId>, BTreeSet<OrderId>),
+        (mut accounts, mut ids): (Vec<AccountId>, Vec<OrderId>),
         memory: &Mutex<Memory>,
     ) -> Result<Book, RecordsError> {
+        let remembered = std::mem::take(&mut *memory.lock().unwrap_or_else(PoisonError::into_inner));
         let mut book = Book {
             tenant: Some(self.tenant),
             shard: self.shard,
             now_ms: self.now_ms,
             seq: head.seq,
+            accounts: remembered.at(head.seq),
             ..Book::default()
         };
-        let known = journal::by_orders(tx, self.key(), &ids.into_iter().collect::<Vec<_>>()).await?;
+        ids.sort_unstable();
+        ids.dedup();
+        let known = journal::by_orders(tx, self.key(), &ids).await?;
         accounts.extend(known.iter().flat_map(|entry| entry.lines.iter().map(|line| line.account)));
         accounts.extend(known.iter().filter_map(|entry| entry.to));
-        let accounts = accounts.into_iter().collect();
-        book.accounts = self.standing(tx, head, accounts, memory).await?;
-        self.load_holds(tx, &mut book, &known).await?;
-        self.load_lots(tx, &mut book, &known).await?;
+        let stand = self.standing(tx, &mut book.accounts, accounts).await?;
+        self.load_holds(tx, &mut book, &stand, &known).await?;
+        self.load_lots(tx, &mut book, &stand, &known).await?;
         book.entries = known.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect();
         Ok(book)
     }
 
+    /// Brings how accounts stand to mind: what is not remembered comes from the records. Answers those that have more to load,
+    /// in the order of their keys.
+    async fn standing(
+        self,
+        tx: &mut dyn Tx,
+        memory: &mut Memory,
+        accounts: Vec<AccountId>,
+    ) -> Result<Vec<(AccountId, After)>, RecordsError> {
+        let (mut stand, mut unknown) = (vec![], vec![]);
+        let has_more = |after: &After| after.held > 0 || after.lots;
+        for account in accounts {
+            match memory.recall(account) {
+                Some(after) if has_more(&after) => stand.push((account, after)),
+                Some(_) => {}
+                None => unknown.push(account),
+            }
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        // Committed by whoever wrote it, and locked by us.
+        let found = balance::last(tx, self.tenant.number, &unknown).await?;
+        stand.extend(found.iter().filter(|(_, after)| has_more(after)).copied());
+        memory.extend(found);
+        stand.sort_unstable_by_key(|(account, _)| *account);
+        stand.dedup_by_key(|(account, _)| *account);
+        Ok(stand)
+    }
+
     /// The accounts that an order names.
-    fn accounts(self, order: &Order) -> Vec<AccountId> {
+    pub(crate) fn accounts(self, order: &Order) -> Vec<AccountId> {
         let id = |account: &Account| account.id(self.tenant, self.shard);
         match &order.what {
             What::Open { account, .. } => vec![id(account)],
@@ -196,11 +191,16 @@ impl Desk {
         }
     }
 
-    async fn load_holds(self, tx: &mut dyn Tx, book: &mut Book, known: &[Entry]) -> Result<(), RecordsError> {
+    async fn load_holds(
+        self,
+        tx: &mut dyn Tx,
+        book: &mut Book,
+        stand: &[(AccountId, After)],
+        known: &[Entry],
+    ) -> Result<(), RecordsError> {
         let tenant = self.tenant.number;
-        let held = book.accounts.iter().filter(|(_, after)| after.held > 0).map(|(account, _)| *account);
-        let mut held: Vec<_> = held.collect();
-        held.sort_unstable();
+        let held = stand.iter().filter(|(_, after)| after.held > 0).map(|(account, _)| *account);
+        let held: Vec<_> = held.collect();
         let asked = known.iter().filter(|entry| entry.kind == Kind::Hold && entry.refused.is_none());
         let asked: Vec<_> =
             asked.filter_map(|entry| Some((entry.lines.first()?.account, entry.id))).collect();
@@ -211,7 +211,13 @@ impl Desk {
     }
 
     /// What may be undone, and lots of the accounts that have them.
-    async fn load_lots(self, tx: &mut dyn Tx, book: &mut Book, known: &[Entry]) -> Result<(), RecordsError> {
+    async fn load_lots(
+        self,
+        tx: &mut dyn Tx,
+        book: &mut Book,
+        stand: &[(AccountId, After)],
+        known: &[Entry],
+    ) -> Result<(), RecordsError> {
         let tenant = self.tenant.number;
         let undone: Vec<_> = known
             .iter()
@@ -220,12 +226,11 @@ impl Desk {
         let seqs: Vec<_> = undone.iter().map(|entry| Value::count(entry.seq)).collect();
         let rows = REVERSED.fetch(tx, &self.key().values(), &seqs).await?;
         book.undone = rows.iter().map(|row| row.count(0)).collect::<Result<_, _>>()?;
-        let with_lots = book.accounts.iter().filter(|(_, after)| after.lots).map(|(account, _)| *account);
-        let mut with_lots: Vec<_> = with_lots.collect();
+        let with_lots = stand.iter().filter(|(_, after)| after.lots).map(|(account, _)| *account);
+        let with_lots: Vec<_> = with_lots.collect();
         if with_lots.is_empty() {
             return Ok(());
         }
-        with_lots.sort_unstable();
         lot::gather(&mut book.lots, lot::open(tx, tenant, &with_lots).await?);
         let lines = undone.iter().flat_map(|entry| entry.lines.iter().map(|line| (line, entry.seq)));
         let lines: Vec<_> =
@@ -252,7 +257,7 @@ impl Desk {
         tx: &mut dyn Tx,
         head: Head,
         book: &Book,
-        orders: &[&Order],
+        orders: &[Filed<'_>],
     ) -> Result<(), RecordsError> {
         let (fresh, tenant) = (&book.fresh, self.tenant.number);
         self.clear_due(tx, orders).await?;
@@ -284,11 +289,11 @@ impl Desk {
         self.note_due(tx, book).await
     }
 
-    async fn clear_due(self, tx: &mut dyn Tx, orders: &[&Order]) -> Result<(), RecordsError> {
+    async fn clear_due(self, tx: &mut dyn Tx, orders: &[Filed<'_>]) -> Result<(), RecordsError> {
         let [shard, tenant] = self.key().values();
         let settled: BTreeSet<_> = orders
             .iter()
-            .filter_map(|order| match &order.what {
+            .filter_map(|(order, _)| match &order.what {
                 What::Settle { account, due_ms } => Some((*due_ms, *account)),
                 What::Open { .. }
                 | What::Transfer { .. }
@@ -359,7 +364,7 @@ impl Counter {
     pub fn decide(&mut self, order: &Order) -> Result<Outcome, RecordsError> {
         let named = self.desk.accounts(order);
         if named.iter().all(|account| self.accounts.contains(account)) {
-            return Ok(self.book.decide(order));
+            return Ok(self.book.decide(order, &named));
         }
         Err(RecordsError::Corrupt("an order about an account that was not loaded".to_owned()))
     }

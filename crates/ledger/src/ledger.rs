@@ -15,7 +15,7 @@ use records::port::{Records, Tx, read, write};
 
 use crate::account::{Account, AccountId, EXCHANGE, Owner};
 use crate::balance::{self, Held};
-use crate::desk::{self, Desk, News};
+use crate::desk::{self, Desk};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::exchange::Rate;
@@ -33,36 +33,38 @@ struct Books {
     clock: Arc<dyn Clock>,
     tenant: Tenant,
     shard: Shard,
+    /// Holds as long as the batch under way is kept.
     memory: Mutex<Memory>,
-    /// What the batch under way will have done, once it is kept.
-    news: Mutex<Option<News>>,
     /// For how many batches more orders are looked up first.
     careful: AtomicU32,
 }
 
+/// An order that waits, and the accounts that it names.
+struct Filed {
+    order: Order,
+    accounts: Vec<AccountId>,
+}
+
 #[async_trait]
 impl Batch for Books {
-    type Item = Order;
+    type Item = Filed;
     type Answer = Outcome;
     type Error = Error;
     type Lack = ();
 
-    async fn run(&self, tx: &mut dyn Tx, items: &[Arc<Order>]) -> Result<Decisions<Self>, RecordsError> {
+    async fn run(&self, tx: &mut dyn Tx, items: &[Arc<Filed>]) -> Result<Decisions<Self>, RecordsError> {
         let desk = Desk { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
-        let orders: Vec<_> = items.iter().map(|order| &**order).collect();
+        let orders: Vec<_> = items.iter().map(|filed| (&filed.order, &filed.accounts[..])).collect();
         // Most orders are new. To try is cheaper than to look, but a batch of one has nobody to be tried again without.
         let may_repeat = orders.len() == 1 || self.careful.load(Ordering::Relaxed) > 0;
-        let (outcomes, news) = desk.post_with(tx, &orders, &self.memory, may_repeat).await?;
-        *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+        let (outcomes, memory) = desk.post_with(tx, &orders, &self.memory, may_repeat).await?;
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
         Ok(outcomes.into_iter().map(Decision::Done).collect())
     }
 
     fn ended(&self, failed: Option<&RecordsError>) {
-        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        match (failed, news) {
-            (None, Some(news)) => memory.advance(news.seq, news.accounts),
-            _ => *memory = Memory::default(),
+        if failed.is_some() {
+            *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Memory::default();
         }
         let careful = match failed {
             Some(RecordsError::Duplicate(_)) => CAREFUL,
@@ -115,17 +117,22 @@ impl Ledger {
             tenant,
             shard,
             memory: Mutex::default(),
-            news: Mutex::default(),
             careful: AtomicU32::new(0),
         };
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::new(books), limits);
         (Self { records, clock, tenant, shard, batcher }, driver)
     }
 
+    fn desk(&self) -> Desk {
+        Desk { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() }
+    }
+
     /// Does what is ordered, or tells why not.
     pub async fn submit(&self, order: Order) -> Result<Outcome, Error> {
         order.check()?;
-        self.batcher.submit(order).await
+        // Names are hashed here, among many callers, and not by the one writer.
+        let accounts = self.desk().accounts(&order);
+        self.batcher.submit(Filed { order, accounts }).await
     }
 
     /// Exchanges an amount into another unit of the same wallet, at the rate of its day: a repeat is the same order, whatever
@@ -149,7 +156,7 @@ impl Ledger {
     /// and somebody may ask about. A repeat and a refusal leave no entry.
     pub async fn submit_noted(&self, order: Order, cause: &Cause, change: Change) -> Result<Outcome, Error> {
         order.check()?;
-        let desk = Desk { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
+        let desk = self.desk();
         let (cause, stream) = (cause.clone(), Stream::changes(self.shard, self.tenant.number));
         write(&*self.records, self.shard, move |tx| {
             Box::pin(async move {
@@ -219,7 +226,7 @@ impl Ledger {
             Box::pin(async move { balance::last(tx, tenant, &[id]).await })
         })
         .await?;
-        found.get(&id).copied().ok_or_else(|| Error::NoSuchAccount(account.to_string()))
+        found.first().map(|(_, after)| *after).ok_or_else(|| Error::NoSuchAccount(account.to_string()))
     }
 
     /// Up to `limit` entries about an account, the latest first: from the last, or from the one before an entry.
@@ -233,8 +240,8 @@ impl Ledger {
         let missing = Error::NoSuchAccount(account.to_string());
         read(&*self.records, self.shard, move |tx| {
             Box::pin(async move {
-                let stands = balance::last(tx, key.tenant, &[id]).await?.get(&id).copied();
-                let last = stands.ok_or(missing)?.entry;
+                let stands = balance::last(tx, key.tenant, &[id]).await?;
+                let last = stands.first().ok_or(missing)?.1.entry;
                 let mut next = match before {
                     Some(entry) => {
                         let known =

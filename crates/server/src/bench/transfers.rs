@@ -37,10 +37,8 @@ const ROUNDS: usize = 5;
 const PARTICIPANTS: u64 = 100_000;
 /// What each of them has to begin with.
 const GRANT: i64 = 1_000_000;
-/// Orders under way at once.
-const WORKERS: u64 = 2048;
-/// Most transfers of one transaction.
-const BATCH: usize = 1024;
+/// Orders under way at once: one batch is written while the next one gathers.
+const WORKERS: u64 = 8192;
 
 /// The bench's arguments.
 #[derive(Debug, clap::Args)]
@@ -93,7 +91,9 @@ impl House {
         let records = Arc::new(SqliteRecords::open(folder, Caches::default()).map_err(words)?);
         let clock = Arc::new(SystemClock::default());
         migration::run(&*records, ROOMS, clock.now_ms()).await.map_err(words)?;
-        let limits = Limits { batch: BATCH, ..Limits::default() };
+        let served = crate::config::Ledger::default();
+        let limits =
+            Limits { batch: served.orders_max.get(), queue: served.queue_max.get(), ..Limits::default() };
         let (ledger, driver) = Ledger::open(Arc::clone(&records) as Arc<dyn Records>, clock, limits);
         let driver = crate::wiring::spawn_driver("ledger-batch", driver).map_err(words)?;
         Ok(Self { records, ledger, driver, asked: Arc::new(AtomicU64::new(0)) })
