@@ -126,6 +126,7 @@ async fn an_answer_is_for_ever() {
     };
     let again = post(&booth, "/transfers", "r", &spent).await;
     assert_eq!(told(&again), told(&refused));
+    assert_eq!((is_replayed(&refused), is_replayed(&again)), (false, true));
     assert_eq!(has(&booth, "ada").await, points(60), "a refusal does nothing, also when it could be done");
     done(&post(&booth, "/transfers", "s", &spent).await);
 
