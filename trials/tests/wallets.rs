@@ -380,5 +380,7 @@ async fn a_person_is_forgotten_and_the_books_still_prove() {
     let names = names.expect("rows");
     let names: Vec<_> = names.iter().map(|row| row.text(0).expect("text")).collect();
     assert_eq!(names, ["", "bob"]);
+    let key = JournalKey { shard: Shard::HOME, tenant: Tenant::MAIN.number };
+    assert_eq!(verify(&records, key, Tenant::MAIN).await.map(|report| report.erased), Ok(1));
     records.close();
 }

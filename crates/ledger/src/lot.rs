@@ -50,7 +50,8 @@ impl Lot {
 
     /// When something becomes due of it next.
     pub(crate) fn due_ms(&self) -> Option<i64> {
-        if self.pending { self.available_ms } else { self.expires_ms.filter(|_| self.free > 0) }
+        let next_ms = if self.pending { self.available_ms } else { self.expires_ms };
+        next_ms.filter(|_| self.free > 0)
     }
 }
 
