@@ -126,6 +126,7 @@ async fn an_answer_is_for_ever() {
     };
     let again = post(&booth, "/transfers", "r", &spent).await;
     assert_eq!(told(&again), told(&refused));
+    assert_eq!((is_replayed(&refused), is_replayed(&again)), (false, true));
     assert_eq!(has(&booth, "ada").await, points(60), "a refusal does nothing, also when it could be done");
     done(&post(&booth, "/transfers", "s", &spent).await);
 
@@ -379,5 +380,7 @@ async fn a_person_is_forgotten_and_the_books_still_prove() {
     let names = names.expect("rows");
     let names: Vec<_> = names.iter().map(|row| row.text(0).expect("text")).collect();
     assert_eq!(names, ["", "bob"]);
+    let key = JournalKey { shard: Shard::HOME, tenant: Tenant::MAIN.number };
+    assert_eq!(verify(&records, key, Tenant::MAIN).await.map(|report| report.erased), Ok(1));
     records.close();
 }

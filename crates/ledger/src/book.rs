@@ -1,6 +1,9 @@
 //! The accounts that a batch is about, in memory, and what each order does to them. Knows no SQL and no clock: what it
 //! decides follows from what it was given.
 
+mod due;
+mod undo;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -8,10 +11,10 @@ use foldhash::fast::RandomState;
 use kernel::amount::Unit;
 use kernel::id::{Shard, Tenant};
 
-use crate::account::{Account, AccountId, BALANCE_MAX, EXPIRED, Overdraft};
+use crate::account::{Account, AccountId, BALANCE_MAX, Overdraft};
 use crate::entry::{Entry, Kind};
-use crate::hold::{Hold, State};
-use crate::lot::{Lot, Lots, Use};
+use crate::hold::{Hold, Holds, State};
+use crate::lot::{Lots, Use};
 use crate::memory::Memory;
 use crate::order::{
     After, HOLD_MAX_MS, Leg, Line, Order, OrderId, Outcome, Receipt, Refusal, Terms, What, has_terms,
@@ -32,7 +35,7 @@ pub(crate) struct Book {
     /// The units of accounts with lots.
     pub(crate) units: HashMap<AccountId, Unit>,
     /// Holds that are open or asked for.
-    pub(crate) holds: HashMap<OrderId, Hold>,
+    pub(crate) holds: Holds,
     /// Lots of accounts that have any.
     pub(crate) lots: HashMap<AccountId, Lots>,
     /// What entries that may be undone took from lots.
@@ -151,13 +154,31 @@ impl Book {
         entry
     }
 
+    fn blank(&self, kind: Kind, id: OrderId) -> Entry {
+        Entry {
+            seq: 0,
+            id,
+            at_ms: self.now_ms,
+            kind,
+            refused: None,
+            code: String::new(),
+            reference: String::new(),
+            subject: None,
+            to: None,
+            asked: None,
+            available_ms: None,
+            expires_ms: None,
+            lines: vec![],
+        }
+    }
+
     fn carry_out(&mut self, order: &Order, asked: &Entry) -> Result<Receipt, Refusal> {
         match &order.what {
             What::Open { account, overdraft } => self.open(account, *overdraft, asked),
             What::Transfer { legs, terms } => self.transfer(legs, *terms, asked),
             What::Hold { to, expires_ms, .. } => self.hold(to, *expires_ms, asked),
             What::Capture { hold, amount } => self.capture(*hold, *amount, asked),
-            What::Release { hold } => self.close(*hold, State::Released, asked.clone()),
+            What::Release { hold } => self.release(*hold, asked),
             What::Reverse { of } => self.reverse(*of, asked),
             What::Settle { .. } => Err(Refusal::NoSuchTransfer),
         }
@@ -240,6 +261,7 @@ impl Book {
             Change { pending, lots, floor, ..Change::of(line.account, leg.amount) }
         });
         let lines = self.judge(&changes.collect::<Vec<_>>())?;
+        self.has_room(&lines)?;
         for (leg, line) in legs.iter().zip(&lines) {
             self.learn(line.account, &leg.account);
             if line.after.lots {
@@ -258,28 +280,16 @@ impl Book {
             return;
         }
         let before = self.accounts.get(&line.account).copied().unwrap_or_default();
-        let entry = self.seq + 1;
-        let lots = self.lots.entry(line.account).or_default();
-        let plain = |lot, amount| Lot {
-            lot,
-            amount,
-            free: amount,
-            pending: false,
-            available_ms: None,
-            expires_ms: None,
-        };
-        if !before.lots && before.balance > 0 {
-            lots.add(plain(0, before.balance));
-        }
-        if line.amount > 0 {
-            let Terms { available_ms, expires_ms } = terms;
-            let lot = plain(line.after.seq, line.amount);
-            lots.add(Lot { pending: line.pending > 0, available_ms, expires_ms, ..lot });
-        } else {
-            for (lot, amount) in lots.take(-line.amount, first) {
-                self.fresh.uses.push(Use { account: line.account, entry, lot, amount });
-            }
-        }
+        let (account, entry) = (line.account, self.seq + 1);
+        let uses = self.lots.entry(account).or_default().moved(&before, line, terms, first);
+        self.fresh.uses.extend(uses.into_iter().map(|(lot, amount)| Use { account, entry, lot, amount }));
+    }
+
+    /// Refuses what would bring an account more lots than it may have.
+    fn has_room(&self, lines: &[Line]) -> Result<(), Refusal> {
+        let brings = lines.iter().filter(|line| line.after.lots && line.amount > 0);
+        let mut lots = brings.filter_map(|line| self.lots.get(&line.account));
+        if lots.all(Lots::has_room) { Ok(()) } else { Err(Refusal::TooManyLots) }
     }
 
     fn hold(&mut self, receiver: &Account, expires_ms: i64, asked: &Entry) -> Result<Receipt, Refusal> {
@@ -291,6 +301,9 @@ impl Book {
         };
         let changes = [Change { held: line.held, ..Change::of(line.account, 0) }];
         self.judge(&changes)?;
+        if !self.holds.has_room(line.account) {
+            return Err(Refusal::TooManyHolds);
+        }
         // Whoever captures knows the account by its key alone: what opens by itself does so now, as an entry of its own.
         if let Some(floor) = self.opens(to, receiver) {
             let id = OrderId::of(&[b"open", &to.bucket.to_be_bytes(), &to.hash]);
@@ -307,7 +320,7 @@ impl Book {
             expires_ms,
             state: State::Open,
         };
-        self.holds.insert(asked.id, hold);
+        self.holds.put(hold);
         self.fresh.holds.insert(asked.id);
         Ok(self.note(Entry { lines, ..asked.clone() }))
     }
@@ -315,10 +328,10 @@ impl Book {
     /// A hold that is open.
     fn open_hold(&mut self, id: OrderId) -> Result<Hold, Refusal> {
         // What is over is over, whether or not somebody has looked.
-        if let Some(account) = self.holds.get(&id).map(|hold| hold.account) {
+        if let Some(account) = self.holds.get(id).map(|hold| hold.account) {
             self.settle(account);
         }
-        let hold = self.holds.get(&id).copied().ok_or(Refusal::NoSuchHold)?;
+        let hold = self.holds.get(id).copied().ok_or(Refusal::NoSuchHold)?;
         match hold.state {
             State::Open => Ok(hold),
             State::Captured => Err(Refusal::HoldCaptured),
@@ -328,8 +341,8 @@ impl Book {
     }
 
     fn end(&mut self, id: OrderId, state: State) {
-        if let Some(hold) = self.holds.get_mut(&id) {
-            hold.state = state;
+        if let Some(hold) = self.holds.get(id).copied() {
+            self.holds.put(Hold { state, ..hold });
             self.fresh.holds.insert(id);
         }
     }
@@ -343,154 +356,29 @@ impl Book {
         // The amount leaves what is held: how the account stands otherwise is not asked.
         let leaves = Change { held: -hold.amount, ..Change::of(hold.account, -amount) };
         let lines = self.judge(&[leaves, Change::of(hold.to, amount)])?;
+        self.has_room(&lines)?;
         for line in &lines {
             self.move_lots(line, Terms::default(), None);
         }
         self.apply(&lines);
         self.end(id, State::Captured);
-        Ok(self.note(Entry { lines, ..asked.clone() }))
-    }
-
-    /// Gives back what is held.
-    fn close(&mut self, id: OrderId, state: State, entry: Entry) -> Result<Receipt, Refusal> {
-        let hold = match state {
-            State::Expired => self.holds.get(&id).copied().ok_or(Refusal::NoSuchHold)?,
-            State::Open | State::Captured | State::Released => self.open_hold(id)?,
-        };
-        let lines = self.judge(&[Change { held: -hold.amount, ..Change::of(hold.account, 0) }])?;
-        self.apply(&lines);
-        self.end(id, state);
-        Ok(self.note(Entry { lines, ..entry }))
-    }
-
-    fn reverse(&mut self, of: OrderId, asked: &Entry) -> Result<Receipt, Refusal> {
-        let undone = self.entries.get(&of).cloned().filter(|entry| entry.refused.is_none());
-        let undone = undone.ok_or(Refusal::NoSuchTransfer)?;
-        if !matches!(undone.kind, Kind::Transfer | Kind::Capture) || self.undone.contains(&undone.seq) {
-            return Err(Refusal::NotReversible);
-        }
-        for line in &undone.lines {
-            self.settle(line.account);
-        }
-        let changes = undone.lines.iter().map(|line| {
-            // What is taken back may not be available yet.
-            let lots = self.lots.get(&line.account);
-            let waits =
-                lots.and_then(|lots| lots.iter().find(|lot| lot.lot == line.after.seq && lot.pending));
-            let pending = waits.map_or(0, |lot| -lot.free.min(line.amount.max(0)));
-            Change { pending, ..Change::of(line.account, -line.amount) }
-        });
-        let lines = self.judge(&changes.collect::<Vec<_>>())?;
-        for (line, done) in lines.iter().zip(&undone.lines) {
-            if line.amount > 0 && self.give_back(line, undone.seq) {
-                continue;
-            }
-            self.move_lots(line, Terms::default(), Some(done.after.seq));
-        }
-        self.apply(&lines);
-        self.undone.insert(undone.seq);
         let receipt = self.note(Entry { lines, ..asked.clone() });
-        self.fresh.undone.push((undone.seq, receipt.seq));
+        self.settle(hold.account);
         Ok(receipt)
     }
 
-    /// Gives what an entry took from lots back to them. Answers whether they were as many as it took.
-    fn give_back(&mut self, line: &Line, entry: u64) -> bool {
-        let Some(lots) = self.lots.get_mut(&line.account) else { return false };
-        let known = self.uses.iter().chain(&self.fresh.uses);
-        let uses: Vec<_> = known.filter(|used| used.account == line.account && used.entry == entry).collect();
-        uses.iter().map(|used| used.amount).sum::<i64>() == line.amount
-            && uses.iter().all(|used| lots.give_back(used.lot, used.amount))
+    /// Gives back what is held. What has expired meanwhile goes at once.
+    fn release(&mut self, id: OrderId, asked: &Entry) -> Result<Receipt, Refusal> {
+        let hold = self.open_hold(id)?;
+        let receipt = self.close(&hold, State::Released, asked.clone())?;
+        self.settle(hold.account);
+        Ok(receipt)
     }
 
-    /// Does what is due of an account by now.
-    fn settle(&mut self, account: AccountId) {
-        let over = |hold: &&Hold| {
-            hold.account == account && hold.state == State::Open && hold.expires_ms <= self.now_ms
-        };
-        let mut over: Vec<_> = if self.accounts.get(&account).is_some_and(|after| after.held > 0) {
-            self.holds.values().filter(over).map(|hold| (hold.expires_ms, hold.id)).collect()
-        } else {
-            vec![]
-        };
-        over.sort_unstable();
-        for (_, id) in over {
-            let entry = self.own_entry(Kind::Expire, OrderId::of(&[b"expire", &id.0]), Some(id));
-            // Releasing what is held cannot be refused.
-            drop(self.close(id, State::Expired, entry));
-        }
-        let now_ms = self.now_ms;
-        let due = |lot: &&Lot| lot.due_ms().is_some_and(|due_ms| due_ms <= now_ms);
-        let lots: Vec<Lot> = self
-            .lots
-            .get(&account)
-            .map(|lots| lots.iter().filter(due).copied().collect())
-            .unwrap_or_default();
-        for lot in lots {
-            if lot.pending {
-                self.mature(account, &lot);
-            }
-            if lot.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-                self.lapse(account, &lot);
-            }
-        }
-    }
-
-    fn own_entry(&self, kind: Kind, id: OrderId, subject: Option<OrderId>) -> Entry {
-        Entry { code: kind.word().to_owned(), subject, ..self.blank(kind, id) }
-    }
-
-    fn blank(&self, kind: Kind, id: OrderId) -> Entry {
-        Entry {
-            seq: 0,
-            id,
-            at_ms: self.now_ms,
-            kind,
-            refused: None,
-            code: String::new(),
-            reference: String::new(),
-            subject: None,
-            to: None,
-            asked: None,
-            available_ms: None,
-            expires_ms: None,
-            lines: vec![],
-        }
-    }
-
-    fn mature(&mut self, account: AccountId, lot: &Lot) {
-        let changes = [Change { pending: -lot.free, ..Change::of(account, 0) }];
-        let Ok(lines) = self.judge(&changes) else { return };
-        if let Some(lots) = self.lots.get_mut(&account) {
-            lots.mature(lot.lot);
-        }
+    fn close(&mut self, hold: &Hold, state: State, entry: Entry) -> Result<Receipt, Refusal> {
+        let lines = self.judge(&[Change { held: -hold.amount, ..Change::of(hold.account, 0) }])?;
         self.apply(&lines);
-        let id =
-            OrderId::of(&[b"mature", &account.bucket.to_be_bytes(), &account.hash, &lot.lot.to_be_bytes()]);
-        let entry = self.own_entry(Kind::Mature, id, None);
-        self.note(Entry { lines, ..entry });
-    }
-
-    /// Takes what is left of a lot, but for what is held: that waits until the hold is over.
-    fn lapse(&mut self, account: AccountId, lot: &Lot) {
-        let Some(after) = self.accounts.get(&account).copied() else { return };
-        let part = lot.free.min(after.balance - after.held - after.pending);
-        let Some(unit) = self.units.get(&account).cloned().filter(|_| part > 0) else { return };
-        let to = Account::house(EXPIRED, &unit);
-        let to_id = self.id(&to);
-        let floor = self.opens(to_id, &to);
-        let changes = [Change::of(account, -part), Change { floor, ..Change::of(to_id, part) }];
-        let Ok(lines) = self.judge(&changes) else { return };
-        self.learn(to_id, &to);
-        if let Some(line) = lines.first() {
-            self.move_lots(line, Terms::default(), Some(lot.lot));
-        }
-        self.apply(&lines);
-        // The same lot may lapse again: what was held, or came back.
-        let times = lines.first().map_or(0, |line| line.after.seq);
-        let facts = [&account.hash[..], &lot.lot.to_be_bytes(), &times.to_be_bytes()].concat();
-        let id = OrderId::of(&[b"lapse", &account.bucket.to_be_bytes(), &facts]);
-        let entry = self.own_entry(Kind::Lapse, id, None);
-        self.note(Entry { lines, ..entry });
+        self.end(hold.id, state);
+        Ok(self.note(Entry { lines, ..entry }))
     }
 }

@@ -206,7 +206,7 @@ impl Desk {
             asked.filter_map(|entry| Some((entry.lines.first()?.account, entry.id))).collect();
         let mut holds = hold::open(tx, tenant, &held).await?;
         holds.extend(hold::by_id(tx, tenant, &asked).await?);
-        book.holds = holds.into_iter().map(|hold| (hold.id, hold)).collect();
+        book.holds = holds.into_iter().collect();
         Ok(())
     }
 
@@ -267,7 +267,7 @@ impl Desk {
         journal::append(tx, self.key(), head, &fresh.entries).await?;
         balance::save(tx, tenant, fresh.entries.iter().map(|entry| &**entry)).await?;
         balance::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
-        let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(id)).copied().collect();
+        let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(*id)).copied().collect();
         holds.sort_unstable_by_key(|hold| (hold.account, hold.id));
         let new: HashSet<_> = fresh
             .entries
@@ -294,13 +294,15 @@ impl Desk {
         let settled: BTreeSet<_> = orders
             .iter()
             .filter_map(|(order, _)| match &order.what {
-                What::Settle { account, due_ms } => Some((*due_ms, *account)),
+                // What is not due by this clock stays noted, whatever the clock said of whoever asked.
+                What::Settle { account, due_ms } if *due_ms <= self.now_ms => Some((*due_ms, *account)),
                 What::Open { .. }
                 | What::Transfer { .. }
                 | What::Hold { .. }
                 | What::Capture { .. }
                 | What::Release { .. }
-                | What::Reverse { .. } => None,
+                | What::Reverse { .. }
+                | What::Settle { .. } => None,
             })
             .collect();
         let keys: Vec<_> = settled
@@ -315,7 +317,7 @@ impl Desk {
     /// Notes when something of an account is due next.
     async fn note_due(self, tx: &mut dyn Tx, book: &Book) -> Result<(), RecordsError> {
         let [shard, tenant] = self.key().values();
-        let holds = book.fresh.holds.iter().filter_map(|id| book.holds.get(id));
+        let holds = book.fresh.holds.iter().filter_map(|id| book.holds.get(*id));
         let open = holds.filter(|hold| hold.state == hold::State::Open);
         let mut due: BTreeSet<_> = open.map(|hold| (hold.expires_ms, hold.account)).collect();
         for (account, lots) in &book.lots {
@@ -357,7 +359,7 @@ impl Counter {
 
     /// Whether a hold that was named as an earlier order is still open.
     pub fn is_held(&self, hold: OrderId) -> bool {
-        self.book.holds.get(&hold).is_some_and(|hold| hold.state == hold::State::Open)
+        self.book.holds.get(hold).is_some_and(|hold| hold.state == hold::State::Open)
     }
 
     /// Decides an order as if all before it were written. An account that was not loaded would look new, so that is an error.

@@ -1,12 +1,14 @@
 //! Holds: amounts that are kept back until they are captured or released, or their time is over.
 
+use std::collections::{BTreeSet, HashMap};
+
 use records::error::Error as RecordsError;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
 use crate::account::AccountId;
 use crate::lot::account_of;
-use crate::order::OrderId;
+use crate::order::{HOLDS_MAX, OrderId};
 
 /// What became of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,52 @@ pub struct Hold {
     pub state: State,
 }
 
+/// Holds that somebody asks about, and the open ones of accounts that they are about.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    all: HashMap<OrderId, Hold>,
+    /// Open ones in the order in which they end.
+    open: HashMap<AccountId, BTreeSet<(i64, OrderId)>>,
+}
+
+impl Holds {
+    /// Notes a hold, or what became of it.
+    pub(crate) fn put(&mut self, hold: Hold) {
+        let open = self.open.entry(hold.account).or_default();
+        if hold.state == State::Open {
+            open.insert((hold.expires_ms, hold.id));
+        } else {
+            open.remove(&(hold.expires_ms, hold.id));
+        }
+        self.all.insert(hold.id, hold);
+    }
+
+    /// A hold by its id.
+    pub(crate) fn get(&self, id: OrderId) -> Option<&Hold> {
+        self.all.get(&id)
+    }
+
+    /// Open holds of an account whose time is over, the longest over first.
+    pub(crate) fn over(&self, account: AccountId, now_ms: i64) -> Vec<Hold> {
+        let open = self.open.get(&account).into_iter().flatten();
+        let over = open.take_while(|(expires_ms, _)| *expires_ms <= now_ms);
+        over.filter_map(|(_, id)| self.all.get(id)).copied().collect()
+    }
+
+    /// Whether an account may have one more.
+    pub(crate) fn has_room(&self, account: AccountId) -> bool {
+        self.open.get(&account).is_none_or(|open| open.len() < HOLDS_MAX)
+    }
+}
+
+impl FromIterator<Hold> for Holds {
+    fn from_iter<I: IntoIterator<Item = Hold>>(holds: I) -> Self {
+        let mut found = Self::default();
+        holds.into_iter().for_each(|hold| found.put(hold));
+        found
+    }
+}
+
 const COLUMNS: &[&str] =
     &["bucket", "tenant", "account", "state", "id", "amount", "to_bucket", "to_account", "expires_ms"];
 static INSERT: Insert = Insert::new("ledger_hold", COLUMNS);
@@ -68,7 +116,8 @@ static BY_ID: ByKeys = ByKeys::new(
     "",
 );
 
-fn from_row(row: &Row) -> Result<Hold, RecordsError> {
+/// A hold from `bucket,account,state,id,amount,to_bucket,to_account,expires_ms`.
+pub(crate) fn from_row(row: &Row) -> Result<Hold, RecordsError> {
     let to_bucket = u16::try_from(row.int(5)?).map_err(|_| RecordsError::Corrupt("a bucket".to_owned()))?;
     Ok(Hold {
         id: OrderId(row.array(3)?),

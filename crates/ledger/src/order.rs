@@ -19,6 +19,10 @@ pub const CODE_MAX: usize = 32;
 pub const REFERENCE_MAX: usize = 128;
 /// The longest hold: a year.
 pub const HOLD_MAX_MS: i64 = 366 * 24 * 3_600_000;
+/// Most holds of an account that are open at once: whoever touches the account reads them all.
+pub const HOLDS_MAX: usize = 4096;
+/// Most lots of an account with something left in them, for the same reason.
+pub const LOTS_MAX: usize = 4096;
 
 /// Names an order for ever. Whoever asks again with the same id learns what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -254,6 +258,13 @@ pub struct After {
     pub floor: i64,
     /// Whether its balance is kept in lots, because some of it had terms.
     pub lots: bool,
+}
+
+impl After {
+    /// What is owed: what is not available yet repays nothing yet.
+    pub(crate) fn owed(&self) -> i64 {
+        (self.pending - self.balance).max(0)
+    }
 }
 
 /// What an entry did to one account.

@@ -27,11 +27,15 @@ pub enum Refusal {
     NotReversible,
     /// The time that was asked for is over, or too far away.
     BadTime,
+    /// The account has as many open holds as it may.
+    TooManyHolds,
+    /// The account has as many lots as it may.
+    TooManyLots,
 }
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::InsufficientFunds,
         Self::NoSuchAccount,
         Self::BalanceTooLarge,
@@ -43,6 +47,8 @@ impl Refusal {
         Self::NoSuchTransfer,
         Self::NotReversible,
         Self::BadTime,
+        Self::TooManyHolds,
+        Self::TooManyLots,
     ];
 
     /// Its name in answers.
@@ -59,6 +65,8 @@ impl Refusal {
             Self::NoSuchTransfer => "no_such_transfer",
             Self::NotReversible => "not_reversible",
             Self::BadTime => "bad_time",
+            Self::TooManyHolds => "too_many_holds",
+            Self::TooManyLots => "too_many_lots",
         }
     }
 }
@@ -78,6 +86,8 @@ impl Refusal {
             Self::NoSuchTransfer => "ledger.no_such_transfer",
             Self::NotReversible => "ledger.not_reversible",
             Self::BadTime => "ledger.time_over",
+            Self::TooManyHolds => "ledger.too_many_holds",
+            Self::TooManyLots => "ledger.too_many_lots",
         }
     }
 }
@@ -97,6 +107,8 @@ impl fmt::Display for Refusal {
             Self::NoSuchTransfer => "there was no transfer or capture of this id",
             Self::NotReversible => "it had been reversed before, or is nothing that can be reversed",
             Self::BadTime => "the time that was asked for was over, or too far away",
+            Self::TooManyHolds => "the account had as many open holds as it may",
+            Self::TooManyLots => "an account had as many lots with something left as it may",
         })
     }
 }

@@ -4,7 +4,7 @@
 use records::migration::Room;
 
 /// Steps of this room's tables.
-pub const ROOM: Room = Room { name: "ledger", steps: &[STEP_1, STEP_2] };
+pub const ROOM: Room = Room { name: "ledger", steps: &[STEP_1, STEP_2, STEP_3] };
 
 const STEP_1: &[&str] = &[
     // Numbers the journal of a tenant in a database. Whoever writes to it has locked this row.
@@ -140,4 +140,9 @@ const STEP_2: &[&str] = &[
         account VARBINARY(16) NOT NULL,
         PRIMARY KEY (bucket, tenant, owner, account)
     ){table_end}",
+];
+
+const STEP_3: &[&str] = &[
+    // What has expired of a lot: whoever undoes what brought it takes that back from where it went.
+    "ALTER TABLE ledger_lot ADD COLUMN lapsed BIGINT NOT NULL DEFAULT 0 CHECK (lapsed >= 0)",
 ];

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Allowed, Caller, Move, Read};
 use super::problem::Problem;
-use super::request::{Ids, Named, Sent, answer, text};
+use super::request::{Ids, Named, REPLAYED, Sent, answer, text};
 
 /// Routes of orders.
 pub fn routes() -> Router<Arc<App>> {
@@ -125,7 +125,10 @@ pub(super) fn told(status: StatusCode, outcome: Outcome) -> Result<Response, Pro
         Outcome::Created(receipt) => Ok(answer(status, &ReceiptView::of(&receipt), false)),
         Outcome::Exists(receipt) => Ok(answer(status, &ReceiptView::of(&receipt), true)),
         Outcome::ExistsWithDifferent(field) => Err(Error::Different(field).into()),
-        Outcome::Refused { why, replayed: _ } => Err(Error::Refused(why).into()),
+        Outcome::Refused { why, replayed } => {
+            let problem = Problem::from(Error::Refused(why));
+            Err(if replayed { problem.with_header(REPLAYED, "true".to_owned()) } else { problem })
+        }
         // Of what only the house orders.
         Outcome::Nothing => Err(Error::Records(records::error::Error::Surprise("ledger_entry")).into()),
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use campaign::request::{Answered, Request as Remembered};
@@ -362,12 +362,15 @@ pub fn id(name: &'static str, id: &str) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "edge.bad_text", detail))
 }
 
+/// Says that an answer was given before.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
 /// An answer that was written with what it answers.
 pub fn answered(status: StatusCode, answered: Answered) -> Response {
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, json, answered.json).into_response();
     if answered.replayed {
-        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }
@@ -385,7 +388,7 @@ pub fn answer(status: StatusCode, view: &impl Serialize, replayed: bool) -> Resp
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, json, body).into_response();
     if replayed {
-        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

@@ -9,8 +9,13 @@ use crate::http::auth::{Look, Move, Read};
 use crate::http::operation::Operation;
 
 /// What whoever orders something may be told, done or not.
-pub(in crate::http) const ORDER: &[&str] =
-    &["edge.bad_text", "ledger.bad_text", "ledger.insufficient_funds", "ledger.balance_too_large"];
+pub(in crate::http) const ORDER: &[&str] = &[
+    "edge.bad_text",
+    "ledger.bad_text",
+    "ledger.insufficient_funds",
+    "ledger.balance_too_large",
+    "ledger.too_many_lots",
+];
 /// What whoever names an account may be told.
 pub(in crate::http) const ACCOUNT: &[&str] = &["ledger.bad_unit", "ledger.bad_account"];
 /// What whoever names a hold may be told.
@@ -88,7 +93,8 @@ fn transfers() -> Vec<Operation> {
             .answers::<EntryView>(200, "Its entry in the journal.", entry)
             .refuses(&["transfer.missing"]),
         Operation::post("/transfers/{id}/reversal", "reverseTransfer", "Undo a transfer or a capture by its opposite")
-            .describe("Once, and both stay in the journal. What was spent since cannot be taken back.")
+            .describe("Once, and both stay in the journal. What was spent since cannot be taken back; what has expired since comes \
+                 back from the house's account `expired`.")
             .needs::<Move>()
             .may_body::<AboutBody>(json!({ "code": "refund", "reference": "complaint-3" }))
             .keyed()
@@ -164,6 +170,7 @@ fn holds() -> Vec<Operation> {
                 "ledger.bad_legs",
                 "ledger.no_such_account",
                 "ledger.time_over",
+                "ledger.too_many_holds",
             ]),
         Operation::post("/holds/{id}/capture", "captureHold", "Move what is held, or a part of it")
             .describe("Once; the rest is released.")

@@ -1,0 +1,256 @@
+//! Random histories of orders against a small model: lots, holds, debts, terms, reversals, exchanges and time that passes.
+#![expect(clippy::expect_used, reason = "a test speaks by panicking")]
+
+mod model;
+
+use std::sync::Arc;
+
+use embedded::clock::ManualClock;
+use embedded::sqlite::{Caches, SqliteRecords};
+use futures_util::future::join_all;
+use kernel::amount::Unit;
+use kernel::id::{Shard, Tenant};
+use kernel::ports::clock::Clock;
+use ledger::account::{Account, Overdraft};
+use ledger::desk::Desk;
+use ledger::exchange::{Rate, Rounding};
+use ledger::ledger::Ledger;
+use ledger::order::{Leg, Order, OrderId, Outcome, Terms, What};
+use ledger::verify::verify;
+use model::{Model, PEOPLE};
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use records::batch::Limits;
+use records::migration::{self, RECORDS, Room};
+use records::port::{Records, Value, read, write};
+use tempfile::TempDir;
+
+const NOON_MS: i64 = 1_767_268_800_000;
+const HOUR_MS: i64 = 3_600_000;
+const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM];
+
+/// What somebody asks for. Orders are named by their places among all that were asked for, counted round.
+#[derive(Debug, Clone)]
+enum Ask {
+    /// Who, how much, in how many hours it is available, and for how many more.
+    Grant(usize, i64, Option<i64>, Option<i64>),
+    Spend(usize, i64),
+    Give(usize, usize, i64),
+    /// Who, how much, for how many hours.
+    Hold(usize, i64, i64),
+    Capture(usize, Option<i64>),
+    Release(usize),
+    Reverse(usize),
+    /// Who may owe how much.
+    Owe(usize, i64),
+    /// Points for a third as many coins.
+    Exchange(usize, i64),
+    /// The same order again; or another under its id.
+    Repeat(usize, bool),
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Hours, and whether what is due is then done.
+    Pass(i64, bool),
+    /// Orders in one batch; past the queue or through it.
+    Batch(Vec<Ask>, bool),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let (who, nth) = (0..PEOPLE, 0..64_usize);
+    let amount = || 1..60_i64;
+    let hours = || proptest::option::of(0..6_i64);
+    let ask = prop_oneof![
+        6 => (who.clone(), amount(), hours(), proptest::option::of(1..6_i64))
+            .prop_map(|(who, amount, from, until)| Ask::Grant(who, amount, from, until)),
+        4 => (who.clone(), amount()).prop_map(|(who, amount)| Ask::Spend(who, amount)),
+        2 => (who.clone(), 1..PEOPLE, amount()).prop_map(|(who, to, amount)| Ask::Give(who, (who + to) % PEOPLE, amount)),
+        4 => (who.clone(), amount(), 0..8_i64).prop_map(|(who, amount, hours)| Ask::Hold(who, amount, hours)),
+        3 => (nth.clone(), proptest::option::of(amount())).prop_map(|(nth, amount)| Ask::Capture(nth, amount)),
+        1 => nth.clone().prop_map(Ask::Release),
+        4 => nth.clone().prop_map(Ask::Reverse),
+        1 => (who.clone(), prop_oneof![Just(0), Just(50)]).prop_map(|(who, owes)| Ask::Owe(who, owes)),
+        1 => (who, 3..40_i64).prop_map(|(who, amount)| Ask::Exchange(who, amount)),
+        1 => (nth, any::<bool>()).prop_map(|(nth, other)| Ask::Repeat(nth, other)),
+    ];
+    let step = prop_oneof![
+        2 => (1..5_i64, any::<bool>()).prop_map(|(hours, job)| Step::Pass(hours, job)),
+        5 => (proptest::collection::vec(ask, 1..5), any::<bool>())
+            .prop_map(|(asks, queued)| Step::Batch(asks, queued)),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+fn unit(name: &str) -> Unit {
+    name.parse().expect("a unit")
+}
+
+fn points(who: usize) -> Account {
+    Account::of(&format!("p{who}"), &unit("point"))
+}
+
+/// The product beside the model.
+struct Both {
+    ledger: Ledger,
+    records: Arc<dyn Records>,
+    clock: Arc<ManualClock>,
+    model: Model,
+    orders: Vec<Order>,
+    _folder: TempDir,
+}
+
+impl Both {
+    /// The order that an ask is, and what the model says becomes of it.
+    fn order(&mut self, ask: &Ask) -> Option<(Order, Outcome)> {
+        let now_ms = self.clock.now_ms();
+        let nth = |nth: usize| nth.checked_rem(self.orders.len()).map(|nth| (nth, self.orders[nth].clone()));
+        let pay = |from: Account, to: Account, amount: i64, terms: Terms| What::Transfer {
+            legs: vec![Leg { account: from, amount: -amount }, Leg { account: to, amount }],
+            terms,
+        };
+        let house = |name: &str| Account::house(name, &unit("point"));
+        let what = match *ask {
+            Ask::Repeat(place, other) => {
+                let (place, order) = nth(place)?;
+                let known = self.model.known(place);
+                let order = if other { order.about("other", "") } else { order };
+                let expected = match known {
+                    _ if other => Outcome::ExistsWithDifferent("code"),
+                    Err(why) => Outcome::Refused { why, replayed: true },
+                    Ok(()) => Outcome::Nothing,
+                };
+                return Some((order, expected));
+            }
+            Ask::Grant(who, amount, from, until) => {
+                let available_ms = from.map(|hours| now_ms + hours * HOUR_MS);
+                let expires_ms = until.map(|hours| available_ms.unwrap_or(now_ms) + hours * HOUR_MS);
+                pay(house("issued"), points(who), amount, Terms { available_ms, expires_ms })
+            }
+            Ask::Spend(who, amount) => pay(points(who), house("spent"), amount, Terms::default()),
+            Ask::Give(from, to, amount) => pay(points(from), points(to), amount, Terms::default()),
+            Ask::Hold(who, amount, hours) => {
+                let expires_ms = now_ms + hours * HOUR_MS;
+                What::Hold { from: points(who), to: house("spent"), amount, expires_ms }
+            }
+            Ask::Capture(place, amount) => What::Capture { hold: nth(place)?.1.id, amount },
+            Ask::Release(place) => What::Release { hold: nth(place)?.1.id },
+            Ask::Reverse(place) => What::Reverse { of: nth(place)?.1.id },
+            Ask::Owe(who, 0) => What::Open { account: points(who), overdraft: Overdraft::Forbidden },
+            Ask::Owe(who, owes) => What::Open { account: points(who), overdraft: Overdraft::UpTo(owes) },
+            Ask::Exchange(who, amount) => {
+                let rate = Rate::new(1, 3, Rounding::Down).expect("a rate");
+                let id = OrderId([0; 16]);
+                Order::exchange(id, &points(who), &unit("coin"), amount, rate).expect("an exchange").what
+            }
+        };
+        let place = self.orders.len();
+        let id = OrderId::of(&[b"order", &place.to_be_bytes()]);
+        let order = Order { id, code: "trial".to_owned(), reference: String::new(), what };
+        let expected = match self.model.ask(ask, place, now_ms) {
+            Ok(()) => Outcome::Nothing,
+            Err(why) => Outcome::Refused { why, replayed: false },
+        };
+        self.orders.push(order.clone());
+        Some((order, expected))
+    }
+
+    async fn batch(&mut self, asks: &[Ask], queued: bool) {
+        let (orders, expected): (Vec<_>, Vec<_>) = asks.iter().filter_map(|ask| self.order(ask)).unzip();
+        let found: Vec<Outcome> = if queued {
+            let answers = join_all(orders.iter().map(|order| self.ledger.submit(order.clone()))).await;
+            answers.into_iter().map(|answer| answer.expect("an outcome")).collect()
+        } else {
+            let desk = Desk { tenant: Tenant::MAIN, shard: Shard::HOME, now_ms: self.clock.now_ms() };
+            let orders = orders.clone();
+            write(&*self.records, Shard::HOME, move |tx| {
+                Box::pin(async move { desk.post(tx, &orders.iter().collect::<Vec<_>>()).await })
+            })
+            .await
+            .expect("outcomes")
+        };
+        for ((order, expected), found) in orders.iter().zip(expected).zip(found) {
+            match (&found, &expected) {
+                (Outcome::Created(_) | Outcome::Exists(_), Outcome::Nothing) => {}
+                _ => assert_eq!(found, expected, "{order:?}"),
+            }
+        }
+        self.compare().await;
+    }
+
+    async fn has(&self, account: &Account) -> (i64, i64, i64) {
+        let found = self.ledger.balance(account).await;
+        found.map_or((0, 0, 0), |after| (after.balance, after.held, after.pending))
+    }
+
+    async fn compare(&self) {
+        self.ledger.settle_due().await.expect("settled");
+        for who in 0..PEOPLE {
+            let account = points(who);
+            assert_eq!(self.has(&account).await, self.model.has(who), "p{who}");
+            let coins = Account::of(&format!("p{who}"), &unit("coin"));
+            assert_eq!(self.has(&coins).await.0, self.model.coins(who), "p{who}");
+            let id = account.id(Tenant::MAIN, Shard::HOME);
+            let free = read(&*self.records, Shard::HOME, move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT COALESCE(SUM(free),0) FROM ledger_lot WHERE bucket=? AND tenant=1 AND account=?";
+                    tx.fetch(sql, &[Value::Int(id.bucket.into()), Value::Bytes(&id.hash)]).await
+                })
+            });
+            let free = free.await.expect("records")[0].int(0).expect("a sum");
+            assert_eq!(free, self.model.free(who), "the lots of p{who}");
+        }
+        for (name, amount) in self.model.house() {
+            assert_eq!(self.has(&Account::house(name, &unit("point"))).await.0, amount, "{name}");
+        }
+        let report = verify(&*self.records, self.ledger.journal(), Tenant::MAIN).await.expect("a report");
+        assert_eq!(report.failed, []);
+    }
+}
+
+async fn play(steps: Vec<Step>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records: Arc<dyn Records> =
+        Arc::new(SqliteRecords::open(folder.path(), Caches::default()).expect("records"));
+    migration::run(&*records, ROOMS, NOON_MS).await.expect("tables");
+    let clock = Arc::new(ManualClock::at(NOON_MS));
+    let (ledger, driver) =
+        Ledger::open(Arc::clone(&records), Arc::clone(&clock) as Arc<dyn Clock>, Limits::default());
+    let mut drivers = tokio::task::JoinSet::new();
+    drivers.spawn(driver);
+    let mut both = Both { ledger, records, clock, model: Model::default(), orders: vec![], _folder: folder };
+    for who in 0..PEOPLE {
+        both.batch(&[Ask::Owe(who, 0)], true).await;
+    }
+    for step in steps {
+        match step {
+            Step::Pass(hours, job) => {
+                both.clock.set(both.clock.now_ms() + hours * HOUR_MS);
+                both.model.pass(both.clock.now_ms());
+                if job {
+                    both.compare().await;
+                }
+            }
+            Step::Batch(asks, queued) => both.batch(&asks, queued).await,
+        }
+    }
+    both.compare().await;
+    both.ledger.close();
+    drivers.join_all().await;
+}
+
+#[test]
+fn whatever_is_ordered_it_is_as_the_model_says() {
+    let cases = std::env::var("FAIRGROUND_TRIALS_FULL").map_or(64, |_| 4_000);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    // The same histories each time: a failure is one that everybody meets.
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let outcome = runner.run(&steps(), |steps| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(play(steps));
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
