@@ -28,6 +28,8 @@ const CALLS_OF_ENDPOINT_MAX: usize = 8;
 const REST_MS: u64 = 250;
 /// A call that has not come back after so long, in milliseconds, belongs to a process that is gone. Longer than any call.
 pub const LEASE_MS: i64 = 120_000;
+/// A call is made only while so much of its time is left, in milliseconds: its beginning may have been long in being written.
+const LEFT_MS_MIN: i64 = LEASE_MS / 2;
 
 /// A call that was begun.
 struct Begun {
@@ -134,6 +136,14 @@ impl Courier {
     }
 
     async fn carry(&self, begun: Begun) {
+        if self.clock.now_ms() > begun.call.at_ms + (LEASE_MS - LEFT_MS_MIN) {
+            // Another may ask for it before this call would be over, be told that it was not taken, and send it too.
+            tracing::warn!(
+                effect = begun.call.effect,
+                "the time of a webhook's call was over before it was made"
+            );
+            return;
+        }
         let outcome = self.outbound.call(&begun.call).await;
         if let Err(error) = self.end(&begun, outcome).await {
             // It stands as begun: when it must be over, the other side is asked.
