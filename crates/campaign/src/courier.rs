@@ -39,6 +39,15 @@ struct Begun {
     call: Call,
 }
 
+/// Hears how calls have ended.
+pub trait Witness: Send + Sync {
+    /// A call has ended so.
+    fn called(&self, _call: &Call, _outcome: &Outcome) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
+
 /// Carries the webhooks of one database.
 #[derive(Clone)]
 pub struct Courier {
@@ -48,6 +57,7 @@ pub struct Courier {
     vault: Arc<dyn Vault>,
     outbound: Arc<dyn Outbound>,
     shard: Shard,
+    witness: Arc<dyn Witness>,
 }
 
 impl Courier {
@@ -60,7 +70,13 @@ impl Courier {
         outbound: Arc<dyn Outbound>,
         shard: Shard,
     ) -> Self {
-        Self { records, clock, entropy, vault, outbound, shard }
+        Self { records, clock, entropy, vault, outbound, shard, witness: Arc::new(()) }
+    }
+
+    /// The same, with somebody who hears how calls have ended.
+    #[must_use]
+    pub fn telling(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness, ..self }
     }
 
     /// Carries until `stop` is true, then waits for the calls that are under way.
@@ -145,6 +161,7 @@ impl Courier {
             return;
         }
         let outcome = self.outbound.call(&begun.call).await;
+        self.witness.called(&begun.call, &outcome);
         if let Err(error) = self.end(&begun, outcome).await {
             // It stands as begun: when it must be over, the other side is asked.
             tracing::warn!(effect = begun.call.effect, %error, "the end of a webhook's call could not be written");

@@ -38,6 +38,35 @@ pub enum Acted {
     Moved(OrderKey, Box<Order>),
 }
 
+impl Acted {
+    /// What was done, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Kept(Outcome::Behaved { .. }) => "behaviour",
+            Self::Kept(Outcome::SignedIn { .. }) => "sign_in",
+            Self::Kept(Outcome::Referred { .. }) => "referral",
+            Self::Kept(Outcome::Ordered { .. }) => "order",
+            Self::Moved(_, order) => match &**order {
+                Order::Ordered { .. } => "order",
+                Order::Paid { .. } => "pay",
+                Order::Cancelled { .. } => "cancel",
+                Order::Expired { .. } => "expire",
+            },
+        }
+    }
+}
+
+/// Hears what becomes of acts, on the thread that drives their batches: whatever it does, every act waits for.
+pub trait Witness: Send + Sync {
+    /// An act is kept, was before, or was refused; its caller is about to be told.
+    fn acted(&self, _outcome: &Result<Done, Error>) {}
+    /// The news that somebody was brought has led to this, in a word.
+    fn brought(&self, _outcome: &'static str) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
@@ -57,6 +86,7 @@ pub(crate) struct Acts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
+    pub(crate) witness: Arc<dyn Witness>,
 }
 
 #[async_trait]
@@ -88,6 +118,10 @@ impl Batch for Acts {
 
     async fn supply(&self, _: Stale) -> Result<(), Error> {
         self.catalog.fresh().await.map(|_| ())
+    }
+
+    fn told(&self, outcome: &Result<Done, Error>) {
+        self.witness.acted(outcome);
     }
 }
 

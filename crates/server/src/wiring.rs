@@ -193,7 +193,8 @@ impl House {
             queue: config.ledger.queue_max.get(),
             ..Limits::default()
         };
-        let (ledger, driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
+        let told = || Arc::clone(&metrics.outcomes);
+        let (ledger, driver) = Ledger::witnessed(Arc::clone(&records), Arc::clone(&clock), limits, told());
         drivers.push(spawn_driver("ledger-batch", driver)?);
         let names = experiment_names(config, &*entropy)?;
         let four_eyes = config.thresholds().four_eyes;
@@ -205,8 +206,13 @@ impl House {
             queue: config.campaign.queue_max.get(),
             ..Limits::default()
         };
-        let (campaigns, driver) =
-            Campaigns::open(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), limits);
+        let (campaigns, driver) = Campaigns::witnessed(
+            Arc::clone(&records),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            limits,
+            told(),
+        );
         drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
@@ -251,7 +257,8 @@ impl House {
                 Arc::clone(&vault),
                 Arc::clone(&outbound),
                 shard,
-            );
+            )
+            .telling(told());
             background.spawn(courier.run(stopped.clone()));
             background.spawn(tend(awards.clone(), shard, stopped.clone()));
         }
