@@ -1,4 +1,4 @@
-//! Awards and their courier over records in memory, a clock that can be set, and a shop at the other end of webhooks that
+//! Awards and their courier over records of their own, a clock that can be set, and a shop at the other end of webhooks that
 //! behaves as it is told.
 
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ use records::migration;
 use records::port::{Records, Value, Work, read};
 
 use crate::ports::SeededEntropy;
+use crate::profile::{Place, Profile};
 
 /// What the shop does with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +171,7 @@ pub struct World {
     entropy: Arc<dyn Entropy>,
     asked: AtomicU64,
     failed: Arc<AtomicU64>,
+    _place: Place,
 }
 
 /// What a process has.
@@ -189,13 +191,18 @@ impl House {
 
 impl World {
     /// A world at noon.
-    pub async fn new(keeps_inbox: bool) -> Self {
-        let disk: Arc<dyn Records> = Arc::new(InlineRecords::open().expect("records"));
+    pub async fn new(profile: Profile, keeps_inbox: bool) -> Self {
+        let place = profile.place();
+        let disk: Arc<dyn Records> = match profile {
+            Profile::Embedded => Arc::new(InlineRecords::open().expect("records")),
+            Profile::Cluster => place.open(),
+        };
         migration::run(&*disk, ROOMS, 0).await.expect("tables");
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let shop = Arc::new(Shop { keeps_inbox, clock: Arc::clone(&clock), books: Mutex::default() });
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::kind(1));
-        Self { disk, clock, shop, entropy, asked: AtomicU64::new(0), failed: Arc::default() }
+        let (asked, failed) = (AtomicU64::new(0), Arc::default());
+        Self { disk, clock, shop, entropy, asked, failed, _place: place }
     }
 
     fn house_on(&self, records: Arc<dyn Records>) -> House {
