@@ -125,6 +125,8 @@ pub enum Fails {
     Before,
     /// Kept, and nobody is told.
     After,
+    /// Kept, and told after a hundred seconds.
+    Late,
 }
 
 /// Records of which the n-th write fails, once.
@@ -133,6 +135,7 @@ struct Failing {
     left: AtomicU64,
     how: Fails,
     failed: Arc<AtomicU64>,
+    clock: Arc<ManualClock>,
 }
 
 #[async_trait]
@@ -152,7 +155,14 @@ impl Records for Failing {
             return Err(Error::Unavailable("as it was told".to_owned()));
         }
         let outcome = self.inner.write(shard, work).await;
-        if fails { outcome.and(Err(Error::OutcomeUnknown)) } else { outcome }
+        match self.how {
+            Fails::After if fails => outcome.and(Err(Error::OutcomeUnknown)),
+            Fails::Late if fails => {
+                self.clock.set(self.clock.now_ms() + 100_000);
+                outcome
+            }
+            Fails::Before | Fails::After | Fails::Late => outcome,
+        }
     }
 
     async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
@@ -227,7 +237,8 @@ impl World {
     pub fn failing(&self, write: u64, how: Fails) -> House {
         let inner = Arc::clone(&self.disk);
         let failed = Arc::clone(&self.failed);
-        self.house_on(Arc::new(Failing { inner, left: AtomicU64::new(write), how, failed }))
+        let (left, clock) = (AtomicU64::new(write), Arc::clone(&self.clock));
+        self.house_on(Arc::new(Failing { inner, left, how, failed, clock }))
     }
 
     /// A request under a key that was not used before.

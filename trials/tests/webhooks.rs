@@ -66,6 +66,20 @@ async fn a_crash_between_call_and_commit_pays_once(profile: Profile) {
     }
 }
 
+/// A beginning that is long in being written leaves too little time for the call: it is not made. Else another courier could
+/// ask meanwhile, be told that it was not taken, and send it too.
+async fn a_call_whose_time_is_almost_over_is_not_made(profile: Profile) {
+    let world = World::new(profile, false).await;
+    world.endpoint("pay", true).await;
+    assert!(world.hear(&world.house(), &[win("ada", 1, webhook())]).await);
+    let slow = world.failing(1, Fails::Late);
+    assert_eq!(slow.courier.round().await, Ok(1));
+    assert_eq!((world.failures(), world.shop.calls()), (1, vec![]));
+    world.carry(&world.house(), 600).await;
+    let verbs: Vec<_> = world.shop.calls().iter().map(|(verb, ..)| *verb).collect();
+    assert_eq!((verbs, world.shop.paid().len()), (vec![Verb::Ask, Verb::Deliver], 1));
+}
+
 /// Down for ten minutes: everything arrives once, in the order of each winner.
 async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order(profile: Profile) {
     const PEOPLE: u64 = 20;
@@ -225,6 +239,7 @@ trials::in_each_profile!(
     a_shop_that_remembers_and_drops_the_reply_pays_once,
     a_shop_without_memory_is_asked_before_anything_is_sent_again,
     a_crash_between_call_and_commit_pays_once,
+    a_call_whose_time_is_almost_over_is_not_made,
     an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order,
     poison_blocks_neither_other_keys_nor_other_endpoints,
     a_refusal_is_final_and_gone_switches_the_endpoint_off,

@@ -50,10 +50,11 @@ pub(super) async fn check(house: &House, world: &World, crowd: &Crowd, found: &m
 async fn repeat_all(crowd: &Crowd) -> Vec<String> {
     let calls = crowd.log().calls.clone();
     let mut broken = vec![];
+    // Days are signed on their day, and codes are made once, under no key.
+    let unkeyed = ["/behaviours", "/orders/"];
     let timeless = calls.iter().filter(|(call, _)| {
-        call.key != ""
-            || call.path.starts_with("/behaviours")
-            || call.path.starts_with("/orders")
+        !call.key.is_empty()
+            || unkeyed.iter().any(|path| call.path.starts_with(path))
             || call.path.ends_with("/referrals")
     });
     for (call, known) in timeless {
@@ -231,7 +232,8 @@ async fn evidence(house: &House, calls: &BTreeMap<Call, Known>) -> (Vec<Json>, V
     let told = kept(calls, |call| call.path == "/raffles/fair/draws");
     let mut told: Vec<_> =
         told.filter_map(|(_, answer)| answer.json()["draw"].as_str().map(str::to_owned)).collect();
-    (made.sort(), told.sort());
+    made.sort_unstable();
+    told.sort_unstable();
     if made != told {
         broken.push(format!("draws {made:?} were made, and {told:?} were answered"));
     }
@@ -262,10 +264,12 @@ async fn awards(house: &House, world: &World, draws: &[Json], met: &mut Met) -> 
         let is_poison = endpoint == "pay" && winner == Some(POISON);
         let times = taken.get(&format!("{draw}-granted")).copied().unwrap_or(0);
         expected += usize::from(times > 0);
-        let is_right = match state {
-            State::Delivered { .. } => times == 1 && !is_poison,
-            // Twenty calls in a row that failed: given up, and taken at most once.
-            State::Undeliverable { .. } => times == 0 || (times == 1 && !is_poison),
+        let is_delivered = matches!(state, State::Delivered { .. });
+        // Given up: refused, or after twenty calls in a row that failed, of which one may have been taken.
+        let is_given_up = matches!(state, State::Undeliverable { .. });
+        let is_right = match times {
+            0 => is_given_up,
+            1 => !is_poison && (is_delivered || is_given_up),
             _ => false,
         };
         if !is_right {
