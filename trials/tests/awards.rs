@@ -1,5 +1,5 @@
 //! Awards through the whole product: a raffle whose prizes reach their winners in every way that there is.
-#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
