@@ -25,7 +25,7 @@ use records::port::{Records, read, write};
 use crate::act::{Ask, BUSINESS_ID_MAX, What};
 use crate::calendar::{self, Calendar};
 use crate::catalog::{Campaign, Catalog, Snapshot};
-use crate::desk::{Acts, Done, Witness};
+use crate::desk::{Acts, Done, Trying, Witness};
 use crate::document::{REFERRAL, REFERRED, SIGN_IN, Stock};
 use crate::error::Error;
 use crate::offer::{self, Shelf};
@@ -95,21 +95,21 @@ impl Campaigns {
         entropy: Arc<dyn Entropy>,
         limits: Limits,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        Self::witnessed(records, clock, entropy, limits, Arc::new(()))
+        Self::witnessed(records, clock, entropy, limits, (Arc::new(()), None))
     }
 
-    /// Opens them, with somebody who hears what becomes of acts.
+    /// Opens them, with somebody who hears what becomes of acts, and experiments that lead orders.
     pub fn witnessed(
         records: Arc<dyn Records>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         limits: Limits,
-        witness: Arc<dyn Witness>,
+        (witness, trying): (Arc<dyn Witness>, Option<Trying>),
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
         let catalog = Arc::new(Catalog::new(Arc::clone(&records), tenant));
         let (known, time, heard) = (Arc::clone(&catalog), Arc::clone(&clock), Arc::clone(&witness));
-        let acts = Acts { catalog: known, clock: time, tenant, shard, witness: heard };
+        let acts = Acts { catalog: known, clock: time, tenant, shard, witness: heard, trying };
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::new(acts), limits);
         (Self { records, clock, entropy, catalog, tenant, shard, batcher, witness }, driver)
     }

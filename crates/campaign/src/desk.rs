@@ -1,7 +1,11 @@
 //! A batch of acts in one transaction: lock the head, load what judges, decide act by act in memory, write what came of it.
 
 mod earn;
+mod known;
+mod led;
 mod orders;
+
+pub use led::Trying;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,14 +24,16 @@ use records::port::{Row, Tx, Value};
 use records::statement::Insert;
 
 use crate::act::{self, Act, ActKey, Ask, Outcome, What};
-use crate::audience::{self, Standing, belongs};
+use crate::audience::{self, belongs};
 use crate::calendar::{self, Calendars};
-use crate::catalog::{Campaign, Catalog, Snapshot, wallet};
+use crate::catalog::{Campaign, Catalog, Snapshot};
 use crate::error::Error;
 use crate::offer::{self, Event, OfferKey, Order, OrderKey, Shelf};
 use crate::referral::{self, Referrals};
 use crate::tally::Tallies;
 use crate::who::Who;
+use known::Known;
+use led::Led;
 
 /// What an act has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +93,7 @@ pub(crate) struct Acts {
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
     pub(crate) witness: Arc<dyn Witness>,
+    pub(crate) trying: Option<Trying>,
 }
 
 #[async_trait]
@@ -103,7 +110,8 @@ impl Batch for Acts {
             return Ok(items.iter().map(|_| Decision::Deferred(Stale)).collect());
         }
         let place = Place { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
-        let mut desk = Desk::open(tx, (place, head, snapshot), items).await?;
+        let led = Led::open(tx, self.trying.as_ref(), items, place.now_ms).await?;
+        let mut desk = Desk::open(tx, (place, head, snapshot), led, items).await?;
         let mut decisions = Vec::with_capacity(items.len());
         for ask in items {
             decisions.push(match desk.decide(ask) {
@@ -196,6 +204,7 @@ struct Desk {
     /// As they were, and as they are.
     shelves: BTreeMap<OfferKey, (Shelf, Shelf)>,
     counter: Counter,
+    led: Led,
     fresh: Fresh,
 }
 
@@ -219,6 +228,7 @@ impl Desk {
     async fn open(
         tx: &mut dyn Tx,
         (place, head, snapshot): (Place, Head, Arc<Snapshot>),
+        led: Led,
         asks: &[Arc<Ask>],
     ) -> Result<Self, RecordsError> {
         let tenant = place.tenant.number;
@@ -247,13 +257,13 @@ impl Desk {
         };
         let keys: BTreeSet<ActKey> = asks.iter().filter_map(|ask| act_key(ask, &snapshot, today)).collect();
         let acts = act::load(tx, tenant, &keys.into_iter().collect::<Vec<_>>()).await?;
-        let offers = asks.iter().filter_map(|ask| ask.offer(&snapshot, &orders));
+        let offers = asks.iter().filter_map(|ask| ask.offer(&snapshot, &led, &orders));
         let offers: BTreeSet<OfferKey> = offers.collect();
         let offers: Vec<_> = offers.into_iter().collect();
         let shelves = offer::shelves(tx, (place.shard, tenant), &offers).await?;
         let mut accounts = vec![];
         for ask in asks {
-            accounts.extend(wallets(ask, &snapshot, &orders)?);
+            accounts.extend(wallets(ask, &snapshot, &led, &orders)?);
         }
         let holds: Vec<_> = orders.keys().map(|order| hold_of(*order)).collect();
         let desk = LedgerDesk { tenant: place.tenant, shard: place.shard, now_ms: place.now_ms };
@@ -270,6 +280,7 @@ impl Desk {
             shelves: shelves.into_iter().map(|(key, shelf)| (key, (shelf, shelf))).collect(),
             counter: desk.open(tx, &accounts, &holds).await?,
             snapshot,
+            led,
             fresh: Fresh::default(),
         })
     }
@@ -359,6 +370,7 @@ impl Desk {
         orders::write(tx, (shard, tenant), &fresh.orders, &fresh.events).await?;
         self.counter.write(tx).await?;
         outbox::post(tx, shard, &fresh.effects).await?;
+        self.led.write(tx, shard, self.place.now_ms).await?;
         if self.head.seq != self.locked.seq {
             self.head.save(tx, (shard, tenant), self.locked).await?;
         }
@@ -397,9 +409,9 @@ impl Ask {
     }
 
     /// The offer whose units it may move.
-    fn offer(&self, snapshot: &Snapshot, orders: &BTreeMap<OrderKey, Order>) -> Option<OfferKey> {
+    fn offer(&self, snapshot: &Snapshot, led: &Led, orders: &BTreeMap<OrderKey, Order>) -> Option<OfferKey> {
         if let What::Order { campaign, offer, .. } = &self.what {
-            return Some((snapshot.campaigns.get(campaign)?.number, offer.clone()));
+            return Some((snapshot.campaigns.get(campaign)?.number, led.offer(self, offer).to_owned()));
         }
         let key = self.order()?;
         Some((key.0.subject, orders.get(&key)?.ordered().offer.clone()))
@@ -430,6 +442,7 @@ fn act_key(ask: &Ask, snapshot: &Snapshot, today: impl Fn(&Campaign, Who) -> i32
 fn wallets(
     ask: &Ask,
     snapshot: &Snapshot,
+    led: &Led,
     orders: &BTreeMap<OrderKey, Order>,
 ) -> Result<Vec<Account>, RecordsError> {
     let mut accounts = vec![];
@@ -448,7 +461,7 @@ fn wallets(
         What::Refer { .. } | What::Expire { .. } => {}
         What::Order { campaign, offer, .. } => {
             if let Some(campaign) = snapshot.campaigns.get(campaign) {
-                orders::accounts(campaign, ask, offer, &mut accounts)?;
+                orders::accounts(campaign, ask, led.offer(ask, offer), &mut accounts)?;
             }
         }
         What::Pay { order } | What::Cancel { order } => {
@@ -460,34 +473,4 @@ fn wallets(
         }
     }
     Ok(accounts)
-}
-
-/// What is known of somebody in a campaign.
-struct Known<'d> {
-    day: i32,
-    campaign: u32,
-    ask: &'d Ask,
-    lists: &'d BTreeSet<(Who, String)>,
-    calendars: &'d Calendars,
-    referrals: &'d Referrals,
-    counter: &'d mut Counter,
-}
-
-impl Standing for Known<'_> {
-    fn is_on(&self, list: &str) -> bool {
-        self.lists.contains(&(self.ask.who, list.to_owned()))
-    }
-
-    fn available(&mut self, unit: &str, name: &str) -> i64 {
-        wallet(&self.ask.participant, unit, name).map_or(0, |account| self.counter.available(&account))
-    }
-
-    fn streak(&self) -> u32 {
-        let calendar = self.calendars.get(&(self.ask.who, self.campaign));
-        calendar.map_or(0, |calendar| calendar.streak_on(self.day))
-    }
-
-    fn is_referred(&self) -> bool {
-        self.referrals.contains_key(&(self.ask.who, self.campaign))
-    }
 }
