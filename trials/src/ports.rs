@@ -370,7 +370,7 @@ pub struct FaultyOutbound {
 }
 
 impl FaultyOutbound {
-    /// Wraps calls, which end within [`CALL_MS_MAX`] on a clock.
+    /// Wraps calls, which end in time on a clock.
     pub fn new(
         (inner, clock): (Arc<dyn Outbound>, Arc<dyn Clock>),
         dice: Arc<Dice>,
