@@ -21,11 +21,16 @@ class Person:
         at, counts = self.paces.get(seconds, (tenth, [0] * 11))
         return (at, counts) if at >= tenth else (tenth, ([0] * min(tenth - at, 11) + counts)[:11])
 
+    def counts_on(self, day):
+        """The day that a draw counts on: a clock that is set back brings no used day back."""
+        return day if self.day is None else max(self.day, day)
+
     def complete(self, rules, line, prize, promised):
-        if self.day != line["day"]:
+        day = self.counts_on(line["day"])
+        if self.day != day:
             self.today, self.wins = 0, {id: (total, 0, last) for id, (total, _, last) in self.wins.items()}
-        self.number, self.day, self.today = self.number + 1, line["day"], self.today + 1
-        before, self.month = self.month, month(line["day"])
+        self.number, self.day, self.today = self.number + 1, day, self.today + 1
+        before, self.month = self.month, month(day)
         self.this_month = 1 if before != self.month else self.this_month + 1
         for seconds in {rule["seconds"] for rule in rules["eligibility"] if rule["kind"] == "velocity"}:
             tenth, counts = self.pace(seconds, line["at_ms"])
@@ -42,7 +47,8 @@ class Draw:
 
     def __init__(self, rules, stock, person, line, told):
         self.rules, self.stock, self.person, self.line, self.told = rules, stock, person, line, told
-        self.new_day, self.now, self.kept_away = person.day != line["day"], line["at_ms"], False
+        self.day, self.now, self.kept_away = person.counts_on(line["day"]), line["at_ms"], False
+        self.new_day = person.day != self.day
 
     def free(self, item):
         return 0 if item in self.stock["frozen"] else self.stock["free"].get(item, 0)
@@ -61,7 +67,7 @@ class Draw:
             elif (self.line["pseudonym"] in rule["participants"]) != (rule["kind"] == "allow_list"):
                 return "kept away by a list"
         today = 0 if self.new_day else person.today
-        this_month = person.this_month if person.month == month(self.line["day"]) else 0
+        this_month = person.this_month if person.month == month(self.day) else 0
         uses = [(person.number, "total"), (today, "per_day"), (this_month, "per_month")]
         for used, limit in [(used, quota.get(per)) for used, per in uses]:
             if limit is not None and used >= limit:

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::ports::SeededEntropy;
+use crate::profile::{Place, Profile};
 
 /// The raffle that booths publish.
 pub const RAFFLE: &str = "late-100006-repaired";
@@ -48,18 +49,32 @@ impl Booth {
         Self::open_with("").await
     }
 
+    /// Opens one at noon, with its records where a profile has them.
+    pub async fn open_on(profile: Profile) -> Self {
+        Self::open_as(profile, "").await
+    }
+
     /// Opens one at noon, with more sections in its configuration.
     pub async fn open_with(sections: &str) -> Self {
-        Self::open_in(tempfile::tempdir().expect("a folder"), sections).await
+        Self::open_as(Profile::Embedded, sections).await
+    }
+
+    /// Opens one at noon, with its records where a profile has them, and more sections in its configuration.
+    pub async fn open_as(profile: Profile, sections: &str) -> Self {
+        Self::open_at(profile.place(), sections).await
     }
 
     /// Opens one at noon on a folder, which another may have left.
     pub async fn open_in(folder: TempDir, sections: &str) -> Self {
+        Self::open_at(Place { folder, database: None }, sections).await
+    }
+
+    async fn open_at(place: Place, sections: &str) -> Self {
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
             .expect("a configuration");
         config.server.listen = "127.0.0.1:0".to_owned();
-        config.store.data = folder.path().join("data");
+        place.configure(&mut config);
         let entropy = Arc::new(SeededEntropy::kind(1));
         let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy, outbound: None };
         let ready = Ready::open(&config, ports).await.expect("a server");
@@ -67,7 +82,7 @@ impl Booth {
         let address = ready.address;
         let mut serving = JoinSet::new();
         serving.spawn(ready.serve(stopped));
-        Self { address, clock, stop, serving, folder }
+        Self { address, clock, stop, serving, folder: place.folder }
     }
 
     /// Ends it; its data folder stays.

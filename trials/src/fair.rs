@@ -1,4 +1,4 @@
-//! Campaigns and a ledger on a temporary folder, with a clock that can be set.
+//! Campaigns and a ledger, with a clock that can be set.
 
 use std::sync::Arc;
 
@@ -13,7 +13,6 @@ use campaign::referral::QUALIFIED;
 use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::entropy::SystemEntropy;
-use embedded::sqlite::{Caches, SqliteRecords};
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use ledger::account::Account;
@@ -25,10 +24,10 @@ use records::batch::Limits;
 use records::migration::{self, RECORDS, Room};
 use records::port::Records;
 use records::relay::{Pace, Relay};
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::books::unit;
+use crate::profile::{Place, Profile};
 
 const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &campaign::tables::ROOM];
 
@@ -50,32 +49,32 @@ pub struct Fair {
     /// The ledger.
     pub ledger: Ledger,
     /// Their records.
-    pub records: Arc<SqliteRecords>,
+    pub records: Arc<dyn Records>,
     /// Their clock.
     pub clock: Arc<ManualClock>,
-    /// Their folder.
-    pub folder: TempDir,
+    /// Where their records are.
+    pub place: Place,
     drivers: JoinSet<()>,
 }
 
 impl Fair {
     /// Opens one at an instant.
-    pub async fn at(now_ms: i64) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let records = Arc::new(SqliteRecords::open(folder.path(), Caches::default()).expect("records"));
+    pub async fn at(profile: Profile, now_ms: i64) -> Self {
+        let place = profile.place();
+        let records = place.open();
         let clock = Arc::new(ManualClock::at(now_ms));
         migration::run(&*records, ROOMS, now_ms).await.expect("tables");
-        Self::over(folder, records, clock)
+        Self::over(place, records, clock)
     }
 
-    fn over(folder: TempDir, records: Arc<SqliteRecords>, clock: Arc<ManualClock>) -> Self {
-        let (port, ticks) = (Arc::clone(&records) as Arc<dyn Records>, Arc::clone(&clock) as Arc<dyn Clock>);
+    fn over(place: Place, records: Arc<dyn Records>, clock: Arc<ManualClock>) -> Self {
+        let (port, ticks) = (Arc::clone(&records), Arc::clone(&clock) as Arc<dyn Clock>);
         let (ledger, posts) = Ledger::open(Arc::clone(&port), Arc::clone(&ticks), Limits::default());
         let (campaigns, acts) = Campaigns::open(port, ticks, Arc::new(SystemEntropy), Limits::default());
         let mut drivers = JoinSet::new();
         drivers.spawn(posts);
         drivers.spawn(acts);
-        Self { campaigns, ledger, records, clock, folder, drivers }
+        Self { campaigns, ledger, records, clock, place, drivers }
     }
 
     /// Ends the process's part and begins another on the same records.
@@ -83,7 +82,7 @@ impl Fair {
         self.campaigns.close();
         self.ledger.close();
         self.drivers.join_all().await;
-        Self::over(self.folder, self.records, self.clock)
+        Self::over(self.place, self.records, self.clock)
     }
 
     /// Publishes a document under a key.

@@ -2,7 +2,9 @@
 //! documents to publish.
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a trial speaks by panicking")]
 
+pub mod market;
 pub mod simulation;
+pub mod stage;
 pub mod shop;
 pub mod ports;
 pub mod documents;

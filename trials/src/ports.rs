@@ -9,7 +9,9 @@ use embedded::broker::ProcessBroker;
 use kernel::id::{Bucket, Shard};
 use kernel::ports::PortError;
 use kernel::ports::broker::{Broker, Message};
+use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use kernel::ports::outbound::{Call, Outbound, Outcome, Verb};
 use records::dialect::Dialect;
 use records::error::Error;
 use records::port::{Records, Row, Tx, Value, Work};
@@ -79,13 +81,18 @@ impl Dice {
         self.kind.store(kind, Ordering::SeqCst);
     }
 
+    /// Whether nothing fails now.
+    pub fn is_kind(&self) -> bool {
+        self.kind.load(Ordering::SeqCst)
+    }
+
     /// How often each fault met each kind of call.
     pub fn met(&self) -> BTreeMap<(String, &'static str), u64> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn fate(&self) -> Fate {
-        if self.kind.load(Ordering::SeqCst) {
+        if self.is_kind() {
             return Fate::Kind;
         }
         if self.lies {
@@ -129,11 +136,6 @@ impl Kill {
         while !self.dead.load(Ordering::SeqCst) {
             self.told.notified().await;
         }
-    }
-
-    /// The process is gone.
-    pub fn clear(&self) {
-        self.dead.store(false, Ordering::SeqCst);
     }
 
     /// A killed process does nothing more.
@@ -353,6 +355,64 @@ impl Broker for FaultyBroker {
             Fate::Kind | Fate::FailBefore | Fate::Delay(_) | Fate::KillBefore | Fate::Lie => {}
         }
         answers
+    }
+}
+
+/// Longest time of a call, in milliseconds, as the product's own caller has it.
+const CALL_MS_MAX: i64 = 15_000;
+
+/// Calls to other people's servers that fail as the dice say.
+pub struct FaultyOutbound {
+    inner: Arc<dyn Outbound>,
+    clock: Arc<dyn Clock>,
+    dice: Arc<Dice>,
+    kill: Arc<Kill>,
+}
+
+impl FaultyOutbound {
+    /// Wraps calls, which end in time on a clock.
+    pub fn new(
+        (inner, clock): (Arc<dyn Outbound>, Arc<dyn Clock>),
+        dice: Arc<Dice>,
+        kill: Arc<Kill>,
+    ) -> Self {
+        Self { inner, clock, dice, kill }
+    }
+}
+
+#[async_trait]
+impl Outbound for FaultyOutbound {
+    async fn call(&self, call: &Call) -> Outcome {
+        self.kill.stop_the_dead().await;
+        let (fate, fault) = (self.dice.fate(), || "as the dice say".to_owned());
+        let began_ms = self.clock.now_ms();
+        self.dice.note(if call.verb == Verb::Ask { "ask" } else { "deliver" }, fate);
+        match fate {
+            Fate::FailBefore => return Outcome::Failed { fault: fault(), retry_seconds: None },
+            // It went out, and came to nobody.
+            Fate::FailInside(_) => return Outcome::Unknown { fault: fault() },
+            Fate::Lie => return Outcome::Taken,
+            Fate::KillBefore => self.kill.kill().await,
+            Fate::Delay(turns) => dawdle(turns).await,
+            Fate::Kind | Fate::FailAfter | Fate::LostAfter | Fate::KillAfter => {}
+        }
+        if self.clock.now_ms() - began_ms > CALL_MS_MAX {
+            // Time has passed meanwhile: the connection was let go long ago.
+            return Outcome::Unknown { fault: fault() };
+        }
+        let outcome = self.inner.call(call).await;
+        match fate {
+            // It was heard, and nobody learns it.
+            Fate::FailAfter | Fate::LostAfter => return Outcome::Unknown { fault: fault() },
+            Fate::KillAfter => self.kill.kill().await,
+            Fate::Kind
+            | Fate::FailBefore
+            | Fate::FailInside(_)
+            | Fate::Delay(_)
+            | Fate::KillBefore
+            | Fate::Lie => {}
+        }
+        outcome
     }
 }
 

@@ -1,4 +1,4 @@
-//! Awards and their courier over records in memory, a clock that can be set, and a shop at the other end of webhooks that
+//! Awards and their courier over records of their own, a clock that can be set, and a shop at the other end of webhooks that
 //! behaves as it is told.
 
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ use records::migration;
 use records::port::{Records, Value, Work, read};
 
 use crate::ports::SeededEntropy;
+use crate::profile::{Place, Profile};
 
 /// What the shop does with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,8 @@ pub enum Fails {
     Before,
     /// Kept, and nobody is told.
     After,
+    /// Kept, and told after a hundred seconds.
+    Late,
 }
 
 /// Records of which the n-th write fails, once.
@@ -132,6 +135,7 @@ struct Failing {
     left: AtomicU64,
     how: Fails,
     failed: Arc<AtomicU64>,
+    clock: Arc<ManualClock>,
 }
 
 #[async_trait]
@@ -151,7 +155,14 @@ impl Records for Failing {
             return Err(Error::Unavailable("as it was told".to_owned()));
         }
         let outcome = self.inner.write(shard, work).await;
-        if fails { outcome.and(Err(Error::OutcomeUnknown)) } else { outcome }
+        match self.how {
+            Fails::After if fails => outcome.and(Err(Error::OutcomeUnknown)),
+            Fails::Late if fails => {
+                self.clock.set(self.clock.now_ms() + 100_000);
+                outcome
+            }
+            Fails::Before | Fails::After | Fails::Late => outcome,
+        }
     }
 
     async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
@@ -170,6 +181,7 @@ pub struct World {
     entropy: Arc<dyn Entropy>,
     asked: AtomicU64,
     failed: Arc<AtomicU64>,
+    _place: Place,
 }
 
 /// What a process has.
@@ -189,13 +201,18 @@ impl House {
 
 impl World {
     /// A world at noon.
-    pub async fn new(keeps_inbox: bool) -> Self {
-        let disk: Arc<dyn Records> = Arc::new(InlineRecords::open().expect("records"));
+    pub async fn new(profile: Profile, keeps_inbox: bool) -> Self {
+        let place = profile.place();
+        let disk: Arc<dyn Records> = match profile {
+            Profile::Embedded => Arc::new(InlineRecords::open().expect("records")),
+            Profile::Cluster => place.open(),
+        };
         migration::run(&*disk, ROOMS, 0).await.expect("tables");
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let shop = Arc::new(Shop { keeps_inbox, clock: Arc::clone(&clock), books: Mutex::default() });
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::kind(1));
-        Self { disk, clock, shop, entropy, asked: AtomicU64::new(0), failed: Arc::default() }
+        let (asked, failed) = (AtomicU64::new(0), Arc::default());
+        Self { disk, clock, shop, entropy, asked, failed, _place: place }
     }
 
     fn house_on(&self, records: Arc<dyn Records>) -> House {
@@ -220,7 +237,8 @@ impl World {
     pub fn failing(&self, write: u64, how: Fails) -> House {
         let inner = Arc::clone(&self.disk);
         let failed = Arc::clone(&self.failed);
-        self.house_on(Arc::new(Failing { inner, left: AtomicU64::new(write), how, failed }))
+        let (left, clock) = (AtomicU64::new(write), Arc::clone(&self.clock));
+        self.house_on(Arc::new(Failing { inner, left, how, failed, clock }))
     }
 
     /// A request under a key that was not used before.

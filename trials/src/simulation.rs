@@ -42,26 +42,12 @@ use records::batch::Limits;
 use records::migration;
 use records::port::Records;
 use records::relay::{Pace, Relay};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::NOON_MS;
 use crate::ports::{Dice, FaultyBroker, FaultyRecords, Kill, SeededEntropy};
-
-/// What a simulation found.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// Hash over everything that was answered, in order, and over the last log.
-    pub trace: String,
-    /// How often each fault met each kind of call.
-    pub met: BTreeMap<(String, &'static str), u64>,
-    /// Invariants that do not hold.
-    pub broken: Vec<String>,
-    /// Calls that were answered well.
-    pub answered: u64,
-    /// How often the process was killed.
-    pub killed: u64,
-}
+use crate::stage::{self, Door, Found, House as _, play};
 
 const RAFFLE: &str = "sim";
 const CLIENTS: u64 = 4;
@@ -103,23 +89,39 @@ struct House {
     ledger: Ledger,
     awards: Awards,
     tasks: JoinSet<()>,
+    life: Arc<Kill>,
     _running: watch::Sender<bool>,
+}
+
+impl stage::House for House {
+    type Inside = (Raffles, Ledger);
+
+    fn inside(&self) -> (Raffles, Ledger) {
+        (self.raffles.clone(), self.ledger.clone())
+    }
+
+    fn tasks(&mut self) -> &mut JoinSet<()> {
+        &mut self.tasks
+    }
+
+    fn life(&self) -> Arc<Kill> {
+        Arc::clone(&self.life)
+    }
 }
 
 struct World {
     disk: Arc<InlineRecords>,
     clock: Arc<ManualClock>,
     dice: Arc<Dice>,
-    kill: Arc<Kill>,
 }
 
 impl World {
     /// The product as a start of the process would build it.
-    fn start(&self) -> House {
+    fn start(&self, life: Arc<Kill>) -> House {
         let records: Arc<dyn Records> = Arc::new(FaultyRecords::new(
             Arc::clone(&self.disk) as _,
             Arc::clone(&self.dice),
-            Arc::clone(&self.kill),
+            Arc::clone(&life),
         ));
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy(Arc::clone(&self.dice)));
@@ -141,7 +143,7 @@ impl World {
             .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
             .with(GATE_CLOSED, Arc::new(reveals));
         let broker: Arc<dyn Broker> =
-            Arc::new(FaultyBroker::new(broker, Arc::clone(&self.dice), Arc::clone(&self.kill)));
+            Arc::new(FaultyBroker::new(broker, Arc::clone(&self.dice), Arc::clone(&life)));
         let pace = Pace { attempts_max: u32::MAX, backoff_ms_max: 1_000, ..Pace::default() };
         let relay = Relay::new(records, broker, clock, Shard::HOME, pace);
         let mut tasks = JoinSet::new();
@@ -149,7 +151,7 @@ impl World {
         tasks.spawn(ledger_driver);
         let (running, stop) = watch::channel(false);
         tasks.spawn(relay.run(stop));
-        House { raffles, ledger, awards, tasks, _running: running }
+        House { raffles, ledger, awards, tasks, life, _running: running }
     }
 }
 
@@ -194,40 +196,12 @@ impl Log {
     }
 }
 
-/// The process as its clients see it. (A `watch` channel would wake them in an order of its own chance.)
-#[derive(Default)]
-struct Door {
-    inside: Mutex<Option<(Raffles, Ledger)>>,
-    changed: Notify,
-}
-
-impl Door {
-    fn inside(&self) -> Option<(Raffles, Ledger)> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, house: Option<&House>) {
-        let inside = house.map(|house| (house.raffles.clone(), house.ledger.clone()));
-        *self.inside.lock().unwrap_or_else(PoisonError::into_inner) = inside;
-        self.changed.notify_waiters();
-    }
-}
-
 /// Calls until it is answered: again after what may have been done or may be done later, with the same key.
-async fn call(call: &Call, key: &str, door: &Door, log: &Mutex<Log>) {
+async fn call(call: &Call, key: &str, door: &Door<(Raffles, Ledger)>, log: &Mutex<Log>) {
     for attempt in 0u64.. {
         assert!(attempt < 10_000, "a call is never answered: {call:?}");
-        let changed = door.changed.notified();
-        let Some((raffles, ledger)) = door.inside() else {
-            changed.await;
-            continue;
-        };
-        let answer = tokio::select! {
-            biased;
-            answer = ask((&raffles, &ledger), call, key) => answer,
-            // The process was killed: nobody will answer.
-            () = changed => continue,
-        };
+        let asked = door.ask(async |(raffles, ledger)| ask((&raffles, &ledger), call, key).await);
+        let Some(answer) = asked.await else { continue };
         if log.lock().unwrap_or_else(PoisonError::into_inner).note(call, key, answer) {
             return;
         }
@@ -316,15 +290,14 @@ async fn simulate(seed: u64, lies: bool) -> Found {
     let world = World {
         disk: Arc::new(InlineRecords::open().expect("a database")),
         clock: Arc::new(ManualClock::at(NOON_MS)),
-        kill: Arc::new(Kill::default()),
         dice: Arc::clone(&dice),
     };
     dice.be_kind(true);
     migration::run(&*world.disk, fairground::wiring::ROOMS, NOON_MS).await.expect("tables");
     let log = Arc::new(Mutex::new(Log::default()));
     let door = Arc::new(Door::default());
-    let mut house = world.start();
-    door.set(Some(&house));
+    let house = world.start(Arc::default());
+    door.set(Some(house.inside()));
     call(&Call::Publish(0), "first", &door, &log).await;
     for who in 0..PARTICIPANTS {
         let grant = Call::Grant { who: format!("p{who}"), tickets: 9 };
@@ -344,24 +317,8 @@ async fn simulate(seed: u64, lies: bool) -> Found {
             }
         });
     }
-    let mut killed = 0;
-    loop {
-        tokio::select! {
-            biased;
-            () = world.kill.wait() => {
-                killed += 1;
-                door.set(None);
-                house.tasks.shutdown().await;
-                world.kill.clear();
-                house = world.start();
-                door.set(Some(&house));
-            }
-            ended = clients.join_next() => match ended {
-                Some(ended) => ended.expect("a client"),
-                None => break,
-            },
-        }
-    }
+    let start = async |life| world.start(life);
+    let (house, killed) = play((house, start), &door, clients).await;
     dice.be_kind(true);
     // What a lie has taken away may make the rest impossible; what is found by then is enough.
     let mut found = Found { killed, ..Found::default() };

@@ -22,6 +22,7 @@ use records::port::read;
 use tokio::task::JoinSet;
 
 use crate::books::created;
+use crate::profile::Profile;
 use crate::{Trial, verify_in_python, verify_lines};
 
 /// A raffle in which every draw wins, under what is said of tickets.
@@ -42,8 +43,8 @@ pub struct Stand {
 
 impl Stand {
     /// Opens one at noon.
-    pub async fn open(tickets: &str) -> Self {
-        Self::over(Trial::open().await, "UTC", tickets).await
+    pub async fn open(profile: Profile, tickets: &str) -> Self {
+        Self::over(Trial::open_on(profile).await, "UTC", tickets).await
     }
 
     /// Publishes the raffle in a house, and opens the ledger.

@@ -1,5 +1,5 @@
 //! Awards through the whole product: a raffle whose prizes reach their winners in every way that there is.
-#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use trials::booth::{Booth, OPERATOR, SERVICE, code, send};
 use trials::ports::SeededEntropy;
+use trials::profile::Profile;
 use trials::{Trial, verify_in_python, verify_lines};
 
 const RAFFLE: &str = "raffle: spring
@@ -115,14 +116,13 @@ async fn all_awards(address: SocketAddr, bearer: &str) -> Vec<Value> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_award_reaches_its_winner() {
+async fn every_kind_of_award_reaches_its_winner(profile: Profile) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().expect("an address").port());
     let heard = Heard::default();
     let mut shops = JoinSet::new();
     shops.spawn(shop(listener, Arc::clone(&heard)));
-    let booth = Booth::open_with("[outbound]\nnetworks = ['127.0.0.1/32']\n").await;
+    let booth = Booth::open_as(profile, "[outbound]\nnetworks = ['127.0.0.1/32']\n").await;
     let at = booth.address;
     let endpoint = json!({ "endpoint": "pay", "url": url }).to_string();
     let made = sent(at, OPERATOR, "POST /endpoints", "e", &endpoint).await;
@@ -235,9 +235,8 @@ async fn every_kind_of_award_reaches_its_winner() {
 }
 
 /// An outsider's verifier accepts rules with awards, and rules without them are what they were before.
-#[tokio::test(flavor = "multi_thread")]
-async fn awards_are_covered_by_the_proof_and_change_no_other() {
-    let trial = Trial::open().await;
+async fn awards_are_covered_by_the_proof_and_change_no_other(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     trial.publish(RAFFLE, "p").await.expect("publish");
     for number in 0..20 {
         trial.draw("spring", "ada", &number.to_string()).await.expect("a draw");
@@ -345,3 +344,8 @@ async fn a_backlog_refuses_new_draws_and_answers_old_ones() {
     raffles.close();
     tasks.join_all().await;
 }
+
+trials::in_each_profile!(
+    every_kind_of_award_reaches_its_winner,
+    awards_are_covered_by_the_proof_and_change_no_other,
+);

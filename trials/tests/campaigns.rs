@@ -11,6 +11,7 @@ use campaign::window::Zone;
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body, gains};
+use trials::profile::Profile;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -39,9 +40,8 @@ fn kept_back(rule: &str, amount: i64, why: &str) -> (String, i64, Option<String>
     (rule.to_owned(), amount, Some(why.to_owned()))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_behaviour_gives_once_under_its_business_id() {
-    let fair = Fair::at(NOON_MS).await;
+async fn a_behaviour_gives_once_under_its_business_id(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let rules = [
         point_rule(
             "share",
@@ -83,9 +83,8 @@ async fn a_behaviour_gives_once_under_its_business_id() {
     sound(&fair).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_an_act_is_refused() {
-    let fair = Fair::at(NOON_MS).await;
+async fn what_cannot_be_an_act_is_refused(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     fair.publish("1", &summer("window: {from: \"2026-12-01T00:00:00\"}\n")).await.expect("published");
     let only = |campaign: &str| What::Behave {
         behaviour: "share".to_owned(),
@@ -116,13 +115,12 @@ async fn what_cannot_be_an_act_is_refused() {
     assert_eq!(refused, Error::NoSignIn("summer".to_owned()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn caps_count_local_days_and_months_in_three_zones() {
+async fn caps_count_local_days_and_months_in_three_zones(profile: Profile) {
     for zone_name in ["Asia/Shanghai", "America/New_York", "Pacific/Chatham"] {
         let zone = Zone::named(zone_name).expect("a zone");
         // The last second of a month.
         let midnight = zone.instant_of("2026-12-01T00:00:00").expect("a time");
-        let fair = Fair::at(midnight - 1000).await;
+        let fair = Fair::at(profile, midnight - 1000).await;
         let rule = point_rule(
             "share",
             "share",
@@ -157,9 +155,8 @@ async fn caps_count_local_days_and_months_in_three_zones() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn parallel_acts_never_pass_a_cap() {
-    let fair = Fair::at(NOON_MS).await;
+async fn parallel_acts_never_pass_a_cap(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let rules = [point_rule(
         "share",
         "share",
@@ -180,9 +177,8 @@ async fn parallel_acts_never_pass_a_cap() {
     sound(&fair).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_budget_is_never_overdrawn_and_can_be_raised_and_lowered() {
-    let fair = Fair::at(NOON_MS).await;
+async fn a_budget_is_never_overdrawn_and_can_be_raised_and_lowered(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let document = |points: i64, money: i64| {
         let rules = [point_rule("share", "share", "gains: [{unit: point, amount: 10}]")];
         let costs = "costs: [{unit: point, units: 100, cost: 7}]";
@@ -222,9 +218,8 @@ async fn a_budget_is_never_overdrawn_and_can_be_raised_and_lowered() {
     sound(&fair).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_streak_is_signed_day_by_day() {
-    let fair = Fair::at(NOON_MS).await;
+async fn a_streak_is_signed_day_by_day(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let calendar = "sign_in:\n  days: [[{unit: point, amount: 1}], [{unit: point, amount: 2}]]\n  streaks: [{days: 3, gains: [{unit: ticket, wallet: raffle-s, amount: 1}]}]\n";
     let rule = point_rule("daily", "sign_in", "gains: [{unit: point, amount: 100}]");
     fair.publish("1", &summer(&format!("time_zone: America/New_York\n{calendar}earning:\n{rule}")))
@@ -271,9 +266,8 @@ offers:
     pay_within_seconds: 600
 ";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_offer_is_ordered_and_paid() {
-    let fair = Fair::at(NOON_MS).await;
+async fn an_offer_is_ordered_and_paid(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     fair.publish("1", SHOP).await.expect("published");
     fair.behave("ada", behaves("gift", "1", Some(100))).await;
     let offer = ("shop", "ticket");
@@ -352,9 +346,8 @@ async fn buy_twice(campaigns: Campaigns, participant: String) -> usize {
     paid
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_orders_at_once_sell_what_there_is() {
-    let fair = Fair::at(NOON_MS).await;
+async fn a_thousand_orders_at_once_sell_what_there_is(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     fair.publish("1", &SHOP.replace("stock: 3", "stock: 40")).await.expect("published");
     let mut tasks = JoinSet::new();
     for number in 0..500 {
@@ -366,9 +359,8 @@ async fn a_thousand_orders_at_once_sell_what_there_is() {
     sound(&fair).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn people_bring_people() {
-    let fair = Fair::at(NOON_MS).await;
+async fn people_bring_people(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let rules = [
         point_rule("thanks", "referral", "caps: {total: 1}, gains: [{unit: point, amount: 50}]"),
         point_rule("welcome", "referred", "gains: [{unit: point, amount: 20}]"),
@@ -407,9 +399,8 @@ async fn people_bring_people() {
     sound(&fair).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rules_are_for_audiences() {
-    let fair = Fair::at(NOON_MS).await;
+async fn rules_are_for_audiences(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let audiences = "audiences: {vips: {kind: list, list: vips}, rich: {kind: all, of: [{kind: balance, unit: point, at_least: 10}, {kind: none, of: [{kind: list, list: staff}]}]}}\n";
     let rules = [
         point_rule("all", "share", "gains: [{unit: point, amount: 5}]"),
@@ -445,9 +436,8 @@ async fn rules_are_for_audiences() {
     sound(&fair).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_place_shows_one_campaign_at_a_time() {
-    let fair = Fair::at(NOON_MS).await;
+async fn a_place_shows_one_campaign_at_a_time(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let document = |id: &str, from: &str, until: &str| {
         format!(
             "campaign: {id}\ntitle: T\nplacements: [{{channel: app, source: home}}]\nwindow: {{from: \"{from}T00:00:00\", until: \"{until}T00:00:00\"}}\n"
@@ -474,3 +464,17 @@ async fn a_place_shows_one_campaign_at_a_time() {
     assert_eq!(fair.publish("1", &document("now", "2026-11-02", "2026-12-01")).await, Err(Error::KeyReused));
     assert!(matches!(fair.publish("9", "campaign: now\ntitel: T\n").await, Err(Error::Document(_))));
 }
+
+trials::in_each_profile!(
+    a_behaviour_gives_once_under_its_business_id,
+    what_cannot_be_an_act_is_refused,
+    caps_count_local_days_and_months_in_three_zones,
+    parallel_acts_never_pass_a_cap,
+    a_budget_is_never_overdrawn_and_can_be_raised_and_lowered,
+    a_streak_is_signed_day_by_day,
+    an_offer_is_ordered_and_paid,
+    a_thousand_orders_at_once_sell_what_there_is,
+    people_bring_people,
+    rules_are_for_audiences,
+    a_place_shows_one_campaign_at_a_time,
+);

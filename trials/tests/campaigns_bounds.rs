@@ -1,24 +1,26 @@
 //! Where campaigns end: budgets that several gains share, words that the house keeps for itself, limits on what can grow.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use campaign::act::{Outcome, What};
 use campaign::audience::{LISTS_MAX, Uploaded};
 use campaign::desk::Acted;
 use campaign::error::Error;
 use campaign::offer::Order;
+use campaign::publish::Publish;
 use kernel::fault::Classify;
 use records::audit::{Actor, Cause};
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body};
+use trials::profile::Profile;
 
 fn cause() -> Cause {
     Cause { actor: Actor::house(), key: String::new(), body_hash: None }
 }
 
 /// Each gain alone fits the money, both together do not: a point and a ticket cost 60 each, and each is rounded up.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given() {
-    let fair = Fair::at(NOON_MS).await;
+async fn what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let document = |money: i64| {
         format!(
             "campaign: shop\ntitle: Shop\nbudget:\n  money:\n    unit: fen\n    amount: {money}\n    costs: [{{unit: point, units: 3, cost: 179}}, {{unit: ticket, units: 1, cost: 60}}]\noffers:\n  - {{id: set, title: A set, gains: [{{unit: point, amount: 1}}, {{unit: ticket, amount: 1}}], stock: 5}}\n"
@@ -37,9 +39,8 @@ async fn what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given() {
     assert_eq!(fair.verified().await.failed, []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_reports_what_the_house_posts_by_itself() {
-    let fair = Fair::at(NOON_MS).await;
+async fn nobody_reports_what_the_house_posts_by_itself(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let rules = "campaign: c\ntitle: C\nsign_in: {}\nreferral: {behaviour: purchase}\nearning:\n  - {id: daily, behaviour: sign_in, gains: [{unit: point, amount: 9}]}\n  - {id: thanks, behaviour: referral, gains: [{unit: point, amount: 9}]}\n";
     fair.publish("1", rules).await.expect("published");
     for word in ["sign_in", "referral", "referred"] {
@@ -50,9 +51,8 @@ async fn nobody_reports_what_the_house_posts_by_itself() {
 }
 
 /// Somebody who was brought qualifies by their balance, where the campaign gives them nothing for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_brought_qualifies_by_what_they_have() {
-    let fair = Fair::at(NOON_MS).await;
+async fn whoever_is_brought_qualifies_by_what_they_have(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let gift = "campaign: gifts\ntitle: Gifts\nearning:\n  - {id: gift, behaviour: gift, gains: [{unit: point, amount: 10}]}\n";
     let rich = "campaign: rich\ntitle: Rich\naudience: rich\naudiences: {rich: {kind: balance, unit: point, at_least: 10}}\nreferral: {behaviour: purchase}\nsign_in: {}\nearning:\n  - {id: thanks, behaviour: referral, gains: [{unit: coin, amount: 5}]}\n";
     fair.publish("1", gift).await.expect("published");
@@ -70,9 +70,8 @@ async fn whoever_is_brought_qualifies_by_what_they_have() {
     assert_eq!(fair.verified().await.failed, []);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_orders_end_at_once() {
-    let fair = Fair::at(NOON_MS).await;
+async fn many_orders_end_at_once(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     fair.publish(
         "1",
         "campaign: shop\ntitle: Shop\noffers:\n  - {id: gift, title: G, gains: [{unit: point, amount: 1}], stock: 450}\n",
@@ -96,9 +95,8 @@ async fn many_orders_end_at_once() {
     assert_eq!((free().await, fair.campaigns.end_what_is_over().await), (450, Ok(0)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn there_are_only_so_many_lists() {
-    let fair = Fair::at(NOON_MS).await;
+async fn there_are_only_so_many_lists(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     let upload =
         async |list: String| fair.campaigns.upload(&list, (vec!["ada".to_owned()], true), cause()).await;
     for number in 0..LISTS_MAX {
@@ -109,3 +107,36 @@ async fn there_are_only_so_many_lists() {
     let erased = fair.campaigns.erase("ada", "participant/x".to_owned(), (&cause(), "asked")).await;
     assert_eq!(erased.map(|erased| (erased.codes, erased.lists)), Ok((0, LISTS_MAX)));
 }
+
+/// Nothing was published yet, so nothing is there that they could wait at: each is published all the same.
+async fn of_many_first_publications_at_once_none_stands_in_anothers_way(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
+    let mut crowd = JoinSet::new();
+    for number in 0..12 {
+        let campaigns = fair.campaigns.clone();
+        // Each campaign twice: another document is its next version.
+        let campaign = format!("c{}", number / 2);
+        let text = format!(
+            "campaign: {campaign}\ntitle: The {number}\nbudget: {{units: {{point: {}}}}}\nearning:\n  - {{id: gift, behaviour: gift, gains: [{{unit: point, amount: 1}}]}}\n",
+            100 + number
+        );
+        let (key, body_hash) = (number.to_string(), body(&text));
+        crowd.spawn(async move {
+            campaigns.publish(Publish { campaign, text, key, body_hash, cause: cause() }).await
+        });
+    }
+    let published = crowd.join_all().await.into_iter().map(|done| done.expect("it is published").version);
+    let mut versions: Vec<_> = published.collect();
+    versions.sort_unstable();
+    assert_eq!(versions, [[1; 6], [2; 6]].concat());
+    assert_eq!(fair.verified().await.failed, []);
+}
+
+trials::in_each_profile!(
+    of_many_first_publications_at_once_none_stands_in_anothers_way,
+    what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given,
+    nobody_reports_what_the_house_posts_by_itself,
+    whoever_is_brought_qualifies_by_what_they_have,
+    many_orders_end_at_once,
+    there_are_only_so_many_lists,
+);

@@ -1,5 +1,5 @@
 //! Acts over records that fail: whoever asks again under the same key gets one gain.
-#![expect(clippy::panic, reason = "a trial speaks by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use records::error::Error as RecordsError;
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body};
+use trials::profile::Profile;
 
 const DOCUMENT: &str = "\
 campaign: shop
@@ -28,7 +29,7 @@ offers:
 
 /// The same campaigns once more, over records that fail.
 fn failing(fair: &Fair, fates: Vec<Fate>) -> (Campaigns, JoinSet<()>) {
-    let records = Arc::new(Faulty::new(Arc::clone(&fair.records) as Arc<_>, fates));
+    let records = Arc::new(Faulty::new(Arc::clone(&fair.records), fates));
     let clock = Arc::clone(&fair.clock) as Arc<_>;
     let (campaigns, driver) = Campaigns::open(records, clock, Arc::new(SystemEntropy), Limits::default());
     let mut drivers = JoinSet::new();
@@ -53,8 +54,7 @@ fn order(key: &str) -> What {
     What::Order { campaign, offer, quantity: 1, key }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_again_after_a_failure_gets_it_once() {
+async fn whoever_asks_again_after_a_failure_gets_it_once(profile: Profile) {
     for fates in [
         vec![Fate::Kept],
         vec![Fate::Lost, Fate::Kept],
@@ -62,7 +62,7 @@ async fn whoever_asks_again_after_a_failure_gets_it_once() {
         vec![Fate::Lost, Fate::Unsure, Fate::Lost, Fate::Kept],
         vec![Fate::Unsure, Fate::Unsure, Fate::Lost, Fate::Kept, Fate::Kept],
     ] {
-        let fair = Fair::at(NOON_MS).await;
+        let fair = Fair::at(profile, NOON_MS).await;
         fair.publish("1", DOCUMENT).await.expect("published");
         let (campaigns, driver) = failing(&fair, fates.clone());
         let (mut failed, mut replayed) = (0, 0);
@@ -95,9 +95,8 @@ async fn whoever_asks_again_after_a_failure_gets_it_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn batches_that_fail_give_each_of_their_acts_once() {
-    let fair = Fair::at(NOON_MS).await;
+async fn batches_that_fail_give_each_of_their_acts_once(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
     fair.publish("1", DOCUMENT).await.expect("published");
     let (campaigns, driver) = failing(&fair, vec![Fate::Kept, Fate::Lost, Fate::Unsure]);
     let mut asked = JoinSet::new();
@@ -117,3 +116,8 @@ async fn batches_that_fail_give_each_of_their_acts_once() {
     campaigns.close();
     driver.join_all().await;
 }
+
+trials::in_each_profile!(
+    whoever_asks_again_after_a_failure_gets_it_once,
+    batches_that_fail_give_each_of_their_acts_once,
+);

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, gains};
+use trials::profile::Profile;
 
 const DOCUMENT: &str = "\
 campaign: shop
@@ -276,8 +277,8 @@ impl Both {
     }
 }
 
-async fn play(steps: Vec<Step>) {
-    let fair = Fair::at(NOON_MS).await;
+async fn play(profile: Profile, steps: Vec<Step>) {
+    let fair = Fair::at(profile, NOON_MS).await;
     fair.publish("1", DOCUMENT).await.expect("published");
     let mut both = Both { fair, model: Model::default(), keys: vec![], cancelled: vec![] };
     for step in steps {
@@ -296,17 +297,26 @@ async fn play(steps: Vec<Step>) {
     assert_eq!(both.fair.verified().await.failed, []);
 }
 
-#[test]
-fn whatever_people_do_it_is_as_the_model_says() {
-    let cases = u32::try_from(trials::count(48, 1_000)).expect("few");
+fn check(profile: Profile, cases: usize) {
+    let cases = u32::try_from(cases).expect("few");
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     // The same histories each time: a failure is one that everybody meets.
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let outcome = runner.run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime").block_on(play(steps));
+        runtime.expect("a runtime").block_on(play(profile, steps));
         Ok(())
     });
     outcome.expect("the model's word");
+}
+
+#[test]
+fn whatever_people_do_it_is_as_the_model_says() {
+    check(Profile::Embedded, trials::count(48, 1_000));
+}
+
+#[test]
+fn on_a_server_it_is_as_the_model_says_too() {
+    check(Profile::Cluster, trials::count(6, 60));
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::booth::{AUDITOR, Booth, OPERATOR, SERVICE, code, send};
+use trials::profile::Profile;
 
 async fn publish(booth: &Booth, raffle: &str) {
     let document = format!(
@@ -68,8 +69,8 @@ fn expected(id: &str, who: &str) -> &'static str {
     ["spring", "summer"][arm_of(&ends(&[1, 1]), bucket("wheel", id, who)).expect("an arm")]
 }
 
-async fn booth() -> Booth {
-    let booth = Booth::open_with("[review]\nfour_eyes = false\n").await;
+async fn booth(profile: Profile) -> Booth {
+    let booth = Booth::open_as(profile, "[review]\nfour_eyes = false\n").await;
     publish(&booth, "spring").await;
     publish(&booth, "summer").await;
     booth
@@ -101,9 +102,10 @@ async fn ready(booth: &Booth) -> Value {
     answer.expect("an answer").json().expect("json")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over_start_and_stop() {
-    let booth = booth().await;
+async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over_start_and_stop(
+    profile: Profile,
+) {
+    let booth = booth(profile).await;
     let people: Vec<_> = (0..40).map(|n| format!("p{n}")).collect();
     let mut before = BTreeMap::new();
     for who in &people {
@@ -172,9 +174,8 @@ async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn new_weights_move_newcomers_and_nobody_else() {
-    let booth = booth().await;
+async fn new_weights_move_newcomers_and_nobody_else(profile: Profile) {
+    let booth = booth(profile).await;
     begin(&booth, &wheel("w1")).await;
     let takes_part = |who: &String| bucket("wheel", "", who) < 8_000;
     let known: Vec<_> = (0..40).map(|n| format!("known{n}")).filter(takes_part).collect();
@@ -232,9 +233,8 @@ async fn new_weights_move_newcomers_and_nobody_else() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn experiments_of_one_layer_share_nobody() {
-    let booth = booth().await;
+async fn experiments_of_one_layer_share_nobody(profile: Profile) {
+    let booth = booth(profile).await;
     let named = |id: &str, from: u32, until: u32| {
         json!({
             "experiment": id, "title": id, "subject": { "named": id }, "layer": "page", "denominator": 2,
@@ -280,9 +280,8 @@ async fn experiments_of_one_layer_share_nobody() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_counts_once_and_only_of_those_who_were_exposed() {
-    let booth = booth().await;
+async fn what_is_told_counts_once_and_only_of_those_who_were_exposed(profile: Profile) {
+    let booth = booth(profile).await;
     let document = json!({
         "experiment": "page", "title": "Page", "subject": { "named": "page" }, "denominator": 2,
         "arms": [{ "arm": "a", "weight": 1 }, { "arm": "b", "weight": 1 }],
@@ -356,9 +355,8 @@ async fn what_is_told_counts_once_and_only_of_those_who_were_exposed() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_crowd_of_one_participant_is_exposed_once() {
-    let booth = Arc::new(booth().await);
+async fn a_crowd_of_one_participant_is_exposed_once(profile: Profile) {
+    let booth = Arc::new(booth(profile).await);
     begin(&booth, &wheel("w1")).await;
     let mut crowd = JoinSet::new();
     for n in 0..60 {
@@ -376,9 +374,8 @@ async fn a_crowd_of_one_participant_is_exposed_once() {
     assert_eq!(sum, takes_part as u64);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_four_eyes_are_on_nobody_starts_what_they_drafted() {
-    let booth = Booth::open().await;
+async fn where_four_eyes_are_on_nobody_starts_what_they_drafted(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
     publish(&booth, "spring").await;
     publish(&booth, "summer").await;
     done(&booth, OPERATOR, "/experiments", &wheel("w1")).await;
@@ -391,9 +388,8 @@ async fn where_four_eyes_are_on_nobody_starts_what_they_drafted() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn windows_are_half_open_and_who_was_exposed_within_stays() {
-    let booth = booth().await;
+async fn windows_are_half_open_and_who_was_exposed_within_stays(profile: Profile) {
+    let booth = booth(profile).await;
     let mut document = wheel("w1");
     (document["from_ms"], document["until_ms"]) = ((NOON_MS + 1_000).into(), (NOON_MS + 2_000).into());
     begin(&booth, &document).await;
@@ -418,9 +414,8 @@ async fn windows_are_half_open_and_who_was_exposed_within_stays() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_raffle_is_led_by_so_many_experiments_and_no_more() {
-    let booth = booth().await;
+async fn a_raffle_is_led_by_so_many_experiments_and_no_more(profile: Profile) {
+    let booth = booth(profile).await;
     let reason = json!({ "reason": "a trial" });
     for n in 0..LEADING_MAX {
         begin(&booth, &wheel(&format!("w{n}"))).await;
@@ -431,3 +426,14 @@ async fn a_raffle_is_led_by_so_many_experiments_and_no_more() {
     assert_eq!(code(&refused), (422, "experiment.too_many"));
     drop(booth.close().await);
 }
+
+trials::in_each_profile!(
+    draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over_start_and_stop,
+    new_weights_move_newcomers_and_nobody_else,
+    experiments_of_one_layer_share_nobody,
+    what_is_told_counts_once_and_only_of_those_who_were_exposed,
+    a_crowd_of_one_participant_is_exposed_once,
+    where_four_eyes_are_on_nobody_starts_what_they_drafted,
+    windows_are_half_open_and_who_was_exposed_within_stays,
+    a_raffle_is_led_by_so_many_experiments_and_no_more,
+);

@@ -13,15 +13,15 @@ use ledger::account::Account;
 use ledger::ledger::Ledger;
 use ledger::order::{Order, OrderId, Outcome};
 use records::batch::Limits;
+use trials::profile::Profile;
 use trials::shop::{Fails, House, World, draw, webhook, win};
 
 fn points(amount: u64) -> Kind {
     Kind::Points { amount, available_after_seconds: None, expires_after_seconds: None }
 }
 
-#[tokio::test]
-async fn points_and_tickets_are_paid_in_the_transaction_that_opens_the_award() {
-    let world = World::new(true).await;
+async fn points_and_tickets_are_paid_in_the_transaction_that_opens_the_award(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     let tickets = Kind::Tickets { amount: 3, available_after_seconds: None, expires_after_seconds: None };
     let nested = Kind::RaffleTicket { raffle: "autumn".to_owned() };
@@ -54,9 +54,8 @@ async fn points_and_tickets_are_paid_in_the_transaction_that_opens_the_award() {
 }
 
 /// What the ledger refuses is seen, and paid when an operator has seen to it; what was spent is not taken back.
-#[tokio::test]
-async fn a_refused_transfer_waits_for_an_operator_and_a_spent_one_is_not_reversed() {
-    let world = World::new(true).await;
+async fn a_refused_transfer_waits_for_an_operator_and_a_spent_one_is_not_reversed(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     let far = Kind::RaffleTicket { raffle: "r".repeat(64) };
     assert!(
@@ -112,9 +111,8 @@ fn codes(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
 }
 
-#[tokio::test]
-async fn a_code_is_given_once_and_who_finds_none_is_served_after_the_next_upload() {
-    let world = World::new(true).await;
+async fn a_code_is_given_once_and_who_finds_none_is_served_after_the_next_upload(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     let request = world.request_under("u");
     let first = house.awards.add_coupons("spring", codes(&["A", "B"]), request.clone()).await.expect("codes");
@@ -160,9 +158,8 @@ fn address(name: &str) -> AddressView {
     AddressView { name: name.to_owned(), lines, country: "DE".to_owned(), phone: None }
 }
 
-#[tokio::test]
-async fn a_thing_is_claimed_in_time_sent_and_its_address_forgotten() {
-    let world = World::new(true).await;
+async fn a_thing_is_claimed_in_time_sent_and_its_address_forgotten(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     let physical = || Kind::Physical { claim_seconds: 60 };
     let wins: Vec<_> = (1..=4).map(|seq| win("ada", seq, physical())).collect();
@@ -258,15 +255,14 @@ fn words(states: &[(String, State)]) -> Vec<&'static str> {
 
 /// Every write of the saga fails once, before it is done and after it is kept; then somebody does it again. Nothing is paid,
 /// given or told twice, and nothing is left over.
-#[tokio::test]
-async fn every_step_may_fail_or_be_done_twice() {
+async fn every_step_may_fail_or_be_done_twice(profile: Profile) {
     let expected = ["reversed", "reversed", "claimed", "reversed", "granted"];
-    let calm = World::new(true).await;
+    let calm = World::new(profile, true).await;
     calm.endpoint("pay", false).await;
     assert_eq!(words(&saga(&calm, || calm.house()).await), expected);
     for how in [Fails::Before, Fails::After] {
         for write in 1.. {
-            let world = World::new(true).await;
+            let world = World::new(profile, true).await;
             world.endpoint("pay", false).await;
             let failing = world.failing(write, how);
             let states =
@@ -289,9 +285,8 @@ async fn every_step_may_fail_or_be_done_twice() {
 }
 
 /// A transaction that is rolled back emits nothing: no award, no webhook, no points, no code.
-#[tokio::test]
-async fn a_transaction_that_is_rolled_back_emits_nothing() {
-    let world = World::new(true).await;
+async fn a_transaction_that_is_rolled_back_emits_nothing(profile: Profile) {
+    let world = World::new(profile, true).await;
     world.endpoint("pay", false).await;
     let house = world.failing(1, Fails::Before);
     let wins = [win("ada", 1, points(50)), win("ada", 2, webhook())];
@@ -307,3 +302,12 @@ async fn a_transaction_that_is_rolled_back_emits_nothing() {
     assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     assert_eq!(world.balance("ada", "main", "point").await, 50);
 }
+
+trials::in_each_profile!(
+    points_and_tickets_are_paid_in_the_transaction_that_opens_the_award,
+    a_refused_transfer_waits_for_an_operator_and_a_spent_one_is_not_reversed,
+    a_code_is_given_once_and_who_finds_none_is_served_after_the_next_upload,
+    a_thing_is_claimed_in_time_sent_and_its_address_forgotten,
+    every_step_may_fail_or_be_done_twice,
+    a_transaction_that_is_rolled_back_emits_nothing,
+);

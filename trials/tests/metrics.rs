@@ -3,8 +3,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use async_trait::async_trait;
+use campaign::act::{Outcome, What};
+use campaign::desk::Acted;
+use campaign::endpoint::Wanted;
+use campaign::offer::OrderKey;
+use campaign::publish::Publish;
+use campaign::request::Request as AwardRequest;
+use embedded::clock::ManualClock;
 use fairground::bench::process::{Server, ask};
+use fairground::config::Config;
+use fairground::wiring::{House, Ports};
+use kernel::ports::outbound::{Call, Outbound, Outcome as Called, Verb};
+use ledger::account::Account;
+use ledger::order::{Order as LedgerOrder, OrderId};
+use raffle::entry::Request;
+use raffle::raffles::DrawRequest;
+use records::audit::{Actor, Cause};
+use trials::NOON_MS;
+use trials::books::{points, unit};
+use trials::fair::behaves;
+use trials::ports::SeededEntropy;
+use trials::profile::Profile;
 
 const RAFFLE: &str = "late-100006-repaired";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
@@ -211,4 +235,151 @@ async fn many_raffles_share_a_label_past_the_hundredth() {
         .collect();
     assert_eq!(stocked.len(), 100);
     trial.house.close().await;
+}
+
+/// Takes every webhook, but the first: that one it does not answer.
+struct Takes(AtomicBool);
+
+#[async_trait]
+impl Outbound for Takes {
+    async fn call(&self, call: &Call) -> Called {
+        match (call.verb, self.0.swap(true, Ordering::SeqCst)) {
+            (Verb::Deliver, false) => Called::Unknown { fault: "it hung up".to_owned() },
+            (Verb::Deliver | Verb::Ask, _) => Called::Taken,
+        }
+    }
+}
+
+const CAMPAIGN: &str = "campaign: fair
+title: Fair
+earning:
+  - {id: rebate, behaviour: purchase, gains: [{unit: point, amount: 10}]}
+  - {id: thanks, behaviour: referral, gains: [{unit: point, amount: 3}]}
+sign_in: {days: [[{unit: point, amount: 1}]]}
+referral: {behaviour: purchase}
+offers:
+  - {id: pen, title: A pen, price: {unit: point, amount: 2}, gains: [{unit: ticket, amount: 1}], stock: 3, pay_within_seconds: 60}
+";
+const RAFFLE_OF_HOOKS: &str = "raffle: hooks\ntitle: Hooks\ndenominator: 1\nprizes:\n  - {id: hook, title: Hook, weight: 1, stock: unlimited, award: {kind: webhook, endpoint: pay}}\n";
+
+/// Acts of a campaign, done, repeated and refused.
+async fn act_in(house: &House) {
+    let campaigns = &house.campaigns;
+    let (campaign, key, text, body_hash) = ("fair".to_owned(), "p".to_owned(), CAMPAIGN.to_owned(), [1; 32]);
+    let cause = Cause { actor: Actor::house(), key: key.clone(), body_hash: None };
+    campaigns.publish(Publish { campaign, text, key, body_hash, cause }).await.expect("published");
+    let act = async |who: &str, what: What| campaigns.act(who, what, [1; 32]).await;
+    for id in ["1", "2", "2"] {
+        act("ada", behaves("purchase", id, None)).await.expect("a behaviour");
+    }
+    act("ada", What::SignIn { campaign: "fair".to_owned() }).await.expect("a day");
+    let code = campaigns.code("ada", "fair").await.expect("a code");
+    campaigns.refer("bob", ("fair", &code), [1; 32]).await.expect("a referral");
+    act("bob", behaves("purchase", "3", None)).await.expect("a behaviour that qualifies");
+    let order = async |key: &str| {
+        let (campaign, offer, key) = ("fair".to_owned(), "pen".to_owned(), key.to_owned());
+        let done = act("ada", What::Order { campaign, offer, quantity: 1, key }).await.expect("an order");
+        let Acted::Kept(Outcome::Ordered { order, .. }) = done.acted else { panic!("an order") };
+        order.parse::<OrderKey>().expect("an id")
+    };
+    let (paid, cancelled) = (order("a").await, order("b").await);
+    order("c").await;
+    act("ada", What::Pay { order: paid }).await.expect("paid");
+    act("ada", What::Cancel { order: cancelled }).await.expect("given up");
+    act("ada", What::Pay { order: cancelled }).await.expect_err("it was given up");
+}
+
+/// Orders to the ledger, each of another outcome.
+async fn order_of(house: &House) {
+    let (issued, ada, id) = (Account::house("issued", &unit("point")), points("ada"), OrderId::of);
+    let send = async |id: OrderId, legs: (&Account, &Account), amount| {
+        house.ledger.submit(LedgerOrder::transfer(id, legs, amount)).await.expect("an outcome")
+    };
+    send(id(&[b"1"]), (&issued, &ada), 5).await;
+    send(id(&[b"1"]), (&issued, &ada), 5).await;
+    send(id(&[b"1"]), (&issued, &ada), 6).await;
+    send(id(&[b"2"]), (&points("eve"), &ada), 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_acts_orders_and_calls_is_counted_by_kind_and_outcome() {
+    let place = Profile::Embedded.place();
+    let mut config = Config::default();
+    place.configure(&mut config);
+    let clock = Arc::new(ManualClock::at(NOON_MS));
+    let outbound = Arc::new(Takes(AtomicBool::new(false))) as Arc<dyn Outbound>;
+    let entropy = Arc::new(SeededEntropy::kind(1));
+    let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy, outbound: Some(outbound) };
+    let house = House::open(&config, ports).await.expect("a house");
+    act_in(&house).await;
+    order_of(&house).await;
+    let wanted = Wanted { url: "https://pay.example/".to_owned(), status_url: None, enabled: true };
+    let actor = Actor::house();
+    let asked = |key: &str| AwardRequest {
+        key: key.to_owned(),
+        body_hash: [1; 32],
+        actor: Arc::clone(&actor),
+        at_ms: NOON_MS,
+    };
+    house.awards.create_endpoint("pay", wanted, asked("e")).await.expect("an endpoint");
+    let request = || Request { key: "r".to_owned(), body_hash: [1; 32], actor: Actor::house() };
+    let publish = raffle::publish::Publish {
+        raffle: "hooks".to_owned(),
+        text: RAFFLE_OF_HOOKS.to_owned(),
+        request: request(),
+    };
+    house.raffles.publish(publish).await.expect("published");
+    let (raffle, participant) = ("hooks".to_owned(), "ada".to_owned());
+    let asked = DrawRequest {
+        raffle,
+        participant,
+        client_seed: None,
+        attested: trials::told(None),
+        parts: 1,
+        request: request(),
+    };
+    house.raffles.draw(asked).await.expect("a draw");
+
+    let page = async || {
+        let rooms = (&house.raffles, &house.awards);
+        Page::read(&house.metrics.page(rooms, &house.switches, NOON_MS).await.expect("a page"))
+    };
+    let expected = [
+        ("fairground_acts_total{kind=\"behaviour\",outcome=\"done\"}", 4.0),
+        ("fairground_acts_total{kind=\"behaviour\",outcome=\"replayed\"}", 1.0),
+        ("fairground_acts_total{kind=\"sign_in\",outcome=\"done\"}", 1.0),
+        ("fairground_acts_total{kind=\"referral\",outcome=\"done\"}", 1.0),
+        ("fairground_acts_total{kind=\"order\",outcome=\"done\"}", 3.0),
+        ("fairground_acts_total{kind=\"pay\",outcome=\"done\"}", 1.0),
+        ("fairground_acts_total{kind=\"cancel\",outcome=\"done\"}", 1.0),
+        ("fairground_acts_total{kind=\"expire\",outcome=\"done\"}", 1.0),
+        ("fairground_acts_refused_total{code=\"offer.order_ended\"}", 1.0),
+        ("fairground_referrals_total{outcome=\"rewarded\"}", 1.0),
+        ("fairground_ledger_orders_total{outcome=\"done\"}", 1.0),
+        ("fairground_ledger_orders_total{outcome=\"replayed\"}", 1.0),
+        ("fairground_ledger_orders_total{outcome=\"conflict\"}", 1.0),
+        ("fairground_ledger_orders_total{outcome=\"refused\"}", 1.0),
+        ("fairground_webhook_calls_total{kind=\"deliver\",outcome=\"unknown\"}", 1.0),
+        ("fairground_webhook_calls_total{kind=\"deliver\",outcome=\"taken\"}", 1.0),
+    ];
+    // Effects leave, orders end and webhooks are sent again by themselves, once their time has come.
+    let counted = async {
+        loop {
+            let now = page().await;
+            if expected.iter().all(|(series, _)| now.0.contains_key(*series)) {
+                return now;
+            }
+            clock.set(kernel::ports::clock::Clock::now_ms(&*clock) + 1_000);
+            tokio::task::yield_now().await;
+        }
+    };
+    let counted = tokio::time::timeout(Duration::from_secs(60), counted).await.expect("all is counted");
+    for (series, expected) in expected {
+        // What is due is looked at while the trial looks too: a hold that is over is settled by an order of the house.
+        let more = if series.contains("ledger_orders_total{outcome=\"done\"}") { 1.0 } else { 0.0 };
+        let found = counted.value(series);
+        assert!((expected..=expected + more).contains(&found), "{series}: {found}");
+    }
+    assert!(!format!("{:?}", counted.0).contains("ada"), "a participant in the metrics");
+    house.close().await;
 }

@@ -1,5 +1,5 @@
 //! How many draws a local day and a local month hold, whatever the clocks do.
-#![expect(clippy::panic, reason = "a trial speaks by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use kernel::id::Shard;
 use records::port::{Value, write};
@@ -36,11 +36,10 @@ const MONTHS: [(&str, i64, i64); 4] = [
     ("America/New_York", 1_772_341_200_000, 1_772_427_600_000),
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn quotas_turn_with_the_local_day_and_month() {
+async fn quotas_turn_with_the_local_day_and_month(profile: Profile) {
     for (zone, month_ms, day_ms) in MONTHS {
         let open = async |tickets: &str| {
-            let folder = Profile::Embedded.place();
+            let folder = profile.place();
             Stand::over(Trial::open_in(folder, month_ms - 1).await, zone, tickets).await
         };
         let stand = open("per_month: 3").await;
@@ -63,10 +62,35 @@ async fn quotas_turn_with_the_local_day_and_month() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn draws_across_midnight_never_exceed_a_days_or_a_months_quota() {
+/// A clock that goes back over midnight, and over the month's end, as it may between two starts, gives nobody a used day
+/// again; both verifiers, which replay the log, agree.
+async fn a_clock_that_goes_back_over_midnight_brings_no_used_day_back(profile: Profile) {
+    for (zone, month_ms, day_ms) in MONTHS {
+        let trial = Trial::open_in(profile.place(), month_ms - HOUR_MS).await;
+        let stand = Stand::over(trial, zone, "per_day: 2, per_month: 3, total: 99").await;
+        let mut seen = vec![];
+        for (place, (at_ms, draws)) in [
+            (month_ms - HOUR_MS, 1),
+            (month_ms, 3),
+            (month_ms - HOUR_MS, 1),
+            (month_ms, 1),
+            (day_ms, 2),
+            (month_ms, 1),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            stand.trial.clock.set(at_ms);
+            seen.push(row(&stand, "ada", &place.to_string(), draws).await);
+        }
+        assert_eq!(seen, [".", "..d", "d", "d", ".m", "m"], "{zone}");
+        stand.close(4).await;
+    }
+}
+
+async fn draws_across_midnight_never_exceed_a_days_or_a_months_quota(profile: Profile) {
     for (zone, month_ms, _) in MONTHS {
-        let folder = Profile::Embedded.place();
+        let folder = profile.place();
         let trial = Trial::open_in(folder, month_ms - 1).await;
         let stand = Stand::over(trial, zone, "per_day: 4, per_month: 4").await;
         for who in 0..3 {
@@ -102,9 +126,8 @@ async fn draws_across_midnight_never_exceed_a_days_or_a_months_quota() {
 }
 
 /// The quota is replayed by whoever verifies; a ticket of the ledger is no part of the log.
-#[tokio::test(flavor = "multi_thread")]
-async fn verifiers_count_a_months_draws_themselves() {
-    let stand = Stand::open("per_month: 3").await;
+async fn verifiers_count_a_months_draws_themselves(profile: Profile) {
+    let stand = Stand::open(profile, "per_month: 3").await;
     let day_ms = 24 * HOUR_MS;
     for day in 0..3 {
         stand.trial.clock.set(NOON_MS + day * day_ms);
@@ -134,9 +157,8 @@ async fn verifiers_count_a_months_draws_themselves() {
 }
 
 /// Rows that were written before months were counted.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_row_of_before_counts_all_its_draws_until_its_month_ends() {
-    let folder = Profile::Embedded.place();
+async fn a_row_of_before_counts_all_its_draws_until_its_month_ends(profile: Profile) {
+    let folder = profile.place();
     // 2026-10-31, 2026-11-23 and 2026-12-01, each at noon.
     let [october_ms, december_ms] = [NOON_MS - 23 * 24 * HOUR_MS, NOON_MS + 8 * 24 * HOUR_MS];
     let stand = Stand::over(Trial::open_in(folder, october_ms).await, "UTC", "per_month: 3").await;
@@ -160,3 +182,11 @@ async fn a_row_of_before_counts_all_its_draws_until_its_month_ends() {
     assert_eq!(row(&stand, "ada", "december", 4).await, "...m");
     stand.close(9).await;
 }
+
+trials::in_each_profile!(
+    quotas_turn_with_the_local_day_and_month,
+    a_clock_that_goes_back_over_midnight_brings_no_used_day_back,
+    draws_across_midnight_never_exceed_a_days_or_a_months_quota,
+    verifiers_count_a_months_draws_themselves,
+    a_row_of_before_counts_all_its_draws_until_its_month_ends,
+);

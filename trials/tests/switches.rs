@@ -1,4 +1,5 @@
 //! Switches that are set while the product runs: refused before anything is begun, never after; and in force everywhere.
+#![expect(clippy::expect_used, clippy::panic, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use records::port::{Records, Work};
 use records::setting::{Error as SettingError, STANDING_MAX};
 use tokio::task::JoinSet;
 use trials::booth::{AUDITOR, Booth, OPERATOR, RAFFLE, SERVICE, code, publish, send};
+use trials::profile::Profile;
 use trials::{NOON_MS, Trial, count};
 
 async fn set(booth: &Booth, switch: &str, body: &str) -> Answer {
@@ -41,9 +43,8 @@ fn every_route_that_needs_a_key_has_its_place_among_the_switches() {
     assert_eq!(placed.len(), routes.len(), "a place without a route, or twice: {placed:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told() {
-    let booth = Booth::open().await;
+async fn draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
     publish(booth.address).await;
     let first = draw(&booth, "ada", "k1").await;
     let off = set(&booth, DRAWS, r#"{"value":false,"version":0,"reason":"a prize is wrong"}"#).await;
@@ -88,9 +89,8 @@ async fn draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mode_ends_by_itself_and_switches_are_answered_in_every_one() {
-    let booth = Booth::open().await;
+async fn a_mode_ends_by_itself_and_switches_are_answered_in_every_one(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
     publish(booth.address).await;
     let until_ms = NOON_MS + 60_000;
     let body =
@@ -112,9 +112,8 @@ async fn a_mode_ends_by_itself_and_switches_are_answered_in_every_one() {
     drop(booth.close().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is() {
-    let booth = Booth::open().await;
+async fn a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
     publish(booth.address).await;
     let first = draw(&booth, "ada", "k1").await;
     let limit = "limit.participant_draws_per_second";
@@ -160,9 +159,8 @@ async fn the_command_line_lists_and_sets() {
 
 /// Switches are thrown again and again under load. Every answer is a draw, or a refusal before anything was begun; the
 /// refused keys then draw anew, and those that were drawn answer the same.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn thrown_in_mid_load_no_answer_says_that_a_draw_failed_which_was_made() {
-    let booth = Arc::new(Booth::open().await);
+async fn thrown_in_mid_load_no_answer_says_that_a_draw_failed_which_was_made(profile: Profile) {
+    let booth = Arc::new(Booth::open_on(profile).await);
     publish(booth.address).await;
     let (callers, each) = (8, count(60, 1_000));
     let drawn = Arc::new(AtomicUsize::new(0));
@@ -266,9 +264,8 @@ fn cause() -> Cause {
     Cause { actor: Actor::house(), key: String::new(), body_hash: None }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_one_process_sets_the_others_follow_within_a_second() {
-    let trial = Trial::open().await;
+async fn what_one_process_sets_the_others_follow_within_a_second(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let clock = Arc::new(ManualClock::at(NOON_MS));
     let board = async |records: Arc<dyn Records>| {
         Board::open(records, Arc::clone(&clock) as Arc<_>).await.expect("a board")
@@ -302,9 +299,8 @@ async fn what_one_process_sets_the_others_follow_within_a_second() {
     assert_eq!((there.standing().fault, there.standing().looked_ms), (None, NOON_MS + 5_000));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_change_a_switch_at_once_one_is_told_so() {
-    let trial = Trial::open().await;
+async fn of_two_who_change_a_switch_at_once_one_is_told_so(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let mut crowd = JoinSet::new();
     for _ in 0..20 {
         let board = Arc::clone(&trial.house.switches);
@@ -318,9 +314,8 @@ async fn of_two_who_change_a_switch_at_once_one_is_told_so() {
     assert_eq!(trial.house.switches.changes(MODE, 0, 10).await.expect("changes").len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn so_many_stand_at_once_and_those_whose_time_is_over_make_room() {
-    let trial = Trial::open().await;
+async fn so_many_stand_at_once_and_those_whose_time_is_over_make_room(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
     let board = &trial.house.switches;
     let block = |n: u64, until_ms| Order {
         whose: Whose::Participant(format!("{n:032x}")),
@@ -336,3 +331,13 @@ async fn so_many_stand_at_once_and_those_whose_time_is_over_make_room() {
     board.set(block(STANDING_MAX, None), cause()).await.expect("there is room");
     assert_eq!(board.all().await.expect("all").len() as u64, STANDING_MAX);
 }
+
+trials::in_each_profile!(
+    draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told,
+    a_mode_ends_by_itself_and_switches_are_answered_in_every_one,
+    a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is,
+    thrown_in_mid_load_no_answer_says_that_a_draw_failed_which_was_made,
+    what_one_process_sets_the_others_follow_within_a_second,
+    of_two_who_change_a_switch_at_once_one_is_told_so,
+    so_many_stand_at_once_and_those_whose_time_is_over_make_room,
+);

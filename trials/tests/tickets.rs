@@ -33,13 +33,13 @@ use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::books::created;
 use trials::ports::SeededEntropy;
+use trials::profile::Profile;
 use trials::stand::{Stand, document};
 
 const HOUR_MS: i64 = 3_600_000;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_draws_at_once_use_a_hundred_tickets() {
-    let stand = Stand::open("wallet: raffle-r").await;
+async fn a_thousand_draws_at_once_use_a_hundred_tickets(profile: Profile) {
+    let stand = Stand::open(profile, "wallet: raffle-r").await;
     for who in 0..10 {
         stand.grant(&format!("g{who}"), &format!("p{who}"), 10, Terms::default()).await;
     }
@@ -75,9 +75,8 @@ async fn a_thousand_draws_at_once_use_a_hundred_tickets() {
     stand.close(101).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_or_repeated_uses_no_ticket() {
-    let stand = Stand::open("wallet: raffle-r, total: 5").await;
+async fn what_is_refused_or_repeated_uses_no_ticket(profile: Profile) {
+    let stand = Stand::open(profile, "wallet: raffle-r, total: 5").await;
     let before = stand.entries().await;
     assert_eq!(stand.code("ada", "x", 1).await, "campaign.no_ticket", "she has no wallet yet");
     assert_eq!(stand.entries().await, before, "nothing was written");
@@ -114,9 +113,8 @@ async fn what_is_refused_or_repeated_uses_no_ticket() {
     stand.close(6).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tickets_come_into_force_and_expire_between_draws() {
-    let stand = Stand::open("wallet: raffle-r").await;
+async fn tickets_come_into_force_and_expire_between_draws(profile: Profile) {
+    let stand = Stand::open(profile, "wallet: raffle-r").await;
     let until = |hours: i64| Terms { expires_ms: Some(NOON_MS + hours * HOUR_MS), ..Terms::default() };
     stand.grant("short", "ada", 2, until(1)).await;
     let later = Terms { available_ms: Some(NOON_MS + 2 * HOUR_MS), ..Terms::default() };
@@ -144,9 +142,8 @@ async fn tickets_come_into_force_and_expire_between_draws() {
     stand.close(2).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_draws_story_tells_what_the_log_does_not() {
-    let stand = Stand::open("wallet: raffle-r").await;
+async fn a_draws_story_tells_what_the_log_does_not(profile: Profile) {
+    let stand = Stand::open(profile, "wallet: raffle-r").await;
     stand.grant("g", "ada", 3, Terms::default()).await;
     let drawn = stand.draw("ada", "k", 1).await.expect("a draw");
     assert_eq!(stand.code("ada", "another", 1).await, "drawn");
@@ -284,3 +281,10 @@ async fn only_draws_that_take_a_ticket_touch_the_ledger_and_only_after_every_gat
     ledger.close();
     drivers.join_all().await;
 }
+
+trials::in_each_profile!(
+    a_thousand_draws_at_once_use_a_hundred_tickets,
+    what_is_refused_or_repeated_uses_no_ticket,
+    tickets_come_into_force_and_expire_between_draws,
+    a_draws_story_tells_what_the_log_does_not,
+);

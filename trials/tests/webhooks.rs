@@ -1,4 +1,6 @@
 //! Webhooks: taken once by whoever keeps their part, in order, and past whatever is in the way.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
+
 use std::collections::BTreeSet;
 
 use campaign::award::{Kind, State};
@@ -6,12 +8,12 @@ use campaign::delivery::Delivery;
 use campaign::error::Error;
 use kernel::id::Shard;
 use kernel::ports::outbound::Verb;
+use trials::profile::Profile;
 use trials::shop::{Fails, Manner, World, draw, webhook, win};
 
 /// The endpoint commits and drops the reply: one that remembers names pays once, though it is sent again.
-#[tokio::test]
-async fn a_shop_that_remembers_and_drops_the_reply_pays_once() {
-    let world = World::new(true).await;
+async fn a_shop_that_remembers_and_drops_the_reply_pays_once(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
     world.shop.first(&[Manner::TakesAndDrops, Manner::TakesAndDrops, Manner::TakesAndDrops]);
@@ -26,9 +28,8 @@ async fn a_shop_that_remembers_and_drops_the_reply_pays_once() {
 }
 
 /// One that remembers nothing, but says what it has taken, is never paid twice: it is asked first.
-#[tokio::test]
-async fn a_shop_without_memory_is_asked_before_anything_is_sent_again() {
-    let world = World::new(false).await;
+async fn a_shop_without_memory_is_asked_before_anything_is_sent_again(profile: Profile) {
+    let world = World::new(profile, false).await;
     let house = world.house();
     world.endpoint("pay", true).await;
     // Taken and dropped; then the question itself fails twice.
@@ -42,13 +43,12 @@ async fn a_shop_without_memory_is_asked_before_anything_is_sent_again() {
 }
 
 /// A process that ends between the call and its note: the next one asks, and sends only what was not taken.
-#[tokio::test]
-async fn a_crash_between_call_and_commit_pays_once() {
+async fn a_crash_between_call_and_commit_pays_once(profile: Profile) {
     for (takes, expected) in [
         (Manner::Takes, vec![Verb::Deliver, Verb::Ask]),
         (Manner::Busy, vec![Verb::Deliver, Verb::Ask, Verb::Deliver]),
     ] {
-        let world = World::new(false).await;
+        let world = World::new(profile, false).await;
         world.endpoint("pay", true).await;
         world.shop.first(&[takes]);
         assert!(world.hear(&world.house(), &[win("ada", 1, webhook())]).await);
@@ -66,11 +66,24 @@ async fn a_crash_between_call_and_commit_pays_once() {
     }
 }
 
+/// A beginning that is long in being written leaves too little time for the call: it is not made. Else another courier could
+/// ask meanwhile, be told that it was not taken, and send it too.
+async fn a_call_whose_time_is_almost_over_is_not_made(profile: Profile) {
+    let world = World::new(profile, false).await;
+    world.endpoint("pay", true).await;
+    assert!(world.hear(&world.house(), &[win("ada", 1, webhook())]).await);
+    let slow = world.failing(1, Fails::Late);
+    assert_eq!(slow.courier.round().await, Ok(1));
+    assert_eq!((world.failures(), world.shop.calls()), (1, vec![]));
+    world.carry(&world.house(), 600).await;
+    let verbs: Vec<_> = world.shop.calls().iter().map(|(verb, ..)| *verb).collect();
+    assert_eq!((verbs, world.shop.paid().len()), (vec![Verb::Ask, Verb::Deliver], 1));
+}
+
 /// Down for ten minutes: everything arrives once, in the order of each winner.
-#[tokio::test]
-async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order() {
+async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order(profile: Profile) {
     const PEOPLE: u64 = 20;
-    let world = World::new(true).await;
+    let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
     world.shop.always("", Manner::Down);
@@ -98,9 +111,8 @@ async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_ord
 }
 
 /// What one winner's webhook meets holds up no other winner, and what one endpoint meets no other endpoint.
-#[tokio::test]
-async fn poison_blocks_neither_other_keys_nor_other_endpoints() {
-    let world = World::new(true).await;
+async fn poison_blocks_neither_other_keys_nor_other_endpoints(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
     world.endpoint("other", false).await;
@@ -141,9 +153,8 @@ async fn poison_blocks_neither_other_keys_nor_other_endpoints() {
 }
 
 /// What an endpoint refuses is given up at once; one that says it is gone is switched off, and what is owed stays owed.
-#[tokio::test]
-async fn a_refusal_is_final_and_gone_switches_the_endpoint_off() {
-    let world = World::new(true).await;
+async fn a_refusal_is_final_and_gone_switches_the_endpoint_off(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
     world.shop.first(&[Manner::Answers(422), Manner::Answers(410)]);
@@ -162,15 +173,14 @@ async fn a_refusal_is_final_and_gone_switches_the_endpoint_off() {
 }
 
 /// Taking a webhook back: called off where it was surely not taken, told under a name of its own where it may have been.
-#[tokio::test]
-async fn a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses() {
+async fn a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses(profile: Profile) {
     for (first, owed_after, expected) in [
         (None, 0, vec![]),
         (Some(Manner::Down), 0, vec![]),
         (Some(Manner::Takes), 1, vec!["granted", "reversed"]),
         (Some(Manner::TakesAndDrops), 2, vec!["granted", "reversed"]),
     ] {
-        let world = World::new(true).await;
+        let world = World::new(profile, true).await;
         let house = world.house();
         world.endpoint("pay", false).await;
         assert!(world.hear(&house, &[win("ada", 1, webhook())]).await);
@@ -188,9 +198,8 @@ async fn a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses()
 }
 
 /// While a secret is replaced both sign; then one does. No secret stands in the records as it is.
-#[tokio::test]
-async fn a_secret_is_replaced_without_a_gap_and_rests_sealed() {
-    let world = World::new(true).await;
+async fn a_secret_is_replaced_without_a_gap_and_rests_sealed(profile: Profile) {
+    let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
     let request = world.request_under("rotate");
@@ -225,3 +234,15 @@ async fn a_secret_is_replaced_without_a_gap_and_rests_sealed() {
         }
     }
 }
+
+trials::in_each_profile!(
+    a_shop_that_remembers_and_drops_the_reply_pays_once,
+    a_shop_without_memory_is_asked_before_anything_is_sent_again,
+    a_crash_between_call_and_commit_pays_once,
+    a_call_whose_time_is_almost_over_is_not_made,
+    an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order,
+    poison_blocks_neither_other_keys_nor_other_endpoints,
+    a_refusal_is_final_and_gone_switches_the_endpoint_off,
+    a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses,
+    a_secret_is_replaced_without_a_gap_and_rests_sealed,
+);

@@ -25,7 +25,7 @@ use records::port::{Records, read, write};
 use crate::act::{Ask, BUSINESS_ID_MAX, What};
 use crate::calendar::{self, Calendar};
 use crate::catalog::{Campaign, Catalog, Snapshot};
-use crate::desk::{Acts, Done};
+use crate::desk::{Acts, Done, Trying, Witness};
 use crate::document::{REFERRAL, REFERRED, SIGN_IN, Stock};
 use crate::error::Error;
 use crate::offer::{self, Shelf};
@@ -84,6 +84,7 @@ pub struct Campaigns {
     tenant: Tenant,
     shard: Shard,
     batcher: Batcher<Acts>,
+    witness: Arc<dyn Witness>,
 }
 
 impl Campaigns {
@@ -94,11 +95,23 @@ impl Campaigns {
         entropy: Arc<dyn Entropy>,
         limits: Limits,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        Self::witnessed(records, clock, entropy, limits, (Arc::new(()), None))
+    }
+
+    /// Opens them, with somebody who hears what becomes of acts, and experiments that lead orders.
+    pub fn witnessed(
+        records: Arc<dyn Records>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        limits: Limits,
+        (witness, trying): (Arc<dyn Witness>, Option<Trying>),
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
         let catalog = Arc::new(Catalog::new(Arc::clone(&records), tenant));
-        let acts = Acts { catalog: Arc::clone(&catalog), clock: Arc::clone(&clock), tenant, shard };
+        let (known, time, heard) = (Arc::clone(&catalog), Arc::clone(&clock), Arc::clone(&witness));
+        let acts = Acts { catalog: known, clock: time, tenant, shard, witness: heard, trying };
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::new(acts), limits);
-        (Self { records, clock, entropy, catalog, tenant, shard, batcher }, driver)
+        (Self { records, clock, entropy, catalog, tenant, shard, batcher, witness }, driver)
     }
 
     /// Somebody by name, as far as a name can be one.
@@ -256,7 +269,8 @@ impl Campaigns {
         self.batcher.close();
     }
 
-    async fn reward(&self, message: &Message) -> Result<(), PortError> {
+    /// Rewards whoever has brought somebody. Answers what became of it, in a word.
+    async fn reward(&self, message: &Message) -> Result<&'static str, PortError> {
         let corrupt = |error: &dyn std::fmt::Display| PortError::Corrupt(error.to_string());
         let qualified: Qualified = serde_json::from_slice(&message.body).map_err(|error| corrupt(&error))?;
         let away = |error: Error| PortError::Unavailable(error.to_string().into());
@@ -264,7 +278,9 @@ impl Campaigns {
         let snapshot = self.catalog.fresh().await.map_err(away)?;
         let number = snapshot.campaign(&campaign).map_err(away)?.number;
         // Whoever was erased is owed nothing any more.
-        let Some(referrer) = self.owner_of(number, &code).await.map_err(away)? else { return Ok(()) };
+        let Some(referrer) = self.owner_of(number, &code).await.map_err(away)? else {
+            return Ok("forgotten");
+        };
         let what = What::Behave {
             behaviour: REFERRAL.to_owned(),
             // Whoever is brought to two campaigns is two events.
@@ -273,8 +289,9 @@ impl Campaigns {
             campaign: Some(campaign),
         };
         match self.take(&referrer, what, [0; 32]).await {
+            Ok(done) => Ok(if done.replayed { "replayed" } else { "rewarded" }),
             // A campaign that is over gives nothing more.
-            Ok(_) | Err(Error::Ended(_) | Error::NotBegun(_)) => Ok(()),
+            Err(Error::Ended(_) | Error::NotBegun(_)) => Ok("over"),
             Err(error) => Err(away(error)),
         }
     }
@@ -284,7 +301,12 @@ impl Campaigns {
 #[async_trait]
 impl Subscriber for Campaigns {
     async fn take(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
-        join_all(messages.iter().map(|message| self.reward(message))).await
+        let rewarded = join_all(messages.iter().map(|message| self.reward(message))).await;
+        let told = |outcome: Result<&'static str, PortError>| {
+            self.witness.brought(outcome.as_ref().copied().unwrap_or("failed"));
+            outcome.map(|_| ())
+        };
+        rewarded.into_iter().map(told).collect()
     }
 }
 

@@ -28,6 +28,8 @@ const CALLS_OF_ENDPOINT_MAX: usize = 8;
 const REST_MS: u64 = 250;
 /// A call that has not come back after so long, in milliseconds, belongs to a process that is gone. Longer than any call.
 pub const LEASE_MS: i64 = 120_000;
+/// A call is made only while so much of its time is left, in milliseconds: its beginning may have been long in being written.
+const LEFT_MS_MIN: i64 = LEASE_MS / 2;
 
 /// A call that was begun.
 struct Begun {
@@ -36,6 +38,15 @@ struct Begun {
     endpoint: String,
     call: Call,
 }
+
+/// Hears how calls have ended.
+pub trait Witness: Send + Sync {
+    /// A call has ended so.
+    fn called(&self, _call: &Call, _outcome: &Outcome) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
 
 /// Carries the webhooks of one database.
 #[derive(Clone)]
@@ -46,6 +57,7 @@ pub struct Courier {
     vault: Arc<dyn Vault>,
     outbound: Arc<dyn Outbound>,
     shard: Shard,
+    witness: Arc<dyn Witness>,
 }
 
 impl Courier {
@@ -58,7 +70,13 @@ impl Courier {
         outbound: Arc<dyn Outbound>,
         shard: Shard,
     ) -> Self {
-        Self { records, clock, entropy, vault, outbound, shard }
+        Self { records, clock, entropy, vault, outbound, shard, witness: Arc::new(()) }
+    }
+
+    /// The same, with somebody who hears how calls have ended.
+    #[must_use]
+    pub fn telling(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness, ..self }
     }
 
     /// Carries until `stop` is true, then waits for the calls that are under way.
@@ -134,7 +152,16 @@ impl Courier {
     }
 
     async fn carry(&self, begun: Begun) {
+        if self.clock.now_ms() > begun.call.at_ms + (LEASE_MS - LEFT_MS_MIN) {
+            // Another may ask for it before this call would be over, be told that it was not taken, and send it too.
+            tracing::warn!(
+                effect = begun.call.effect,
+                "the time of a webhook's call was over before it was made"
+            );
+            return;
+        }
         let outcome = self.outbound.call(&begun.call).await;
+        self.witness.called(&begun.call, &outcome);
         if let Err(error) = self.end(&begun, outcome).await {
             // It stands as begun: when it must be over, the other side is asked.
             tracing::warn!(effect = begun.call.effect, %error, "the end of a webhook's call could not be written");

@@ -1,7 +1,11 @@
 //! A batch of acts in one transaction: lock the head, load what judges, decide act by act in memory, write what came of it.
 
 mod earn;
+mod known;
+mod led;
 mod orders;
+
+pub use led::Trying;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,14 +24,16 @@ use records::port::{Row, Tx, Value};
 use records::statement::Insert;
 
 use crate::act::{self, Act, ActKey, Ask, Outcome, What};
-use crate::audience::{self, Standing, belongs};
+use crate::audience::{self, belongs};
 use crate::calendar::{self, Calendars};
-use crate::catalog::{Campaign, Catalog, Snapshot, wallet};
+use crate::catalog::{Campaign, Catalog, Snapshot};
 use crate::error::Error;
 use crate::offer::{self, Event, OfferKey, Order, OrderKey, Shelf};
 use crate::referral::{self, Referrals};
 use crate::tally::Tallies;
 use crate::who::Who;
+use known::Known;
+use led::Led;
 
 /// What an act has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +43,35 @@ pub enum Acted {
     /// It moved an order, which stands so now.
     Moved(OrderKey, Box<Order>),
 }
+
+impl Acted {
+    /// What was done, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Kept(Outcome::Behaved { .. }) => "behaviour",
+            Self::Kept(Outcome::SignedIn { .. }) => "sign_in",
+            Self::Kept(Outcome::Referred { .. }) => "referral",
+            Self::Kept(Outcome::Ordered { .. }) => "order",
+            Self::Moved(_, order) => match &**order {
+                Order::Ordered { .. } => "order",
+                Order::Paid { .. } => "pay",
+                Order::Cancelled { .. } => "cancel",
+                Order::Expired { .. } => "expire",
+            },
+        }
+    }
+}
+
+/// Hears what becomes of acts, on the thread that drives their batches: whatever it does, every act waits for.
+pub trait Witness: Send + Sync {
+    /// An act is kept, was before, or was refused; its caller is about to be told.
+    fn acted(&self, _outcome: &Result<Done, Error>) {}
+    /// The news that somebody was brought has led to this, in a word.
+    fn brought(&self, _outcome: &'static str) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +92,8 @@ pub(crate) struct Acts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
+    pub(crate) witness: Arc<dyn Witness>,
+    pub(crate) trying: Option<Trying>,
 }
 
 #[async_trait]
@@ -73,7 +110,8 @@ impl Batch for Acts {
             return Ok(items.iter().map(|_| Decision::Deferred(Stale)).collect());
         }
         let place = Place { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
-        let mut desk = Desk::open(tx, (place, head, snapshot), items).await?;
+        let led = Led::open(tx, self.trying.as_ref(), items, place.now_ms).await?;
+        let mut desk = Desk::open(tx, (place, head, snapshot), led, items).await?;
         let mut decisions = Vec::with_capacity(items.len());
         for ask in items {
             decisions.push(match desk.decide(ask) {
@@ -88,6 +126,10 @@ impl Batch for Acts {
 
     async fn supply(&self, _: Stale) -> Result<(), Error> {
         self.catalog.fresh().await.map(|_| ())
+    }
+
+    fn told(&self, outcome: &Result<Done, Error>) {
+        self.witness.acted(outcome);
     }
 }
 
@@ -162,6 +204,7 @@ struct Desk {
     /// As they were, and as they are.
     shelves: BTreeMap<OfferKey, (Shelf, Shelf)>,
     counter: Counter,
+    led: Led,
     fresh: Fresh,
 }
 
@@ -185,6 +228,7 @@ impl Desk {
     async fn open(
         tx: &mut dyn Tx,
         (place, head, snapshot): (Place, Head, Arc<Snapshot>),
+        led: Led,
         asks: &[Arc<Ask>],
     ) -> Result<Self, RecordsError> {
         let tenant = place.tenant.number;
@@ -213,13 +257,13 @@ impl Desk {
         };
         let keys: BTreeSet<ActKey> = asks.iter().filter_map(|ask| act_key(ask, &snapshot, today)).collect();
         let acts = act::load(tx, tenant, &keys.into_iter().collect::<Vec<_>>()).await?;
-        let offers = asks.iter().filter_map(|ask| ask.offer(&snapshot, &orders));
+        let offers = asks.iter().filter_map(|ask| ask.offer(&snapshot, &led, &orders));
         let offers: BTreeSet<OfferKey> = offers.collect();
         let offers: Vec<_> = offers.into_iter().collect();
         let shelves = offer::shelves(tx, (place.shard, tenant), &offers).await?;
         let mut accounts = vec![];
         for ask in asks {
-            accounts.extend(wallets(ask, &snapshot, &orders)?);
+            accounts.extend(wallets(ask, &snapshot, &led, &orders)?);
         }
         let holds: Vec<_> = orders.keys().map(|order| hold_of(*order)).collect();
         let desk = LedgerDesk { tenant: place.tenant, shard: place.shard, now_ms: place.now_ms };
@@ -236,6 +280,7 @@ impl Desk {
             shelves: shelves.into_iter().map(|(key, shelf)| (key, (shelf, shelf))).collect(),
             counter: desk.open(tx, &accounts, &holds).await?,
             snapshot,
+            led,
             fresh: Fresh::default(),
         })
     }
@@ -325,6 +370,7 @@ impl Desk {
         orders::write(tx, (shard, tenant), &fresh.orders, &fresh.events).await?;
         self.counter.write(tx).await?;
         outbox::post(tx, shard, &fresh.effects).await?;
+        self.led.write(tx, shard, self.place.now_ms).await?;
         if self.head.seq != self.locked.seq {
             self.head.save(tx, (shard, tenant), self.locked).await?;
         }
@@ -363,9 +409,9 @@ impl Ask {
     }
 
     /// The offer whose units it may move.
-    fn offer(&self, snapshot: &Snapshot, orders: &BTreeMap<OrderKey, Order>) -> Option<OfferKey> {
+    fn offer(&self, snapshot: &Snapshot, led: &Led, orders: &BTreeMap<OrderKey, Order>) -> Option<OfferKey> {
         if let What::Order { campaign, offer, .. } = &self.what {
-            return Some((snapshot.campaigns.get(campaign)?.number, offer.clone()));
+            return Some((snapshot.campaigns.get(campaign)?.number, led.offer(self, offer).to_owned()));
         }
         let key = self.order()?;
         Some((key.0.subject, orders.get(&key)?.ordered().offer.clone()))
@@ -396,6 +442,7 @@ fn act_key(ask: &Ask, snapshot: &Snapshot, today: impl Fn(&Campaign, Who) -> i32
 fn wallets(
     ask: &Ask,
     snapshot: &Snapshot,
+    led: &Led,
     orders: &BTreeMap<OrderKey, Order>,
 ) -> Result<Vec<Account>, RecordsError> {
     let mut accounts = vec![];
@@ -414,7 +461,7 @@ fn wallets(
         What::Refer { .. } | What::Expire { .. } => {}
         What::Order { campaign, offer, .. } => {
             if let Some(campaign) = snapshot.campaigns.get(campaign) {
-                orders::accounts(campaign, ask, offer, &mut accounts)?;
+                orders::accounts(campaign, ask, led.offer(ask, offer), &mut accounts)?;
             }
         }
         What::Pay { order } | What::Cancel { order } => {
@@ -426,34 +473,4 @@ fn wallets(
         }
     }
     Ok(accounts)
-}
-
-/// What is known of somebody in a campaign.
-struct Known<'d> {
-    day: i32,
-    campaign: u32,
-    ask: &'d Ask,
-    lists: &'d BTreeSet<(Who, String)>,
-    calendars: &'d Calendars,
-    referrals: &'d Referrals,
-    counter: &'d mut Counter,
-}
-
-impl Standing for Known<'_> {
-    fn is_on(&self, list: &str) -> bool {
-        self.lists.contains(&(self.ask.who, list.to_owned()))
-    }
-
-    fn available(&mut self, unit: &str, name: &str) -> i64 {
-        wallet(&self.ask.participant, unit, name).map_or(0, |account| self.counter.available(&account))
-    }
-
-    fn streak(&self) -> u32 {
-        let calendar = self.calendars.get(&(self.ask.who, self.campaign));
-        calendar.map_or(0, |calendar| calendar.streak_on(self.day))
-    }
-
-    fn is_referred(&self) -> bool {
-        self.referrals.contains_key(&(self.ask.who, self.campaign))
-    }
 }

@@ -11,7 +11,6 @@
 //!
 //! [`experiment`] is what is tried on whom; [`ticket`] says how often one may draw, [`window`] when.
 
-pub mod experiment;
 pub mod campaigns;
 pub mod publish;
 pub mod desk;
@@ -36,6 +35,7 @@ pub mod tables;
 pub mod document;
 pub mod tally;
 pub mod who;
+pub mod experiment;
 pub mod ticket;
 pub mod window;
 pub mod error;

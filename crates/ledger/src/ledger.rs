@@ -29,6 +29,15 @@ const DUE_MAX: u32 = 500;
 /// Batches after a repeat was met in which orders are looked up before they are posted: repeats come in storms.
 const CAREFUL: u32 = 64;
 
+/// Hears what becomes of orders, on the thread that drives their batches: whatever it does, every order waits for.
+pub trait Witness: Send + Sync {
+    /// An order was done, was before, or was not; its caller is about to be told.
+    fn ordered(&self, _outcome: &Result<Outcome, Error>) {}
+}
+
+/// Nobody listens.
+impl Witness for () {}
+
 struct Books {
     clock: Arc<dyn Clock>,
     tenant: Tenant,
@@ -37,6 +46,7 @@ struct Books {
     memory: Mutex<Memory>,
     /// For how many batches more orders are looked up first.
     careful: AtomicU32,
+    witness: Arc<dyn Witness>,
 }
 
 /// An order that waits, and the accounts that it names.
@@ -76,6 +86,10 @@ impl Batch for Books {
     async fn supply(&self, (): ()) -> Result<(), Error> {
         Ok(())
     }
+
+    fn told(&self, outcome: &Result<Outcome, Error>) {
+        self.witness.ordered(outcome);
+    }
 }
 
 /// An entry, and what it did to one account.
@@ -111,6 +125,16 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        Self::witnessed(records, clock, limits, Arc::new(()))
+    }
+
+    /// Opens it, with somebody who hears what becomes of orders.
+    pub fn witnessed(
+        records: Arc<dyn Records>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        witness: Arc<dyn Witness>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
         let books = Books {
             clock: Arc::clone(&clock),
@@ -118,6 +142,7 @@ impl Ledger {
             shard,
             memory: Mutex::default(),
             careful: AtomicU32::new(0),
+            witness,
         };
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::new(books), limits);
         (Self { records, clock, tenant, shard, batcher }, driver)

@@ -85,9 +85,9 @@ impl Pace {
 pub struct History {
     /// Draws completed.
     pub number: u64,
-    /// The local day of the last draw.
+    /// The latest local day of a draw.
     pub day: i32,
-    /// Draws completed on that day.
+    /// Draws completed on that day, and since then.
     pub today: u64,
     /// Draws completed in the local month of that day.
     pub this_month: u64,
@@ -117,13 +117,19 @@ pub struct Completed<'a> {
 }
 
 impl History {
+    /// The day that a draw of a local day counts on: a clock that is set back brings no used day back.
+    fn counts_on(&self, day: i32) -> i32 {
+        if self.number == 0 { day } else { self.day.max(day) }
+    }
+
     /// Draws completed on a local day.
     pub fn completed_on(&self, day: i32) -> u64 {
-        if self.day == day { self.today } else { 0 }
+        if self.day == self.counts_on(day) { self.today } else { 0 }
     }
 
     /// Draws completed in the local month of a local day.
     pub fn completed_in_month_of(&self, day: i32) -> u64 {
+        let day = self.counts_on(day);
         if self.day == day || month_of(self.day) == month_of(day) { self.this_month } else { 0 }
     }
 
@@ -131,7 +137,7 @@ impl History {
     pub fn wins_of(&self, slot: u32, day: i32) -> Wins {
         let won = self.wins.iter().find(|wins| wins.slot == slot).copied();
         let won = won.unwrap_or(Wins { slot, ..Wins::default() });
-        if self.day == day { won } else { Wins { today: 0, ..won } }
+        if self.day == self.counts_on(day) { won } else { Wins { today: 0, ..won } }
     }
 
     /// The pace within a window length, as it is at an instant.
@@ -151,14 +157,15 @@ impl History {
 
     /// Notes a completed draw.
     pub fn complete(&mut self, draw: Completed<'_>) {
-        if self.day != draw.day {
+        let day = self.counts_on(draw.day);
+        if self.day != day {
             for wins in &mut self.wins {
                 wins.today = 0;
             }
         }
-        self.today = self.completed_on(draw.day) + 1;
-        self.this_month = self.completed_in_month_of(draw.day) + 1;
-        self.day = draw.day;
+        self.today = self.completed_on(day) + 1;
+        self.this_month = self.completed_in_month_of(day) + 1;
+        self.day = day;
         self.number += 1;
         for seconds in draw.windows {
             let mut pace = self.pace(*seconds, draw.at_ms);
@@ -178,7 +185,7 @@ impl History {
         if counts {
             self.last_win_ms = Some(draw.at_ms);
         }
-        let won = self.wins_of(slot, draw.day);
+        let won = self.wins_of(slot, day);
         let won = Wins { total: won.total + 1, today: won.today + 1, last: self.number, ..won };
         match self.wins.iter_mut().find(|wins| wins.slot == slot) {
             Some(wins) => *wins = won,
@@ -253,8 +260,10 @@ mod tests {
         assert_eq!(history.wins_of(9, 1), Wins { slot: 9, ..Wins::default() });
         assert_eq!(history.last_win_ms, Some(2), "a consolation is no win");
         history.complete(draw(4, 2, None));
-        history.complete(draw(5, 1, None));
-        assert_eq!(history.wins_of(7, 1).today, 0, "a day that came back begins anew");
+        history.complete(draw(5, 1, Some((7, true))));
+        for day in [1, 2] {
+            assert_eq!(history.wins_of(7, day).today, 1, "what is drawn after the clock went back counts on");
+        }
         assert_eq!(history.number, 5);
     }
 
@@ -268,11 +277,18 @@ mod tests {
         }
         assert_eq!(history.completed_in_month_of(20_818), 1, "the last day of that month");
         assert_eq!(history.completed_in_month_of(20_819), 0, "the first of the next");
-        assert_eq!(
-            history.completed_in_month_of(20_787),
-            0,
-            "a month that came back begins anew, as a day does"
-        );
+        // The clock goes back over the month's end, and comes again.
+        history.complete(draw(1, 20_787, None));
+        for day in [20_786, 20_787, 20_788] {
+            let used = (history.completed_on(day), history.completed_in_month_of(day));
+            assert_eq!(used, (2, 2), "{day}: a day that came back does not begin anew");
+        }
+        history.complete(draw(1, 20_789, None));
+        assert_eq!((history.completed_on(20_789), history.completed_in_month_of(20_789)), (1, 3));
+        // The first draw of all counts on its own day, whichever that is.
+        let mut early = History::default();
+        early.complete(draw(-1, -1, None));
+        assert_eq!((early.day, early.completed_on(-1), early.completed_on(0)), (-1, 1, 0));
     }
 
     #[test]

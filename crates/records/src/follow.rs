@@ -12,6 +12,7 @@ use kernel::ports::clock::Clock;
 
 use crate::error::Error;
 use crate::port::{Records, Tx, Value, read};
+use crate::statement::Insert;
 
 pub(crate) const REVISION_TABLE: &str = "CREATE TABLE revision (
     shard INTEGER NOT NULL,
@@ -28,7 +29,7 @@ pub const LOOK_MS: u64 = 250;
 /// What processes follow. Its default is what holds before anything was ever changed.
 #[async_trait]
 pub trait Followed: Default + Send + Sync + 'static {
-    /// Names its revision. At most 32 bytes.
+    /// Names its revision. 1 to 32 bytes.
     const NAME: &'static str;
     /// The whole of it, as one moment has it.
     async fn read(tx: &mut dyn Tx, tenant: u32) -> Result<Self, Error>;
@@ -45,11 +46,20 @@ async fn number<F: Followed>(tx: &mut dyn Tx, tenant: u32, end: &str) -> Result<
     rows.first().map_or(Ok(0), |row| row.count(0))
 }
 
+/// The row without a name is nobody's revision: whoever makes the first row of a name holds it.
+static MAKERS: Insert = Insert::or_keep("revision", &["shard", "tenant", "name", "number"], 3);
+
 /// Adds one to a revision, in the transaction of the change that it tells of. Answers the new number. Changes of one thing
 /// wait for each other here, so what is read after this call is what the change is made on.
 pub async fn advance<F: Followed>(tx: &mut dyn Tx, tenant: u32) -> Result<u64, Error> {
     let end = tx.dialect().for_update();
-    let before = number::<F>(tx, tenant, end).await?;
+    let mut before = number::<F>(tx, tenant, end).await?;
+    if before == 0 {
+        let [shard, tenant_key, _] = key::<F>(tenant);
+        MAKERS.rows(tx, &[shard, tenant_key, Value::Text(""), Value::Int(1)]).await?;
+        // Whoever held it until now has made the row.
+        before = number::<F>(tx, tenant, end).await?;
+    }
     if before == 0 {
         let insert = "INSERT INTO revision (shard,tenant,name,number) VALUES (?,?,?,1)";
         tx.exec(insert, &key::<F>(tenant)).await?;

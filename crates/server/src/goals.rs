@@ -1,14 +1,19 @@
-//! Who hears of draws: awards, and the experiments of which draws are goals.
+//! Who hears of draws: awards, and the experiments of which draws are goals; and what orders ask of experiments.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use campaign::award::DrawMade;
+use campaign::desk::Trying;
 use campaign::experiment::board::{Experiments, Heard};
 use kernel::id::DrawId;
 use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
+use kernel::ports::clock::Clock;
 use raffle::raffles::Raffles;
+
+use crate::switches::Board;
+use crate::switches::table::EXPERIMENTS;
 
 /// Hands messages of one topic to several subscribers, one after the other. A message is taken when all have taken it; who
 /// took it before takes it again, and does nothing.
@@ -27,6 +32,13 @@ impl Subscriber for Each {
         }
         answers
     }
+}
+
+/// What orders ask of experiments: where newcomers are exposed as long as the switches say so.
+pub fn trying(experiments: &Experiments, switches: &Arc<Board>, clock: &Arc<dyn Clock>) -> Trying {
+    let (switches, clock) = (Arc::clone(switches), Arc::clone(clock));
+    let may_expose = move || switches.seen().what.expect_on(EXPERIMENTS, clock.now_ms()).is_ok();
+    Trying { experiments: experiments.clone(), may_expose: Arc::new(may_expose) }
 }
 
 /// Tells experiments of draws from raffles of their arms. Draws of all other raffles cost a look into memory.

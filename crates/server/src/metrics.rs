@@ -7,6 +7,7 @@
 pub mod page;
 pub mod requests;
 pub mod draws;
+pub mod outcomes;
 pub mod commits;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use records::port::Records;
 
 use commits::Commits;
 use draws::DrawCounts;
+use outcomes::Outcomes;
 use requests::Requests;
 
 use crate::traces::Tracer;
@@ -40,6 +42,8 @@ pub struct Metrics {
     pub requests: Requests,
     /// What becomes of draws.
     pub draws: Arc<DrawCounts>,
+    /// What becomes of acts, of orders to the ledger, and of calls to endpoints.
+    pub outcomes: Arc<Outcomes>,
     commits: Commits,
     traces: Option<Arc<Tracer>>,
     registry: Registry,
@@ -54,8 +58,9 @@ impl Metrics {
         registry.register("fairground_build", "The release that runs", version);
         let requests = Requests::registered(&mut registry);
         let draws = Arc::new(DrawCounts::registered(&mut registry, traces.clone()));
+        let outcomes = Arc::new(Outcomes::registered(&mut registry));
         let commits = Commits::registered(&mut registry);
-        Self { requests, draws, commits, traces, registry, started_ms }
+        Self { requests, draws, outcomes, commits, traces, registry, started_ms }
     }
 
     /// The same records, with their write transactions timed.

@@ -1,5 +1,6 @@
 //! Puts the product together: which adapter keeps which port, who hears which effect, which rooms' tables there are.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ use tokio::task::JoinSet;
 use crate::audit::AuditLog;
 use crate::config::{Config, ConfigError, Telemetry};
 use crate::errands::Errands;
-use crate::goals::{Each, Goals};
+use crate::goals::{self, Each, Goals};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::store::{Store, StoreError};
@@ -171,11 +172,7 @@ impl House {
         let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
         let sealer = sealer(config, &*records, nothing_sealed, &*ports.entropy).await?;
 
-        let limits = Limits {
-            batch: config.batch.draws_max.get(),
-            queue: config.batch.queue_max.get(),
-            ..Limits::default()
-        };
+        let limits = limits_of(config.batch.draws_max, config.batch.queue_max);
         let (clock, entropy, vault_sealer) = (ports.clock, ports.entropy, sealer.clone());
         let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
@@ -188,25 +185,25 @@ impl House {
         );
         let mut drivers = vec![spawn_driver("draws-batch", driver)?];
         raffles.pressure().limit_to(config.batch.unsent_max.get() as u64);
-        let limits = Limits {
-            batch: config.ledger.orders_max.get(),
-            queue: config.ledger.queue_max.get(),
-            ..Limits::default()
-        };
-        let (ledger, driver) = Ledger::open(Arc::clone(&records), Arc::clone(&clock), limits);
+        let limits = limits_of(config.ledger.orders_max, config.ledger.queue_max);
+        let told = || Arc::clone(&metrics.outcomes);
+        let (ledger, driver) = Ledger::witnessed(Arc::clone(&records), Arc::clone(&clock), limits, told());
         drivers.push(spawn_driver("ledger-batch", driver)?);
         let names = experiment_names(config, &*entropy)?;
         let four_eyes = config.thresholds().four_eyes;
         let (experiments, driver) =
             Experiments::open(Arc::clone(&records), Arc::clone(&clock), names, four_eyes, limits).await?;
         drivers.push(spawn_driver("exposures-batch", driver)?);
-        let limits = Limits {
-            batch: config.campaign.acts_max.get(),
-            queue: config.campaign.queue_max.get(),
-            ..Limits::default()
-        };
-        let (campaigns, driver) =
-            Campaigns::open(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), limits);
+        let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
+        let trying = goals::trying(&experiments, &switches, &clock);
+        let limits = limits_of(config.campaign.acts_max, config.campaign.queue_max);
+        let (campaigns, driver) = Campaigns::witnessed(
+            Arc::clone(&records),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            limits,
+            (told(), Some(trying)),
+        );
         drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
@@ -251,7 +248,8 @@ impl House {
                 Arc::clone(&vault),
                 Arc::clone(&outbound),
                 shard,
-            );
+            )
+            .telling(told());
             background.spawn(courier.run(stopped.clone()));
             background.spawn(tend(awards.clone(), shard, stopped.clone()));
         }
@@ -260,7 +258,6 @@ impl House {
         }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         background.spawn(watch_due(ledger.clone(), stopped.clone()));
-        let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
         background.spawn(follow(Arc::clone(&switches), experiments.clone(), stopped.clone()));
         background.spawn(watch_orders(campaigns.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
@@ -392,6 +389,10 @@ impl Archive {
     }
 }
 
+fn limits_of(batch: NonZeroUsize, queue: NonZeroUsize) -> Limits {
+    Limits { batch: batch.get(), queue: queue.get(), ..Limits::default() }
+}
+
 /// Runs a batch's driver on a thread of its own. Among the connections' tasks it would wait its turn behind hundreds of
 /// them between two batches, and the database with it.
 pub(crate) fn spawn_driver(
@@ -410,7 +411,6 @@ fn caller(config: &Config) -> Result<Arc<dyn Outbound>, WiringError> {
     Ok(Arc::new(Caller::new(config.outbound.policy()?, certificates)?))
 }
 
-/// Ends what nobody claimed in time, and serves who waits for codes.
 /// Rests between two looks. `false`: it is time to stop.
 async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
     tokio::select! {
@@ -420,6 +420,7 @@ async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
     }
 }
 
+/// Ends what nobody claimed in time, and serves who waits for codes.
 async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
     loop {
         let more = match awards.tend(shard).await {

@@ -15,6 +15,7 @@ use crate::act::{Ask, Outcome};
 use crate::catalog::{Campaign, spent, wallet};
 use crate::document::Stock;
 use crate::error::Error;
+use crate::experiment::document::{ORDER, PAY};
 use crate::gain::Gained;
 use crate::offer::{Event, Illegal, Order, OrderKey, Ordered, Total};
 use crate::who::Who;
@@ -88,8 +89,9 @@ impl Desk {
         (offer, quantity): (&str, u32),
     ) -> Result<Outcome, Error> {
         let campaign = self.running(campaign)?;
-        let missing = || Error::NoSuchOffer { campaign: campaign.id.clone(), offer: offer.to_owned() };
-        let offer = campaign.offer(offer).ok_or_else(missing)?;
+        let offer = self.led.offer(ask, offer).to_owned();
+        let missing = || Error::NoSuchOffer { campaign: campaign.id.clone(), offer: offer.clone() };
+        let offer = campaign.offer(&offer).ok_or_else(missing)?;
         if quantity == 0 || quantity > offer.per_order {
             return Err(Error::TooMany(offer.per_order));
         }
@@ -144,6 +146,7 @@ impl Desk {
         let order = Order::Ordered { order };
         self.orders.insert(key, order.clone());
         self.fresh.orders.push((key, order));
+        self.led.note(ask, (&campaign.id, &offer.id), (ORDER, &key.to_string()), now_ms);
         Ok(Outcome::Ordered {
             at_ms: now_ms,
             order: key.to_string(),
@@ -238,6 +241,7 @@ impl Desk {
             now.held = now.held.saturating_sub(ordered.quantity.into());
             now.sold += u64::from(ordered.quantity);
         }
+        self.led.note(ask, (&ordered.campaign, &ordered.offer), (PAY, &reference), at_ms);
         self.moved(key, Event::Pay { at_ms, gains })
     }
 

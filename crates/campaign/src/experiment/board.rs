@@ -14,7 +14,7 @@ use records::machine::{self, Outcome};
 use records::port::{Records, Tx, Value, read, write};
 
 use super::bucketing::Pseudonyms;
-use super::document::{DRAW, Document, WIN, check_weights};
+use super::document::{DRAW, Document, ORDER, PAY, WIN, check_weights};
 use super::error::Error;
 use super::exposure::{self, Exposed, Guest, Hit, Recorded, VALUE_MAX};
 use super::life::{Event, Illegal, Life};
@@ -330,14 +330,14 @@ impl Experiments {
         (goal, event, value): (String, String, u64),
     ) -> Result<Recorded, Error> {
         let live = self.live(id).await?;
-        if [DRAW, WIN].contains(&goal.as_str()) || live.document.goal(&goal).is_none() {
+        if [DRAW, WIN, ORDER, PAY].contains(&goal.as_str()) || live.document.goal(&goal).is_none() {
             return Err(Error::NoSuchGoal(goal));
         }
         if value > VALUE_MAX {
             return Err(Error::Document(format!("`value` is {VALUE_MAX} at the most")));
         }
         let Some(guest) = Guest::of(&live, &self.names, participant) else { return Ok(Recorded::Not) };
-        let hit = Hit { guest, goal, event, value, at_ms: self.clock.now_ms(), raffle: None };
+        let hit = Hit { guest, goal, event, value, at_ms: self.clock.now_ms(), place: None };
         let shard = self.records.shard_of(home_of(participant));
         write(&*self.records, shard, move |tx| {
             Box::pin(async move { exposure::record(tx, shard, &hit).await })
@@ -356,8 +356,8 @@ impl Experiments {
                 let goals = [(DRAW, true), (WIN, won)].into_iter();
                 for (goal, _) in goals.filter(|(goal, is_so)| *is_so && live.document.goal(goal).is_some()) {
                     let (guest, goal) = (guest.clone(), goal.to_owned());
-                    let (event, raffle) = (draw.clone(), Some(raffle.clone()));
-                    hits.push((shard, Hit { guest, goal, event, value: 1, at_ms, raffle }));
+                    let (event, place) = (draw.clone(), Some(raffle.clone()));
+                    hits.push((shard, Hit { guest, goal, event, value: 1, at_ms, place }));
                 }
             }
         }
@@ -442,7 +442,8 @@ fn expect_room(lives: &Lives, document: &Document) -> Result<(), Error> {
         if other.layer() == document.layer() && other.buckets().overlap(document.buckets()) {
             return Err(Error::LayerTaken(other.experiment.clone()));
         }
-        if document.raffle().is_some() && other.raffle() == document.raffle() {
+        let is_led = document.raffle().is_some() || document.offer().is_some();
+        if is_led && document.subject == other.subject {
             return Err(Error::SubjectTaken(other.experiment.clone()));
         }
     }

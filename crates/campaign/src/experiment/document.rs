@@ -16,6 +16,10 @@ pub const GOALS_MAX: usize = 8;
 pub const DRAW: &str = "draw";
 /// The goal that each draw is which wins a prize.
 pub const WIN: &str = "win";
+/// The goal that each order of an arm's offer is.
+pub const ORDER: &str = "order";
+/// The goal that each order of an arm's offer is which is paid.
+pub const PAY: &str = "pay";
 
 /// What an experiment is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +28,13 @@ pub const WIN: &str = "win";
 pub enum Subject {
     /// Draws of this raffle are led to the raffle of each participant's arm.
     Raffle(String),
+    /// Orders of this offer are led to the offer of each participant's arm.
+    Offer {
+        /// The campaign's id.
+        campaign: String,
+        /// The offer's id.
+        offer: String,
+    },
     /// Something that asks for assignments by itself, by a name of its own.
     Named(String),
 }
@@ -67,6 +78,10 @@ pub struct Arm {
     /// proofs of its own. The subject itself may be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raffle: Option<String>,
+    /// The offer of the same campaign that its participants order, where the subject is an offer: with a price, gains, stock
+    /// and limits of its own. The subject itself may be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<String>,
 }
 
 /// What counts as success.
@@ -74,7 +89,7 @@ pub struct Arm {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ExperimentGoal")]
 pub struct Goal {
-    /// Its id. `draw` and `win` are counted from the draws themselves; all others are told.
+    /// Its id. `draw` and `win` are counted from the draws themselves, `order` and `pay` from the orders; all others are told.
     pub goal: String,
     /// What is compared.
     pub measure: Measure,
@@ -153,8 +168,23 @@ impl Document {
     pub fn raffle(&self) -> Option<&str> {
         match &self.subject {
             Subject::Raffle(raffle) => Some(raffle),
-            Subject::Named(_) => None,
+            Subject::Offer { .. } | Subject::Named(_) => None,
         }
+    }
+
+    /// The campaign and the offer that it is about.
+    pub fn offer(&self) -> Option<(&str, &str)> {
+        match &self.subject {
+            Subject::Offer { campaign, offer } => Some((campaign, offer)),
+            Subject::Raffle(_) | Subject::Named(_) => None,
+        }
+    }
+
+    /// Every offer that it names, all of one campaign.
+    pub fn offers(&self) -> BTreeSet<(&str, &str)> {
+        let Some((campaign, offer)) = self.offer() else { return BTreeSet::new() };
+        let arms = self.arms.iter().filter_map(|arm| arm.offer.as_deref());
+        std::iter::once(offer).chain(arms).map(|offer| (campaign, offer)).collect()
     }
 
     /// Every raffle that it names.
@@ -189,11 +219,14 @@ impl Document {
         })?;
         expect((2..=ARMS_MAX).contains(&self.arms.len()), || format!("there are 2 to {ARMS_MAX} arms"))?;
         let mut seen = BTreeSet::new();
-        for Arm { arm, raffle, .. } in &self.arms {
+        for Arm { arm, raffle, offer, .. } in &self.arms {
             id("the arm", arm)?;
             expect(seen.insert(arm), || format!("the arm `{arm}` stands twice"))?;
             expect(raffle.is_some() == self.raffle().is_some(), || {
                 "every arm names a raffle where the subject is one, and else none does".to_owned()
+            })?;
+            expect(offer.is_some() == self.offer().is_some(), || {
+                "every arm names an offer where the subject is one, and else none does".to_owned()
             })?;
         }
         if let Subject::Named(name) = &self.subject {
@@ -201,6 +234,12 @@ impl Document {
         }
         for raffle in self.raffles() {
             expect((1..=64).contains(&raffle.len()), || format!("there is no raffle `{raffle}`"))?;
+        }
+        for (campaign, offer) in self.offers() {
+            let is_one = |id: &str| (1..=64).contains(&id.len());
+            expect(is_one(campaign) && is_one(offer), || {
+                format!("there is no offer `{offer}` in the campaign `{campaign}`")
+            })?;
         }
         check_weights(&self.weights(), self.denominator)?;
         let begins = self.from_ms.zip(self.until_ms);
@@ -213,6 +252,10 @@ impl Document {
             let is_drawn = [DRAW, WIN].contains(&goal.as_str());
             expect(!is_drawn || self.raffle().is_some(), || {
                 format!("`{goal}` is counted from draws, and the subject is no raffle")
+            })?;
+            let is_ordered = [ORDER, PAY].contains(&goal.as_str());
+            expect(!is_ordered || self.offer().is_some(), || {
+                format!("`{goal}` is counted from orders, and the subject is no offer")
             })?;
         }
         Ok(())
@@ -268,6 +311,22 @@ mod tests {
         let named = named.replace("{\"raffle\":\"spring\"}", "{\"named\":\"x\"}");
         let named: Document = serde_json::from_str(&named).expect("a shape");
         assert!(named.check().expect_err("no draws").to_string().contains("counted from draws"));
+        let of_offers =
+            SOUND.replace("{\"raffle\":\"spring\"}", "{\"offer\":{\"campaign\":\"c\",\"offer\":\"o\"}}");
+        let of_offers = of_offers.replace("\"raffle\":", "\"offer\":").replace("\"draw\"", "\"order\"");
+        let check = |from: &str, to: &str, part: &str| {
+            let document: Document = serde_json::from_str(&of_offers.replacen(from, to, 1)).expect("a shape");
+            let told = document.check().map_or_else(|error| error.to_string(), |()| String::new());
+            assert!(told.contains(part) && told.is_empty() == part.is_empty(), "{told}");
+        };
+        check("", "", "");
+        check(",\"offer\":\"summer\"", "", "every arm names an offer");
+        check(",\"offer\":\"summer\"", ",\"offer\":\"summer\",\"raffle\":\"r\"", "every arm names a raffle");
+        check("\"offer\":\"summer\"", "\"offer\":\"\"", "there is no offer `` in the campaign `c`");
+        check("\"order\"", "\"win\"", "counted from draws");
+        let of_raffles: Document =
+            serde_json::from_str(&SOUND.replace("\"draw\"", "\"pay\"")).expect("a shape");
+        assert!(of_raffles.check().expect_err("no orders").to_string().contains("counted from orders"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("`{0}` is running and has some of these buckets of the layer: nobody may be in both")]
     LayerTaken(String),
     /// The subject has a running experiment.
-    #[error("`{0}` is running on the same raffle: stop it first")]
+    #[error("`{0}` is running on the same raffle or offer: stop it first")]
     SubjectTaken(String),
     /// There are too many.
     #[error("{0}")]

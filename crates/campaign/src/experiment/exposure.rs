@@ -212,8 +212,8 @@ pub struct Hit {
     pub value: u64,
     /// When, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// The raffle in which it happened, where it did: it counts in the arm of that raffle alone.
-    pub raffle: Option<String>,
+    /// The raffle or the offer in which it happened, where it did: it counts in the arm of that one alone.
+    pub place: Option<String>,
 }
 
 /// What became of a hit.
@@ -229,13 +229,14 @@ pub enum Recorded {
 
 /// Records a hit, once.
 pub async fn record(tx: &mut dyn Tx, shard: Shard, hit: &Hit) -> Result<Recorded, Error> {
-    let Hit { guest, goal, event, value, at_ms, raffle } = hit;
+    let Hit { guest, goal, event, value, at_ms, place } = hit;
     if !guest.live.life.counts(*at_ms) {
         return Ok(Recorded::Not);
     }
     let exposed = look(tx, &[guest]).await?.into_iter().next().flatten();
     let Some(exposed) = exposed.filter(|exposed| exposed.at_ms <= *at_ms) else { return Ok(Recorded::Not) };
-    if raffle.is_some() && raffle.as_deref() != guest.live.raffle_of(exposed.arm) {
+    let of_arm = guest.live.raffle_of(exposed.arm).or(guest.live.offer_of(exposed.arm));
+    if place.is_some() && place.as_deref() != of_arm {
         return Ok(Recorded::Not);
     }
     let key = [&guest.key_values()[..], &[Value::Text(goal)]].concat();

@@ -62,6 +62,11 @@ impl Live {
     pub fn raffle_of(&self, arm: usize) -> Option<&str> {
         self.document.arms.get(arm)?.raffle.as_deref()
     }
+
+    /// The offer of an arm.
+    pub fn offer_of(&self, arm: usize) -> Option<&str> {
+        self.document.arms.get(arm)?.offer.as_deref()
+    }
 }
 
 /// A participant's bucket.
@@ -77,6 +82,8 @@ pub struct Lives {
     leading: HashMap<String, Vec<Arc<Live>>>,
     /// Raffles whose draws are goals of some experiment.
     heard: HashSet<String>,
+    /// Those that are about offers of a campaign.
+    offered: HashMap<String, Vec<Arc<Live>>>,
 }
 
 impl Lives {
@@ -93,6 +100,12 @@ impl Lives {
     /// Those that lead, or have led, the draws of a raffle.
     pub fn leading(&self, raffle: &str) -> &[Arc<Live>] {
         self.leading.get(raffle).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those that are about offers of a campaign, as long as they run.
+    pub fn offered(&self, campaign: &str) -> impl Iterator<Item = &Arc<Live>> {
+        let all = self.offered.get(campaign).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|live| live.is_running())
     }
 
     /// Whether draws of any raffle are goals.
@@ -176,6 +189,9 @@ impl Lives {
     fn add(&mut self, live: Arc<Live>) {
         if let Some(raffle) = live.document.raffle() {
             self.leading.entry(raffle.to_owned()).or_default().push(Arc::clone(&live));
+        }
+        if let Some((campaign, _)) = live.document.offer() {
+            self.offered.entry(campaign.to_owned()).or_default().push(Arc::clone(&live));
         }
         if hears(&live.document) {
             self.heard.extend(live.document.arms.iter().filter_map(|arm| arm.raffle.clone()));

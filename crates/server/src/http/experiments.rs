@@ -98,6 +98,13 @@ async fn draft(
     for raffle in document.raffles() {
         app.raffles.standing(raffle).await?;
     }
+    for (campaign, offer) in document.offers() {
+        let published = app.campaigns.all().await?;
+        let published = published.campaign(campaign)?;
+        let missing =
+            || campaign::error::Error::NoSuchOffer { campaign: campaign.to_owned(), offer: offer.to_owned() };
+        published.offer(offer).ok_or_else(missing)?;
+    }
     let (experiment, replayed) = app.experiments.draft(document, cause(&caller, &sent)).await?;
     Ok(answer(StatusCode::CREATED, &ExperimentView::of(&experiment), replayed))
 }
