@@ -14,7 +14,7 @@ use campaign::request::Request;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
 use fairground::vault::SealedVault;
-use fairground::wiring::ROOMS;
+use fairground::rooms::ROOMS;
 use kernel::id::{Bucket, DrawId, Shard, Tenant};
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;

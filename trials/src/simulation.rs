@@ -320,7 +320,7 @@ async fn simulate(seed: u64, lies: bool) -> Found {
         dice: Arc::clone(&dice),
     };
     dice.be_kind(true);
-    migration::run(&*world.disk, fairground::wiring::ROOMS, NOON_MS).await.expect("tables");
+    migration::run(&*world.disk, fairground::rooms::ROOMS, NOON_MS).await.expect("tables");
     let log = Arc::new(Mutex::new(Log::default()));
     let door = Arc::new(Door::default());
     let mut house = world.start();

@@ -159,5 +159,18 @@ pub const ROOM: Room = Room {
             campaign BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, who, seq)
         ){table_end}",
+    ],
+    &[
+        // Who is behind a hash: the one place of this room where the two stand together. The row stays when the name is
+        // forgotten, so that it does not come back.
+        "CREATE TABLE campaign_person (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            participant VARCHAR(128) NOT NULL,
+            PRIMARY KEY (bucket, tenant, who)
+        ){table_end}",
+        // For whoever follows the acts of a database in their order.
+        "CREATE INDEX campaign_act_seq ON campaign_act (tenant, seq)",
     ]],
 };

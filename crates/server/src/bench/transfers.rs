@@ -29,7 +29,7 @@ use self::wire::Wire;
 use super::load::participant_of;
 use super::median;
 use crate::terminal::{Outcome as Ended, print, print_json, runtime};
-use crate::wiring::ROOMS;
+use crate::rooms::ROOMS;
 
 /// Interleaved rounds of hot, spread and raw.
 const ROUNDS: usize = 5;
