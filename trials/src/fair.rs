@@ -10,7 +10,6 @@ use campaign::gain::Gained;
 use campaign::offer::{Order, OrderKey};
 use campaign::publish::{Publish, Published};
 use campaign::referral::QUALIFIED;
-use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::entropy::SystemEntropy;
 use embedded::sqlite::{Caches, SqliteRecords};
@@ -29,6 +28,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::books::unit;
+use crate::ports::unfollowed;
 
 const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &campaign::tables::ROOM];
 
@@ -154,7 +154,7 @@ impl Fair {
 
     /// Lets effects leave.
     pub async fn deliver(&self) {
-        let broker = ProcessBroker::default().with(QUALIFIED, Arc::new(self.campaigns.clone()));
+        let broker = unfollowed().with(QUALIFIED, Arc::new(self.campaigns.clone()));
         let (records, clock) = (Arc::clone(&self.records), Arc::clone(&self.clock));
         let relay = Relay::new(records, Arc::new(broker), clock, Shard::HOME, Pace::default());
         relay.round().await.expect("a round");

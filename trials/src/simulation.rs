@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use campaign::award::{DRAW_MADE, State};
 use campaign::fulfilment::Awards;
-use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
 use fairground::vault::SealedVault;
@@ -46,7 +45,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::NOON_MS;
-use crate::ports::{Dice, FaultyBroker, FaultyRecords, Kill, SeededEntropy};
+use crate::ports::{Dice, FaultyBroker, FaultyRecords, Kill, SeededEntropy, unfollowed};
 
 /// What a simulation found.
 #[derive(Debug, Default)]
@@ -137,7 +136,7 @@ impl World {
         let awards =
             Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::new(vault));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
-        let broker = ProcessBroker::default()
+        let broker = unfollowed()
             .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
             .with(GATE_CLOSED, Arc::new(reveals));
         let broker: Arc<dyn Broker> =

@@ -8,9 +8,6 @@ pub enum Error {
     /// A bound or a word of a filter is none.
     #[error("{0}")]
     BadFilter(String),
-    /// A place is none that a page has ended at.
-    #[error("`cursor` is not one that was given")]
-    BadCursor,
     /// Somebody else has written since this was read: read it anew.
     #[error("the projection was written by somebody else meanwhile")]
     Overtaken,
@@ -25,7 +22,7 @@ pub enum Error {
 impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::BadFilter(_) | Self::BadCursor => Fault::Refused,
+            Self::BadFilter(_) => Fault::Refused,
             Self::Overtaken | Self::TooManyExports(_) => Fault::Busy,
             Self::Records(error) => error.fault(),
         }
@@ -34,7 +31,6 @@ impl Classify for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::BadFilter(_) => "search.bad_filter",
-            Self::BadCursor => "search.bad_cursor",
             Self::Overtaken => "search.overtaken",
             Self::TooManyExports(_) => "search.too_many_exports",
             Self::Records(error) => error.code(),
@@ -45,7 +41,7 @@ impl Classify for Error {
         match self {
             Self::TooManyExports(_) => Some(5),
             Self::Records(error) => error.retry_seconds(),
-            Self::BadFilter(_) | Self::BadCursor | Self::Overtaken => None,
+            Self::BadFilter(_) | Self::Overtaken => None,
         }
     }
 }

@@ -5,7 +5,6 @@ use records::error::Error as RecordsError;
 use records::port::{Tx, Value};
 
 use crate::activity::{self, Activity, Books, COLUMNS, Place};
-use crate::error::Error;
 use crate::filter::{Filter, Way};
 
 /// Rows that one page looks at, at the most.
@@ -29,13 +28,12 @@ impl Place {
         format!("{}.{}", self.at_ms, self.id)
     }
 
-    /// Reads a cursor.
-    pub fn read(cursor: &str) -> Result<Self, Error> {
-        let place = cursor.split_once('.').and_then(|(at_ms, id)| {
+    /// Reads a cursor; `None` where it is none that a page has ended with.
+    pub fn read(cursor: &str) -> Option<Self> {
+        cursor.split_once('.').and_then(|(at_ms, id)| {
             let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
             Some(Self { at_ms: at_ms.parse().ok().filter(|at_ms| *at_ms >= 0 && is_id)?, id: id.to_owned() })
-        });
-        place.ok_or(Error::BadCursor)
+        })
     }
 }
 
@@ -110,9 +108,9 @@ mod tests {
     #[test]
     fn a_cursor_leads_back_to_its_place() {
         let place = Place { at_ms: 1_795_435_200_000, id: "ledger/7.2".to_owned() };
-        assert_eq!(Place::read(&place.cursor()), Ok(place));
+        assert_eq!(Place::read(&place.cursor()), Some(place));
         for wrong in ["", "5", "x.draw/1", "5.", "-5.draw/1", "5.a b", &format!("5.{}", "x".repeat(65))] {
-            assert_eq!(Place::read(wrong), Err(Error::BadCursor), "{wrong}");
+            assert_eq!(Place::read(wrong), None, "{wrong}");
         }
     }
 }

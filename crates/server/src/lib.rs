@@ -1,12 +1,12 @@
 //! The edge: the only room that knows HTTP, JSON and TOML, and the one that puts all others together.
 
 pub mod cli;
+mod timeline;
+mod rebuild;
 mod simulate;
 mod switchboard;
 mod why;
 mod journal;
-mod timeline;
-mod rebuild;
 pub mod bench;
 pub mod demo;
 pub mod serve;
