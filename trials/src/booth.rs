@@ -60,11 +60,7 @@ impl Booth {
     }
 
     /// The same, with calls to other people's servers going elsewhere.
-    pub async fn open_calling(
-        folder: TempDir,
-        sections: &str,
-        outbound: Option<Arc<dyn Outbound>>,
-    ) -> Self {
+    pub async fn open_calling(folder: TempDir, sections: &str, outbound: Option<Arc<dyn Outbound>>) -> Self {
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
             .expect("a configuration");

@@ -23,7 +23,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("search", &["records", "kernel"]),
     (
         "server",
-        &["raffle", "search", "campaign", "ledger", "embedded", "cluster", "outbound", "records", "guard", "kernel"],
+        &[
+            "raffle", "search", "campaign", "ledger", "embedded", "cluster", "outbound", "records", "guard",
+            "kernel",
+        ],
     ),
 ];
 
@@ -200,13 +203,7 @@ fn every_error_code_is_documented() {
         }
     }
     // Topics of effects and keys of the configuration look like codes and are none.
-    let topics = [
-        "draw.made",
-        "epoch.gate_closed",
-        "referral.qualified",
-        "award.moved",
-        "ledger.sealed",
-    ];
+    let topics = ["draw.made", "epoch.gate_closed", "referral.qualified", "award.moved", "ledger.sealed"];
     let keys = ["campaign.acts_max", "campaign.queue_max", "ledger.orders_max", "ledger.queue_max"];
     for name in topics.into_iter().chain(keys) {
         used.remove(name);

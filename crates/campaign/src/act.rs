@@ -224,8 +224,7 @@ pub(crate) fn kept(tenant: Tenant, last: u64, at_ms: i64) -> Effect {
     }
 }
 
-static NAMES: Insert =
-    Insert::or_keep("campaign_person", &["bucket", "tenant", "who", "participant"], 3);
+static NAMES: Insert = Insert::or_keep("campaign_person", &["bucket", "tenant", "who", "participant"], 3);
 
 /// Notes who is behind a hash. Whoever was forgotten stays so.
 pub(crate) async fn note_names(
@@ -242,7 +241,8 @@ pub(crate) async fn note_names(
 
 /// Forgets who is behind a hash. Answers whether that was known.
 pub(crate) async fn forget_name(tx: &mut dyn Tx, tenant: u32, who: Who) -> Result<bool, RecordsError> {
-    let sql = "UPDATE campaign_person SET participant='' WHERE bucket=? AND tenant=? AND who=? AND participant<>''";
+    let sql =
+        "UPDATE campaign_person SET participant='' WHERE bucket=? AND tenant=? AND who=? AND participant<>''";
     let [bucket, hash] = who.values();
     Ok(tx.exec(sql, &[bucket, Value::Int(tenant.into()), hash]).await? > 0)
 }
@@ -296,11 +296,8 @@ pub async fn last(tx: &mut dyn Tx, shard: Shard, tenant: Tenant) -> Result<u64, 
     rows.first().map_or(Ok(0), |row| row.count(0))
 }
 
-static PERSONS: ByKeys = ByKeys::new(
-    "SELECT bucket,who,participant FROM campaign_person WHERE tenant=?",
-    &["bucket", "who"],
-    "",
-);
+static PERSONS: ByKeys =
+    ByKeys::new("SELECT bucket,who,participant FROM campaign_person WHERE tenant=?", &["bucket", "who"], "");
 
 /// Who is behind hashes, where it is known.
 pub async fn names(

@@ -329,7 +329,8 @@ impl Desk {
         self.counter.write(tx).await?;
         outbox::post(tx, shard, &fresh.effects).await?;
         if self.head.seq != self.locked.seq {
-            outbox::post(tx, shard, &[act::kept(self.place.tenant, self.head.seq, self.place.now_ms)]).await?;
+            outbox::post(tx, shard, &[act::kept(self.place.tenant, self.head.seq, self.place.now_ms)])
+                .await?;
             self.head.save(tx, (shard, tenant), self.locked).await?;
         }
         Ok(())

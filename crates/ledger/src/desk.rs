@@ -18,8 +18,8 @@ use crate::hold;
 use crate::journal::{self, Head, JournalKey};
 use crate::lot;
 use crate::memory::Memory;
-use crate::reading;
 use crate::order::{After, Order, OrderId, Outcome, Receipt, What};
+use crate::reading;
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");

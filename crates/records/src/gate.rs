@@ -52,11 +52,7 @@ impl GateKey {
 }
 
 /// Up to where each gate of a tenant has numbered, by its subject: true a moment ago.
-pub async fn last_numbers(
-    tx: &mut dyn Tx,
-    shard: Shard,
-    tenant: Tenant,
-) -> Result<Vec<(u32, u64)>, Error> {
+pub async fn last_numbers(tx: &mut dyn Tx, shard: Shard, tenant: Tenant) -> Result<Vec<(u32, u64)>, Error> {
     let sql = "SELECT subject,seq FROM gate WHERE shard=? AND tenant=?";
     let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(tenant.number.into())]).await?;
     rows.iter().map(|row| Ok((row.small(0)?, row.count(1)?))).collect()

@@ -200,11 +200,7 @@ static KEEP: Insert = Insert::or_replace(
 );
 
 /// Keeps activities: each replaces the one of its id.
-pub(crate) async fn keep(
-    tx: &mut dyn Tx,
-    books: Books,
-    activities: &[Activity],
-) -> Result<(), RecordsError> {
+pub(crate) async fn keep(tx: &mut dyn Tx, books: Books, activities: &[Activity]) -> Result<(), RecordsError> {
     let names: Vec<_> = activities.iter().map(|activity| Who::named(&activity.participant)).collect();
     let [shard, tenant] = books.values();
     let mut values = Vec::with_capacity(activities.len() * 16);
@@ -240,8 +236,7 @@ pub(crate) fn from_row(row: &Row) -> Result<Activity, RecordsError> {
         at_ms: row.int(0)?,
         id: text(1)?,
         participant: text(2)?,
-        kind: Kind::of(kind)
-            .ok_or_else(|| RecordsError::Corrupt(format!("an activity of kind {kind}")))?,
+        kind: Kind::of(kind).ok_or_else(|| RecordsError::Corrupt(format!("an activity of kind {kind}")))?,
         raffle: text(4)?,
         campaign: text(5)?,
         prize: text(6)?,
@@ -254,11 +249,8 @@ pub(crate) fn from_row(row: &Row) -> Result<Activity, RecordsError> {
     })
 }
 
-static FORGET: ByKeys = ByKeys::new(
-    "UPDATE activity SET participant='', who=? WHERE shard=? AND tenant=?",
-    &["at_ms", "id"],
-    "",
-);
+static FORGET: ByKeys =
+    ByKeys::new("UPDATE activity SET participant='', who=? WHERE shard=? AND tenant=?", &["at_ms", "id"], "");
 
 /// Takes the name from up to `limit` activities of somebody. Answers from how many.
 pub(crate) async fn forget(
@@ -303,7 +295,8 @@ mod tests {
 
     #[test]
     fn texts_are_cut_between_characters() {
-        let long = Activity { reason: "é".repeat(TEXT_MAX + 7), ..Activity::new(Kind::Act, "a".to_owned(), 0) };
+        let long =
+            Activity { reason: "é".repeat(TEXT_MAX + 7), ..Activity::new(Kind::Act, "a".to_owned(), 0) };
         let cut = long.cut();
         assert_eq!(cut.reason.chars().count(), TEXT_MAX);
         let short = Activity { note: "é".repeat(TEXT_MAX), ..cut };

@@ -154,7 +154,8 @@ mod tests {
             amount,
             ..Activity::new(Kind::Transfer, "ledger/1".to_owned(), at_ms)
         };
-        let bounds = Filter { from_ms: Some(5), until_ms: Some(7), amount_min: Some(-1), ..Filter::default() };
+        let bounds =
+            Filter { from_ms: Some(5), until_ms: Some(7), amount_min: Some(-1), ..Filter::default() };
         for (activity, expected) in [
             (one(4, Some(0)), false),
             (one(5, Some(0)), true),
@@ -170,7 +171,8 @@ mod tests {
     #[test]
     fn the_way_is_by_whom_then_what_then_how_it_stands() {
         let word = |word: &str| Some(word.to_owned());
-        let all = Filter { participant: word("ada"), prize: word("pen"), state: word("won"), ..Filter::default() };
+        let all =
+            Filter { participant: word("ada"), prize: word("pen"), state: word("won"), ..Filter::default() };
         assert_eq!(Way::of(&all), Way::Participant(Who::named("ada").0));
         let prize = Filter { participant: None, ..all };
         assert_eq!(Way::of(&prize), Way::Prize("pen".to_owned()));

@@ -71,10 +71,8 @@ impl Projection {
     /// Turn and cursors: what a writer looks at before it reads.
     pub async fn standing(&self) -> Result<Standing, Error> {
         let books = self.books;
-        read(&*self.records, books.shard, move |tx| {
-            Box::pin(async move { Ok(standing(tx, books).await?) })
-        })
-        .await
+        read(&*self.records, books.shard, move |tx| Box::pin(async move { Ok(standing(tx, books).await?) }))
+            .await
     }
 
     /// Keeps activities, each in place of the one of its id, and how far a source was read by them. Where another turn was
@@ -92,8 +90,7 @@ impl Projection {
                 take_turn(tx, books, seen).await?;
                 activity::keep(tx, books, &activities).await?;
                 if let Some((source, seq)) = &cursor {
-                    let values =
-                        [&books.values()[..], &[Value::Text(source), Value::count(*seq)]].concat();
+                    let values = [&books.values()[..], &[Value::Text(source), Value::count(*seq)]].concat();
                     CURSORS.rows(tx, &values).await?;
                 }
                 Ok(())

@@ -48,7 +48,8 @@ pub(crate) fn run(command: &Command, mut config: Config) -> Outcome {
         return print_json(&rebuilt).map(|()| true);
     }
     let Rebuilt { activities, seconds, activities_per_s } = rebuilt;
-    print(&format!("{activities} activities in {seconds:.1} s ({activities_per_s:.0} in one second)\n")).map(|()| true)
+    print(&format!("{activities} activities in {seconds:.1} s ({activities_per_s:.0} in one second)\n"))
+        .map(|()| true)
 }
 
 async fn rebuild(config: &Config) -> Result<Rebuilt, String> {
@@ -64,9 +65,8 @@ async fn follow(config: &Config, archive: &Archive) -> Result<Rebuilt, String> {
     let rooms = main_rooms(&config.store);
     migration::run(&*records, rooms, clock.now_ms()).await.map_err(|error| error.to_string())?;
     Store::drop_projection(&config.store).map_err(|error| error.to_string())?;
-    let (store, projection) = open_projection(&config.store, &records, clock.now_ms())
-        .await
-        .map_err(|error| error.to_string())?;
+    let (store, projection) =
+        open_projection(&config.store, &records, clock.now_ms()).await.map_err(|error| error.to_string())?;
     let worked = Stopwatch::start();
     let read = async {
         projection.clear().await?;

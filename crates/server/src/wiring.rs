@@ -327,10 +327,8 @@ async fn revive(
     topic: &'static str,
     now_ms: i64,
 ) -> Result<u64, records::error::Error> {
-    write(records, shard, move |tx| {
-        Box::pin(async move { outbox::revive(tx, shard, topic, now_ms).await })
-    })
-    .await
+    write(records, shard, move |tx| Box::pin(async move { outbox::revive(tx, shard, topic, now_ms).await }))
+        .await
 }
 
 /// What seals and opens secrets, once it is known to open those that there are.

@@ -38,7 +38,8 @@ impl Campaigns {
             Box::pin(async move {
                 let lists = lists_of(tx, tenant, who).await?;
                 let people = BTreeSet::from([who]);
-                let is_named = act::names(tx, Tenant::MAIN, &people).await?.values().any(|name| !name.is_empty());
+                let is_named =
+                    act::names(tx, Tenant::MAIN, &people).await?.values().any(|name| !name.is_empty());
                 Ok::<_, Error>(is_named || !lists.is_empty() || referral::has_code(tx, tenant, who).await?)
             })
         });

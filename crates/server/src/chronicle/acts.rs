@@ -18,11 +18,7 @@ struct Rows {
     names: BTreeMap<Who, String>,
 }
 
-async fn with_names(
-    tx: &mut dyn Tx,
-    acts: Vec<Kept>,
-    orders: Vec<(OrderKey, Order)>,
-) -> Result<Rows, Error> {
+async fn with_names(tx: &mut dyn Tx, acts: Vec<Kept>, orders: Vec<(OrderKey, Order)>) -> Result<Rows, Error> {
     let mut people: BTreeSet<Who> = acts.iter().map(|act| act.who).collect();
     for (_, order) in &orders {
         people.insert(order.ordered().owner()?);
@@ -46,10 +42,7 @@ async fn orders_at(tx: &mut dyn Tx, keys: &[OrderKey]) -> Result<Vec<(OrderKey, 
 }
 
 /// The acts numbered `after + 1 ..= last` and the orders among them, as they stand now.
-pub(super) async fn activities(
-    records: &dyn Records,
-    range: (u64, u64),
-) -> Result<Vec<Activity>, Error> {
+pub(super) async fn activities(records: &dyn Records, range: (u64, u64)) -> Result<Vec<Activity>, Error> {
     let found = read(records, Shard::HOME, move |tx| {
         Box::pin(async move {
             let acts = act::between(tx, Tenant::MAIN, range).await?;
@@ -142,7 +135,9 @@ fn of_act(act: &Kept, participant: String) -> Option<Activity> {
 fn of_order(key: OrderKey, order: &Order, participant: String) -> Activity {
     let ordered = order.ordered();
     let (state, stands) = match order {
-        Order::Ordered { .. } => ("ordered", "it is set aside until it is paid or its time is over".to_owned()),
+        Order::Ordered { .. } => {
+            ("ordered", "it is set aside until it is paid or its time is over".to_owned())
+        }
         Order::Paid { gains, .. } => ("paid", format!("paid, and given: {}", gains_told(gains))),
         Order::Cancelled { .. } => ("cancelled", "whoever ordered gave it up".to_owned()),
         Order::Expired { .. } => ("expired", "it was not paid in time".to_owned()),

@@ -112,9 +112,10 @@ fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activi
         AwardKind::Points { amount, .. } => ("point", i64::try_from(*amount).ok()),
         AwardKind::Tickets { amount, .. } => ("ticket", i64::try_from(*amount).ok()),
         AwardKind::RaffleTicket { .. } => ("ticket", Some(1)),
-        AwardKind::Manual | AwardKind::Coupon { .. } | AwardKind::Physical { .. } | AwardKind::Webhook { .. } => {
-            ("", None)
-        }
+        AwardKind::Manual
+        | AwardKind::Coupon { .. }
+        | AwardKind::Physical { .. }
+        | AwardKind::Webhook { .. } => ("", None),
     };
     let pool = if let AwardKind::Coupon { pool } = &award.award { pool.as_str() } else { "" };
     let endpoint = endpoint_of(award);
@@ -155,9 +156,10 @@ fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activi
             (format!("Nobody claimed it in time; it ended at {}.", instant(*at_ms)), nothing())
         }
         State::Delivered { at_ms } => (format!("The endpoint took it at {}.", instant(*at_ms)), nothing()),
-        State::Undeliverable { fault } => {
-            ("The endpoint never took it: an operator sees to the cause and replays it.".to_owned(), fault.clone())
-        }
+        State::Undeliverable { fault } => (
+            "The endpoint never took it: an operator sees to the cause and replays it.".to_owned(),
+            fault.clone(),
+        ),
         State::Reversed { at_ms } => {
             (format!("An operator took it back at {}; the audit log says why.", instant(*at_ms)), nothing())
         }
@@ -194,7 +196,9 @@ fn of_delivery(
     let instant = |at_ms: i64| plan.zone.write(at_ms);
     let none = String::new;
     let (state, stands, note) = match delivery {
-        Delivery::Behind => ("behind", "it waits: an earlier one of the same winner goes first".to_owned(), none()),
+        Delivery::Behind => {
+            ("behind", "it waits: an earlier one of the same winner goes first".to_owned(), none())
+        }
         Delivery::Due => ("due", "it is called next".to_owned(), none()),
         Delivery::Sending { attempt, .. } => ("sending", format!("call {attempt} is under way"), none()),
         Delivery::Asking { attempt, .. } => {

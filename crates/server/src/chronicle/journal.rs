@@ -34,7 +34,8 @@ pub(super) async fn activities(
         });
         let house = houses.into_iter().next().unwrap_or_default();
         for (place, line) in entry.lines.iter().enumerate() {
-            if let Some(account @ Account { owner: Owner::Participant(name), .. }) = names.get(&line.account) {
+            if let Some(account @ Account { owner: Owner::Participant(name), .. }) = names.get(&line.account)
+            {
                 told.extend(of_line(entry, (place, line), (account, name), house));
             }
         }
@@ -86,7 +87,8 @@ fn of_line(
 fn why(entry: &Entry, house: &str, comes: bool) -> (String, String, String) {
     let (code, about) = (entry.code.as_str(), entry.reference.as_str());
     let word = |word: &str| word.to_owned();
-    let by_campaign = house.strip_prefix(CAMPAIGN).map(|id| format!(" in campaign `{id}`")).unwrap_or_default();
+    let by_campaign =
+        house.strip_prefix(CAMPAIGN).map(|id| format!(" in campaign `{id}`")).unwrap_or_default();
     let (known, sentence) = match (entry.kind, code) {
         (EntryKind::Mature, _) => (true, word("What was pending became available.")),
         (EntryKind::Lapse, _) => (true, word("It expired: its time to be spent was over.")),
@@ -95,6 +97,7 @@ fn why(entry: &Entry, house: &str, comes: bool) -> (String, String, String) {
         (_, "award_reversed") => (true, format!("The award of draw {about} was taken back.")),
         (_, "draw") => (true, format!("Taken for draw {about}.")),
         (_, "earning") => (true, format!("Earned{by_campaign} by what is reported as `{about}`.")),
+        (_, "sign_in") => (true, format!("Earned{by_campaign} by signing in.")),
         (_, "offer") => (true, format!("Given for order {about}{by_campaign}.")),
         (_, "offer_hold") => (true, format!("Set aside for order {about}.")),
         (_, "offer_pay") => (true, format!("Paid for order {about}.")),
@@ -121,6 +124,8 @@ fn why(entry: &Entry, house: &str, comes: bool) -> (String, String, String) {
     let note = if known || about.is_empty() { String::new() } else { format!("about {about}") };
     match entry.refused {
         None => (code.to_owned(), sentence, note),
-        Some(why) => (why.word().to_owned(), format!("Refused, as {why}. It was asked for as `{code}`."), note),
+        Some(why) => {
+            (why.word().to_owned(), format!("Refused, as {why}. It was asked for as `{code}`."), note)
+        }
     }
 }

@@ -121,7 +121,10 @@ pub const SWITCHES: &[Switch] = &[
     feature("feature.accounts", "Opening accounts."),
     feature("feature.wallets", "Reading balances and statements."),
     feature("feature.tokens", "Minting participants' tokens. Tokens that were minted go on."),
-    feature("feature.search", "Searching through what befell participants, and their timelines. Following it goes on."),
+    feature(
+        "feature.search",
+        "Searching through what befell participants, and their timelines. Following it goes on.",
+    ),
     feature("feature.erasure", "Forgetting who somebody was."),
     feature("feature.audit_log", "Reading the audit log. Writing it goes on."),
     Switch {
