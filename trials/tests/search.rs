@@ -8,15 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use campaign::award::DRAW_MADE;
 use embedded::sqlite::{Caches, SqliteRecords};
 use fairground::bench::process::Answer;
 use kernel::id::Shard;
+use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::outbound::{Call, Outbound, Outcome};
 use records::error::Error;
 use records::port::{Cell, Row, read};
+use search::activity::Kind;
+use search::filter::Filter;
 use serde_json::{Value, json};
+use trials::Trial;
 use trials::booth::{AUDITOR, Booth, OPERATOR, SERVICE, code, send};
+use trials::in_each_profile;
+use trials::profile::Profile;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_fairground-on-trial");
 
@@ -296,6 +303,56 @@ async fn searches_are_combined_and_bounded_and_go_into_a_file() {
     assert!(entries.iter().all(|entry| !entry["detail"].as_str().expect("a text").contains("ada")));
     drop(booth.close().await);
 }
+
+/// Hands a chronicle the same messages again, as a relay does whose process ended before it wrote down that they were taken.
+async fn what_befell_somebody_is_found_and_told_again_it_is_the_same(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
+    let text = sure("points", "stock: unlimited, award: {kind: points, amount: 7}", "");
+    trial.publish(&text, "p").await.expect("published");
+    let mut messages = vec![];
+    for number in 0..5 {
+        let draw = trial.draw("points", "ada", &number.to_string()).await.expect("a draw").draw.id;
+        messages.push(Message {
+            topic: DRAW_MADE.to_owned(),
+            effect: format!("{DRAW_MADE}/0/{}/{}", draw.raffle, draw.seq),
+            key: vec![],
+            n: number,
+            body: vec![],
+        });
+    }
+    let all = async |trial: &Trial| {
+        let filter = Filter { participant: Some("ada".to_owned()), ..Filter::default() };
+        let found = async {
+            loop {
+                let projection = trial.house.chronicle.projection();
+                let page = projection.page(filter.clone(), None, 200).await.expect("a page");
+                // A draw, its award and its transfer, each five times.
+                if page.activities.len() >= 15 {
+                    return page.activities;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), found).await.expect("all of it")
+    };
+    let found = all(&trial).await;
+    let counted = |kind| found.iter().filter(|activity| activity.kind == kind).count();
+    assert_eq!([Kind::Draw, Kind::Award, Kind::Transfer].map(counted), [5, 5, 5]);
+    for _ in 0..2 {
+        for answer in trial.house.chronicle.take(&messages).await {
+            answer.expect("taken");
+        }
+        assert_eq!(all(&trial).await, found);
+    }
+    let trial = trial.reopen().await;
+    for answer in trial.house.chronicle.take(&messages).await {
+        answer.expect("taken");
+    }
+    assert_eq!(all(&trial).await, found);
+    trial.house.close().await;
+}
+
+in_each_profile!(what_befell_somebody_is_found_and_told_again_it_is_the_same);
 
 /// Every row that is searched, and how far the sources were read.
 async fn rows(folder: &Path) -> Vec<Row> {
