@@ -52,6 +52,9 @@ const RESTS: u32 = 3;
 /// The same while more is told than the worker reads: a tenth of a core. Those who draw go first; it catches up when they rest.
 const BUSY_RESTS: u32 = 9;
 
+/// The longest rest between two pages.
+const REST_MAX: Duration = Duration::from_secs(1);
+
 /// How long the worker waits where nothing wakes it, in milliseconds.
 const IDLE_MS: u64 = 1000;
 
@@ -296,28 +299,47 @@ impl Chronicle {
         let mut oldest: BTreeMap<String, i64> = oldest.await?;
         oldest.retain(|topic, _| topic == DRAW_MADE || TOPICS.contains(&topic.as_str()));
         let told = self.marks().told.clone();
+        let mut fault = None;
         for (source, last) in told {
-            if self.marks().ended.get(&source).is_some_and(|ended| *ended >= last) {
-                continue;
+            match self.follow(source, last, rests, &go_on).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                // What cannot be read of one source holds up no other.
+                Err(error) => fault = Some(error),
             }
-            let (mut end, mut known) = (0, last);
-            while end < last {
-                if !go_on() {
-                    return Ok(false);
-                }
-                let worked = Stopwatch::start();
-                end = self.turn_page(source, last).await?;
-                if rests {
-                    let now = self.marks().told.get(&source).copied().unwrap_or(known);
-                    let is_busy = now - known >= PAGE / 2;
-                    known = now;
-                    tokio::time::sleep(worked.elapsed() * if is_busy { BUSY_RESTS } else { RESTS }).await;
-                }
-            }
+        }
+        if let Some(error) = fault {
+            return Err(error);
         }
         // What is unsent may still tell of something from before now.
         let unsent_ms = oldest.into_values().min().unwrap_or(began_ms);
         self.as_of_ms.store(began_ms.min(unsent_ms), Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Reads one source up to a number. Answers whether it came there.
+    async fn follow(
+        &self,
+        source: Source,
+        last: u64,
+        rests: bool,
+        go_on: &impl Fn() -> bool,
+    ) -> Result<bool, Error> {
+        let (mut end, mut known) = (self.marks().ended.get(&source).copied().unwrap_or(0), last);
+        while end < last {
+            if !go_on() {
+                return Ok(false);
+            }
+            let worked = Stopwatch::start();
+            end = self.turn_page(source, last).await?;
+            if rests {
+                let told = self.marks().told.get(&source).copied().unwrap_or(known);
+                let is_busy = told - known >= PAGE / 2;
+                known = told;
+                let rest = worked.elapsed() * if is_busy { BUSY_RESTS } else { RESTS };
+                tokio::time::sleep(rest.min(REST_MAX)).await;
+            }
+        }
         Ok(true)
     }
 
