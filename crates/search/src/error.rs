@@ -31,7 +31,8 @@ impl Classify for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::BadFilter(_) => "search.bad_filter",
-            Self::Overtaken => "search.overtaken",
+            // No caller is told: whoever writes reads anew.
+            Self::Overtaken => "records.contended",
             Self::TooManyExports(_) => "search.too_many_exports",
             Self::Records(error) => error.code(),
         }

@@ -130,10 +130,8 @@ async fn paged(projection: &Projection, filter: &Filter, limit: u32, newer: &[Ac
 async fn pages_put_together_are_what_a_look_through_everything_finds() {
     let (_folder, projections) = each().await;
     let mut runner = TestRunner::deterministic();
-    let mut draw = |count| {
-        let many = prop::collection::vec(activity(), count).new_tree(&mut runner).expect("a tree").current();
-        many
-    };
+    let mut draw =
+        |count| prop::collection::vec(activity(), count).new_tree(&mut runner).expect("a tree").current();
     let (first, again) = (draw(300), draw(100));
     let mut filters = TestRunner::deterministic();
     for projection in &projections {

@@ -142,11 +142,8 @@ pub(super) async fn export(
         _place: place,
     };
     let body = stream::unfold(Some(sheet), |sheet| async move { sheet?.next().await });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present")),
-        (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"activities.csv\"")),
-    ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+    Ok(([(header::CONTENT_TYPE, kind)], Body::from_stream(body)).into_response())
 }
 
 #[cfg(test)]
