@@ -346,6 +346,13 @@ async fn what_befell_somebody_is_found_and_told_again_it_is_the_same(profile: Pr
         }
         assert_eq!(all(&trial).await, found);
     }
+    // Files are written two at once.
+    let chronicle = &trial.house.chronicle;
+    let (first, second) = (chronicle.export().expect("a place"), chronicle.export().expect("a place"));
+    assert_eq!(chronicle.export().err(), Some(search::error::Error::TooManyExports(2)));
+    drop(first);
+    drop((chronicle.export().expect("a place again"), second));
+
     let trial = trial.reopen().await;
     for answer in trial.house.chronicle.take(&messages).await {
         answer.expect("taken");

@@ -202,8 +202,8 @@ impl Chronicle {
         Some(self.as_of_ms.load(Ordering::Relaxed)).filter(|as_of_ms| *as_of_ms >= 0)
     }
 
-    /// A place among the exports that run.
-    pub(crate) fn export(&self) -> Result<tokio::sync::OwnedSemaphorePermit, search::error::Error> {
+    /// A place among the exports that run, for as long as it is held.
+    pub fn export(&self) -> Result<tokio::sync::OwnedSemaphorePermit, search::error::Error> {
         let exports = Arc::clone(&self.exports);
         exports.try_acquire_owned().map_err(|_| search::error::Error::TooManyExports(EXPORTS_MAX))
     }
