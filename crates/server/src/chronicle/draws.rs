@@ -1,6 +1,7 @@
 //! Draws, what was won in them, and the webhooks that tell of it, as activities.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use campaign::award::{self, Award, Kind as AwardKind, State};
@@ -73,9 +74,9 @@ pub(super) async fn activities(
     let rows = rows(records, raffle, which).await?;
     let mut plans: BTreeMap<u32, Arc<Plan>> = BTreeMap::new();
     for draw in &rows.draws {
-        if !plans.contains_key(&draw.epoch) {
+        if let Entry::Vacant(plan) = plans.entry(draw.epoch) {
             let epoch = catalog.epoch(raffle, draw.epoch).await?;
-            plans.insert(draw.epoch, Arc::clone(&epoch.plan));
+            plan.insert(Arc::clone(&epoch.plan));
         }
     }
     let mut told = Vec::with_capacity(rows.draws.len());
