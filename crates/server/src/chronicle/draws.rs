@@ -1,7 +1,6 @@
 //! Draws, what was won in them, and the webhooks that tell of it, as activities.
 
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use campaign::award::{self, Award, Kind as AwardKind, State};
@@ -73,11 +72,10 @@ pub(super) async fn activities(
 ) -> Result<Vec<Activity>, Error> {
     let rows = rows(records, raffle, which).await?;
     let mut plans: BTreeMap<u32, Arc<Plan>> = BTreeMap::new();
-    for draw in &rows.draws {
-        if let Entry::Vacant(plan) = plans.entry(draw.epoch) {
-            let epoch = catalog.epoch(raffle, draw.epoch).await?;
-            plan.insert(Arc::clone(&epoch.plan));
-        }
+    let epochs: BTreeSet<u32> = rows.draws.iter().map(|draw| draw.epoch).collect();
+    for number in epochs {
+        let epoch = catalog.epoch(raffle, number).await?;
+        plans.insert(number, Arc::clone(&epoch.plan));
     }
     let mut told = Vec::with_capacity(rows.draws.len());
     for draw in &rows.draws {
