@@ -9,6 +9,7 @@ use fairground::config::Config;
 use fairground::serve::Ready;
 use fairground::wiring::Ports;
 use kernel::hex::hex;
+use kernel::ports::outbound::Outbound;
 use raffle::fairness::sha256;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -61,22 +62,27 @@ impl Booth {
 
     /// Opens one at noon, with its records where a profile has them, and more sections in its configuration.
     pub async fn open_as(profile: Profile, sections: &str) -> Self {
-        Self::open_at(profile.place(), sections).await
+        Self::open_at(profile.place(), sections, None).await
     }
 
     /// Opens one at noon on a folder, which another may have left.
     pub async fn open_in(folder: TempDir, sections: &str) -> Self {
-        Self::open_at(Place { folder, database: None }, sections).await
+        Self::open_at(Place { folder, database: None }, sections, None).await
     }
 
-    async fn open_at(place: Place, sections: &str) -> Self {
+    /// The same, with calls to other people's servers going elsewhere.
+    pub async fn open_calling(folder: TempDir, sections: &str, outbound: Option<Arc<dyn Outbound>>) -> Self {
+        Self::open_at(Place { folder, database: None }, sections, outbound).await
+    }
+
+    async fn open_at(place: Place, sections: &str, outbound: Option<Arc<dyn Outbound>>) -> Self {
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
             .expect("a configuration");
         config.server.listen = "127.0.0.1:0".to_owned();
         place.configure(&mut config);
         let entropy = Arc::new(SeededEntropy::kind(1));
-        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy, outbound: None };
+        let ports = Ports { clock: Arc::clone(&clock) as Arc<_>, entropy, outbound };
         let ready = Ready::open(&config, ports).await.expect("a server");
         let (stop, stopped) = watch::channel(false);
         let address = ready.address;

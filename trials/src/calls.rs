@@ -164,6 +164,12 @@ pub const CALLS: &[(&str, &str, &str, &str, u16)] = &[
     (SERVICE, "POST /orders/{id}/cancel", "", ADA, 409),
     (SERVICE, "GET /orders?participant=ada&limit=1", "", "", 200),
     (SERVICE, "GET /schemas/campaign", "", "", 200),
+    (SERVICE, "GET /participants/{participant}/timeline", "", "", 200),
+    (SERVICE, "GET /participants/{participant}/timeline?kind=wish", "", "", 422),
+    (AUDITOR, "GET /search/activities?kind=draw&limit=1", "", "", 200),
+    (AUDITOR, "GET /search/activities?from=9&until=3", "", "", 422),
+    (AUDITOR, "GET /search/activities.csv?participant=ada", "", "", 200),
+    (SERVICE, "GET /search/activities", "", "", 403),
 ];
 
 const ADA: &str = "{\"participant\":\"ada\"}";

@@ -10,7 +10,6 @@ use campaign::gain::Gained;
 use campaign::offer::{Order, OrderKey};
 use campaign::publish::{Publish, Published};
 use campaign::referral::QUALIFIED;
-use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::entropy::SystemEntropy;
 use kernel::id::{Shard, Tenant};
@@ -27,6 +26,7 @@ use records::relay::{Pace, Relay};
 use tokio::task::JoinSet;
 
 use crate::books::unit;
+use crate::ports::unfollowed;
 use crate::profile::{Place, Profile};
 
 const ROOMS: &[&Room] = &[&RECORDS, &ledger::tables::ROOM, &campaign::tables::ROOM];
@@ -153,7 +153,7 @@ impl Fair {
 
     /// Lets effects leave.
     pub async fn deliver(&self) {
-        let broker = ProcessBroker::default().with(QUALIFIED, Arc::new(self.campaigns.clone()));
+        let broker = unfollowed().with(QUALIFIED, Arc::new(self.campaigns.clone()));
         let (records, clock) = (Arc::clone(&self.records), Arc::clone(&self.clock));
         let relay = Relay::new(records, Arc::new(broker), clock, Shard::HOME, Pace::default());
         relay.round().await.expect("a round");

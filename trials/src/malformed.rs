@@ -126,6 +126,8 @@ const PAGES: &[&str] = &[
     "/dead-letters",
     "/audit",
     "/audit/seals",
+    "/participants/{participant}/timeline",
+    "/search/activities",
 ];
 
 /// Every malformed query of a route that takes one.
@@ -149,6 +151,8 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
             "limit=%00",
             "limit[]=1",
         ]
+    } else if path == "/search/activities.csv" {
+        values::SHEETS
     } else if path == "/awards" {
         &[
             "",

@@ -82,7 +82,7 @@ async fn simulate(seed: u64, lies: bool) -> (Found, Met) {
         dice: Arc::clone(&dice),
     };
     dice.be_kind(true);
-    migration::run(&*world.disk, fairground::wiring::ROOMS, NOON_MS).await.expect("tables");
+    migration::run(&*world.disk, fairground::rooms::ROOMS, NOON_MS).await.expect("tables");
     let house = world.start(Arc::default()).await;
     let crowd =
         Crowd { door: Arc::default(), dice: Arc::clone(&dice), clock, log: Arc::new(Mutex::default()) };

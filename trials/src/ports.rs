@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use embedded::broker::ProcessBroker;
 use kernel::id::{Bucket, Shard};
 use kernel::ports::PortError;
-use kernel::ports::broker::{Broker, Message};
+use kernel::ports::broker::{Broker, Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
 use kernel::ports::outbound::{Call, Outbound, Outcome, Verb};
@@ -439,4 +439,22 @@ impl Entropy for SeededEntropy {
         }
         Ok(())
     }
+}
+
+/// Takes every message of topics that a trial does not follow.
+pub struct Deaf;
+
+#[async_trait]
+impl Subscriber for Deaf {
+    async fn take(&self, messages: &[Message]) -> Vec<Result<(), PortError>> {
+        messages.iter().map(|_| Ok(())).collect()
+    }
+}
+
+/// A broker that takes what only the chronicle follows.
+pub fn unfollowed() -> ProcessBroker {
+    let deaf: Arc<dyn Subscriber> = Arc::new(Deaf);
+    fairground::chronicle::TOPICS
+        .into_iter()
+        .fold(ProcessBroker::default(), |broker, topic| broker.with(topic, Arc::clone(&deaf)))
 }

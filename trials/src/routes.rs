@@ -115,6 +115,9 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/switches", REVIEWERS, false),
     ("PUT", "/switches/{switch}", OPERATORS, false),
     ("GET", "/switches/{switch}/changes", REVIEWERS, false),
+    ("GET", "/participants/{participant}/timeline", READERS, PARTICIPANTS),
+    ("GET", "/search/activities", REVIEWERS, false),
+    ("GET", "/search/activities.csv", REVIEWERS, false),
     ("GET", "/audit", AUDITORS, false),
     ("GET", "/audit/seals", AUDITORS, false),
 ];

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use campaign::award::{DRAW_MADE, State};
 use campaign::fulfilment::Awards;
-use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
 use fairground::vault::SealedVault;
@@ -46,7 +45,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::NOON_MS;
-use crate::ports::{Dice, FaultyBroker, FaultyRecords, Kill, SeededEntropy};
+use crate::ports::{Dice, FaultyBroker, FaultyRecords, Kill, SeededEntropy, unfollowed};
 use crate::stage::{self, Door, Found, House as _, play};
 
 const RAFFLE: &str = "sim";
@@ -139,7 +138,7 @@ impl World {
         let awards =
             Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::new(vault));
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
-        let broker = ProcessBroker::default()
+        let broker = unfollowed()
             .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
             .with(GATE_CLOSED, Arc::new(reveals));
         let broker: Arc<dyn Broker> =
@@ -293,7 +292,7 @@ async fn simulate(seed: u64, lies: bool) -> Found {
         dice: Arc::clone(&dice),
     };
     dice.be_kind(true);
-    migration::run(&*world.disk, fairground::wiring::ROOMS, NOON_MS).await.expect("tables");
+    migration::run(&*world.disk, fairground::rooms::ROOMS, NOON_MS).await.expect("tables");
     let log = Arc::new(Mutex::new(Log::default()));
     let door = Arc::new(Door::default());
     let house = world.start(Arc::default());

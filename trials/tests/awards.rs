@@ -9,7 +9,7 @@ use std::time::Duration;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
 use fairground::bench::process::{Answer, ask};
-use fairground::wiring::ROOMS;
+use fairground::rooms::ROOMS;
 use kernel::id::Shard;
 use raffle::entry::Request;
 use raffle::fairness::sha256;

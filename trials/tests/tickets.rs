@@ -214,7 +214,7 @@ impl Records for Heard {
 #[tokio::test]
 async fn only_draws_that_take_a_ticket_touch_the_ledger_and_only_after_every_gate() {
     let disk = Arc::new(InlineRecords::open().expect("a database"));
-    migration::run(&*disk, fairground::wiring::ROOMS, NOON_MS).await.expect("tables");
+    migration::run(&*disk, fairground::rooms::ROOMS, NOON_MS).await.expect("tables");
     let told = Arc::new(Mutex::new(vec![]));
     let records: Arc<dyn Records> = Arc::new(Heard(disk, Arc::clone(&told)));
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOON_MS));

@@ -20,9 +20,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger", &["records", "kernel"]),
     ("campaign", &["ledger", "records", "kernel"]),
     ("raffle", &["campaign", "ledger", "records", "kernel"]),
+    ("search", &["records", "kernel"]),
     (
         "server",
-        &["raffle", "campaign", "ledger", "embedded", "cluster", "outbound", "records", "guard", "kernel"],
+        &[
+            "raffle", "search", "campaign", "ledger", "embedded", "cluster", "outbound", "records", "guard",
+            "kernel",
+        ],
     ),
 ];
 
@@ -175,6 +179,7 @@ fn every_error_code_is_documented() {
         "placement",
         "referral",
         "sign_in",
+        "search",
     ];
     let mut used = BTreeSet::new();
     for room in rooms() {
@@ -198,7 +203,7 @@ fn every_error_code_is_documented() {
         }
     }
     // Topics of effects and keys of the configuration look like codes and are none.
-    let topics = ["draw.made", "epoch.gate_closed", "referral.qualified"];
+    let topics = ["draw.made", "epoch.gate_closed", "referral.qualified", "award.moved", "ledger.sealed"];
     let keys = ["campaign.acts_max", "campaign.queue_max", "ledger.orders_max", "ledger.queue_max"];
     for name in topics.into_iter().chain(keys) {
         used.remove(name);

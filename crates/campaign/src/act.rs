@@ -1,10 +1,12 @@
 //! What participants do in campaigns, and what came of it. An act is kept under its key, so that whoever reports it twice is
 //! answered as before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use kernel::id::{Shard, Tenant};
 use records::error::Error as RecordsError;
-use records::port::{Tx, Value};
+use records::outbox::Effect;
+use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -202,4 +204,108 @@ pub(crate) async fn save(tx: &mut dyn Tx, tenant: u32, acts: &[(ActKey, Act)]) -
         ]);
     }
     SAVE.rows(tx, &values).await
+}
+
+/// Topic of what tells that acts were kept: one effect for all of a batch. Its number is that of the last.
+pub const ACTS_KEPT: &str = "act.kept";
+
+/// What tells that acts were kept, up to the last of a batch.
+pub(crate) fn kept(tenant: Tenant, last: u64, at_ms: i64) -> Effect {
+    Effect {
+        topic: ACTS_KEPT,
+        subject: tenant.number,
+        seq: last,
+        // Each stands alone: whoever hears of a later one needs no earlier.
+        key: last.to_be_bytes().to_vec(),
+        n: 1,
+        body: vec![],
+        at_ms,
+        due_ms: None,
+    }
+}
+
+static NAMES: Insert = Insert::or_keep("campaign_person", &["bucket", "tenant", "who", "participant"], 3);
+
+/// Notes who is behind a hash. Whoever was forgotten stays so.
+pub(crate) async fn note_names(
+    tx: &mut dyn Tx,
+    tenant: u32,
+    names: &BTreeMap<Who, String>,
+) -> Result<(), RecordsError> {
+    let values = names.iter().flat_map(|(who, name)| {
+        let [bucket, hash] = who.values();
+        [bucket, Value::Int(tenant.into()), hash, Value::Text(name)]
+    });
+    NAMES.rows(tx, &values.collect::<Vec<_>>()).await
+}
+
+/// Forgets who is behind a hash. Answers whether that was known.
+pub(crate) async fn forget_name(tx: &mut dyn Tx, tenant: u32, who: Who) -> Result<bool, RecordsError> {
+    let sql =
+        "UPDATE campaign_person SET participant='' WHERE bucket=? AND tenant=? AND who=? AND participant<>''";
+    let [bucket, hash] = who.values();
+    Ok(tx.exec(sql, &[bucket, Value::Int(tenant.into()), hash]).await? > 0)
+}
+
+/// An act as those see it who follow them.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its number, from 1 and without gaps in a database.
+    pub seq: u64,
+    /// Who.
+    pub who: Who,
+    /// `behaviour/<behaviour>`, `sign_in`, `referral` or `order/<campaign's number>`.
+    pub kind: String,
+    /// What the caller calls it.
+    pub key: String,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// The acts with numbers in `after + 1 ..= last`, in order.
+pub async fn between(
+    tx: &mut dyn Tx,
+    tenant: Tenant,
+    (after, last): (u64, u64),
+) -> Result<Vec<Kept>, RecordsError> {
+    let sql = "SELECT bucket,who,kind,act_key,seq,at_ms,outcome FROM campaign_act
+        WHERE tenant=? AND seq>? AND seq<=? ORDER BY seq";
+    let values = [Value::Int(tenant.number.into()), Value::count(after), Value::count(last)];
+    let rows = tx.fetch(sql, &values).await?;
+    let read = |row: &Row| {
+        let outcome = serde_json::from_str(row.text(6)?)
+            .map_err(|error| RecordsError::Corrupt(format!("an act's outcome: {error}")))?;
+        Ok(Kept {
+            who: Who::from_row(row)?,
+            kind: row.text(2)?.to_owned(),
+            key: row.text(3)?.to_owned(),
+            seq: row.count(4)?,
+            at_ms: row.int(5)?,
+            outcome,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// The number of the last act; 0 where there is none.
+pub async fn last(tx: &mut dyn Tx, shard: Shard, tenant: Tenant) -> Result<u64, RecordsError> {
+    let sql = "SELECT seq FROM campaign_head WHERE shard=? AND tenant=?";
+    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(tenant.number.into())]).await?;
+    rows.first().map_or(Ok(0), |row| row.count(0))
+}
+
+static PERSONS: ByKeys =
+    ByKeys::new("SELECT bucket,who,participant FROM campaign_person WHERE tenant=?", &["bucket", "who"], "");
+
+/// Who is behind hashes, where it is known.
+pub async fn names(
+    tx: &mut dyn Tx,
+    tenant: Tenant,
+    people: &BTreeSet<Who>,
+) -> Result<BTreeMap<Who, String>, RecordsError> {
+    let keys: Vec<_> = people.iter().flat_map(Who::values).collect();
+    let rows = PERSONS.fetch(tx, &[Value::Int(tenant.number.into())], &keys).await?;
+    rows.iter().map(|row| Ok((Who::from_row(row)?, row.text(2)?.to_owned()))).collect()
 }

@@ -1,12 +1,17 @@
 //! An award: what was won, how it reaches the winner, and where it stands. A pure function of state and event.
 
 use kernel::id::DrawId;
-use records::machine::{Machine, Step};
+use records::machine::{self, Machine, Step};
+use records::outbox::Effect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Topic of the effect that every draw leaves.
 pub const DRAW_MADE: &str = "draw.made";
+
+/// Topic of what tells that an award stands otherwise than before. Its body is the award's id. That it was opened is told by
+/// its draw.
+pub const AWARD_MOVED: &str = "award.moved";
 
 /// How a prize reaches who won it, as the raffle's document says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -228,11 +233,28 @@ pub enum Event {
     /// The endpoint took it.
     Delivered(i64),
     /// The endpoint never took it.
-    GivenUp(String),
+    GivenUp(i64, String),
     /// An operator lets a webhook try again.
-    TryAgain,
+    TryAgain(i64),
     /// An operator takes it back.
     Reverse(i64),
+}
+
+impl Event {
+    /// When it happened.
+    fn at_ms(&self) -> i64 {
+        match self {
+            Self::HandOver { at_ms, .. }
+            | Self::Paid(at_ms, _)
+            | Self::Code(at_ms)
+            | Self::Claim(at_ms)
+            | Self::Expire(at_ms)
+            | Self::Delivered(at_ms)
+            | Self::GivenUp(at_ms, _)
+            | Self::TryAgain(at_ms)
+            | Self::Reverse(at_ms) => *at_ms,
+        }
+    }
 }
 
 /// The event cannot happen in this state.
@@ -273,15 +295,15 @@ impl Machine for Award {
             // Replayed, taken back or claimed in time: the news is late.
             (S::Claimed { .. } | S::Expired { .. } | S::Reversed { .. }, Event::Expire(_))
             | (S::Delivered { .. } | S::Reversed { .. }, Event::Delivered(_))
-            | (S::Undeliverable { .. } | S::Reversed { .. }, Event::GivenUp(_))
+            | (S::Undeliverable { .. } | S::Reversed { .. }, Event::GivenUp(..))
             | (S::Reversed { .. }, Event::Reverse(_)) => return Ok(Step::Replay),
             (S::Granted | S::Undeliverable { .. }, Event::Delivered(at_ms)) if self.award.is_webhook() => {
                 S::Delivered { at_ms: *at_ms }
             }
-            (S::Granted, Event::GivenUp(fault)) if self.award.is_webhook() => {
+            (S::Granted, Event::GivenUp(_, fault)) if self.award.is_webhook() => {
                 S::Undeliverable { fault: fault.clone() }
             }
-            (S::Undeliverable { .. }, Event::TryAgain) => S::Granted,
+            (S::Undeliverable { .. }, Event::TryAgain(_)) => S::Granted,
             (S::HandedOver { .. }, Event::Reverse(_)) => return Err(Illegal("it was handed over")),
             (S::Expired { .. }, Event::Reverse(_)) => return Err(Illegal("it has expired")),
             (_, Event::Reverse(at_ms)) => S::Reversed { at_ms: *at_ms },
@@ -293,20 +315,34 @@ impl Machine for Award {
         let due_ms = if let S::ToClaim { until_ms } = to { Some(until_ms) } else { None };
         Ok(Step::Move { to: Self { state: to, ..self.clone() }, effects: vec![], due_ms })
     }
+
+    fn told(&self, id: &[u8], version: u64, event: &Event) -> Option<Effect> {
+        let (raffle, seq) = place_of(id)?;
+        Some(Effect {
+            topic: AWARD_MOVED,
+            subject: raffle,
+            seq: machine::told_number(seq, version)?,
+            key: id.to_vec(),
+            n: i64::try_from(version).ok()?,
+            body: id.to_vec(),
+            at_ms: event.at_ms(),
+            due_ms: None,
+        })
+    }
 }
 
 /// An award's id is its draw: raffle and gate sequence, so that a raffle's awards lie together in order.
-pub(crate) fn machine_id(raffle: u32, seq: u64) -> Vec<u8> {
+pub fn machine_id(raffle: u32, seq: u64) -> Vec<u8> {
     [&raffle.to_be_bytes()[..], &seq.to_be_bytes()].concat()
 }
 
 /// The id of a draw's award.
-pub(crate) fn id_of(draw: DrawId) -> Vec<u8> {
+pub fn id_of(draw: DrawId) -> Vec<u8> {
     machine_id(draw.raffle, draw.seq)
 }
 
 /// The raffle and sequence behind an id.
-pub(crate) fn place_of(id: &[u8]) -> Option<(u32, u64)> {
+pub fn place_of(id: &[u8]) -> Option<(u32, u64)> {
     let (raffle, rest) = id.split_first_chunk::<4>()?;
     let seq = rest.first_chunk::<8>()?;
     Some((u32::from_be_bytes(*raffle), u64::from_be_bytes(*seq)))
@@ -340,8 +376,8 @@ mod tests {
             Event::Claim(9),
             Event::Expire(10),
             Event::Delivered(9),
-            Event::GivenUp("no".to_owned()),
-            Event::TryAgain,
+            Event::GivenUp(9, "no".to_owned()),
+            Event::TryAgain(9),
             Event::Reverse(9),
         ];
         let at_ms = 5;

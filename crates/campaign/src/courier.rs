@@ -190,7 +190,7 @@ impl Courier {
                     Told::Moved(Delivery::Delivered { at_ms, .. }) => AwardEvent::Delivered(at_ms),
                     Told::Moved(Delivery::Dead { fault, .. }) => {
                         tracing::error!(endpoint, raffle, seq, fault, "a webhook was given up");
-                        AwardEvent::GivenUp(fault)
+                        AwardEvent::GivenUp(now_ms, fault)
                     }
                     Told::Moved(_) | Told::Replayed(_) | Told::Illegal(_) | Told::Missing => return Ok(()),
                 };

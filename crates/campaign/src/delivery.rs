@@ -9,6 +9,7 @@ pub use life::{ATTEMPTS_MAX, Delivery, Event, Illegal, backoff_ms};
 use kernel::id::{DrawId, Shard, Tenant};
 use records::error::Error as RecordsError;
 use records::machine::{self, Outcome};
+use records::outbox::{self, Effect};
 use records::port::{Row, Tx, Value};
 
 use crate::award::{id_of, place_of};
@@ -23,7 +24,8 @@ pub enum News {
 }
 
 impl News {
-    fn word(self) -> &'static str {
+    /// Its name in what is sent.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Granted => "granted",
             Self::Reversed => "reversed",
@@ -32,17 +34,35 @@ impl News {
 }
 
 /// Names a webhook: the award and what is told of it.
-pub(crate) fn id(draw: DrawId, news: News) -> Vec<u8> {
+pub fn id(draw: DrawId, news: News) -> Vec<u8> {
     let mut id = id_of(draw);
     id.push(news as u8);
     id
 }
 
 /// The award behind a webhook's id, and what is told of it.
-pub(crate) fn award_of(id: &[u8]) -> Option<(u32, u64, News)> {
+pub fn award_of(id: &[u8]) -> Option<(u32, u64, News)> {
     let (last, award) = id.split_last()?;
     let (raffle, seq) = place_of(award)?;
     Some((raffle, seq, if *last == 0 { News::Granted } else { News::Reversed }))
+}
+
+/// Topic of what tells that a webhook stands otherwise than before. Its body is the webhook's id.
+pub const DELIVERY_MOVED: &str = "delivery.moved";
+
+/// What tells that a webhook has come to its how-many-eth state.
+fn told(id: &[u8], version: u64, at_ms: i64) -> Option<Effect> {
+    let (raffle, seq, news) = award_of(id)?;
+    Some(Effect {
+        topic: DELIVERY_MOVED,
+        subject: raffle,
+        seq: machine::told_number(seq.checked_mul(2)? + news as u64, version)?,
+        key: id.to_vec(),
+        n: i64::try_from(version).ok()?,
+        body: id.to_vec(),
+        at_ms,
+        due_ms: None,
+    })
 }
 
 /// A webhook to be.
@@ -100,6 +120,11 @@ pub(crate) async fn post(
     let id = id(owed.draw, owed.news);
     let state = if is_first { Delivery::Due } else { Delivery::Behind };
     machine::start(tx, shard, &[(id.clone(), state, None)]).await?;
+    // That a prize is told of is told by its draw; what is told later, by this.
+    if owed.news != News::Granted {
+        let started: Vec<_> = told(&id, 1, now_ms).into_iter().collect();
+        outbox::post(tx, shard, &started).await?;
+    }
     let values = [
         Value::Int(n),
         Value::Bytes(&id),

@@ -212,6 +212,7 @@ struct Desk {
 #[derive(Default)]
 struct Fresh {
     acts: Vec<(ActKey, Act)>,
+    names: BTreeMap<Who, String>,
     calendars: BTreeSet<(Who, u32)>,
     referrals: BTreeSet<(Who, u32)>,
     orders: Vec<(OrderKey, Order)>,
@@ -302,6 +303,7 @@ impl Desk {
                 let act = Act { seq, at_ms, body_hash: ask.body_hash, outcome: outcome.clone() };
                 self.acts.insert(key.clone(), act.clone());
                 self.fresh.acts.push((key, act));
+                self.fresh.names.insert(ask.who, ask.participant.clone());
                 Ok(Done { acted: Acted::Kept(outcome), replayed: false })
             }
             What::Pay { order } => self.pay(ask, *order),
@@ -357,6 +359,7 @@ impl Desk {
         let (shard, tenant) = (self.place.shard, self.place.tenant.number);
         let fresh = &self.fresh;
         act::save(tx, tenant, &fresh.acts).await?;
+        act::note_names(tx, tenant, &fresh.names).await?;
         self.tallies.save(tx, tenant).await?;
         let calendars: Vec<_> =
             fresh.calendars.iter().filter_map(|key| Some((*key, *self.calendars.get(key)?))).collect();
@@ -372,6 +375,8 @@ impl Desk {
         outbox::post(tx, shard, &fresh.effects).await?;
         self.led.write(tx, shard, self.place.now_ms).await?;
         if self.head.seq != self.locked.seq {
+            outbox::post(tx, shard, &[act::kept(self.place.tenant, self.head.seq, self.place.now_ms)])
+                .await?;
             self.head.save(tx, (shard, tenant), self.locked).await?;
         }
         Ok(())

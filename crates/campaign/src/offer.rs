@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use kernel::id::{Place, Shard};
 use records::error::Error as RecordsError;
-use records::machine::{Machine, Step};
+use records::machine::{self, Machine, Step};
+use records::outbox::Effect;
 use records::port::{Tx, Value};
 use records::statement::ByKeys;
 use schemars::JsonSchema;
@@ -14,6 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::Gain;
 use crate::gain::Gained;
+
+/// Topic of what tells that an order stands otherwise than before. Its body is the order's place: campaign, then number. That
+/// it was made is told by its act.
+pub const ORDER_MOVED: &str = "order.moved";
 
 /// Names one order and leads to its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,12 +28,12 @@ const ORDER: &str = "ord_";
 
 impl OrderKey {
     /// As the state machine's rows are named.
-    pub(crate) fn machine_id(self) -> Vec<u8> {
+    pub fn machine_id(self) -> Vec<u8> {
         [&self.0.subject.to_be_bytes()[..], &self.0.seq.to_be_bytes()].concat()
     }
 
     /// The order of a state machine's row.
-    pub(crate) fn of_machine(shard: Shard, bucket: u16, id: &[u8]) -> Option<Self> {
+    pub fn of_machine(shard: Shard, bucket: u16, id: &[u8]) -> Option<Self> {
         let (subject, seq) = id.split_first_chunk::<4>()?;
         let (subject, seq) = (u32::from_be_bytes(*subject), u64::from_be_bytes(seq.try_into().ok()?));
         Some(Self(Place { bucket, shard, subject, seq }))
@@ -200,6 +205,28 @@ impl Machine for Order {
             (Self::Paid { .. }, Event::Cancel { .. } | Event::Expire { .. }) => Err(Illegal::Paid),
             (Self::Cancelled { .. }, Event::Pay { .. } | Event::Expire { .. }) => Err(Illegal::Cancelled),
             (Self::Expired { .. }, Event::Pay { .. } | Event::Cancel { .. }) => Err(Illegal::Over),
+        }
+    }
+
+    fn told(&self, id: &[u8], version: u64, event: &Event) -> Option<Effect> {
+        let OrderKey(place) = OrderKey::of_machine(Shard::HOME, 0, id)?;
+        Some(Effect {
+            topic: ORDER_MOVED,
+            subject: place.subject,
+            seq: machine::told_number(place.seq, version)?,
+            key: id.to_vec(),
+            n: i64::try_from(version).ok()?,
+            body: id.to_vec(),
+            at_ms: event.at_ms(),
+            due_ms: None,
+        })
+    }
+}
+
+impl Event {
+    fn at_ms(&self) -> i64 {
+        match self {
+            Self::Pay { at_ms, .. } | Self::Cancel { at_ms } | Self::Expire { at_ms } => *at_ms,
         }
     }
 }

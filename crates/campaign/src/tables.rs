@@ -10,17 +10,18 @@ use records::migration::Room;
 /// Steps of this room's tables.
 pub const ROOM: Room = Room {
     name: "campaign",
-    steps: &[&[
-        // Numbers the acts of a tenant in a database. Whoever decides about campaigns there has locked this row; `version`
-        // grows with each publication.
-        "CREATE TABLE campaign_head (
+    steps: &[
+        &[
+            // Numbers the acts of a tenant in a database. Whoever decides about campaigns there has locked this row; `version`
+            // grows with each publication.
+            "CREATE TABLE campaign_head (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             seq BIGINT NOT NULL CHECK (seq >= 0),
             version BIGINT NOT NULL CHECK (version >= 0),
             PRIMARY KEY (shard, tenant)
         ){table_end}",
-        "CREATE TABLE campaign (
+            "CREATE TABLE campaign (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             id VARCHAR(64) NOT NULL,
@@ -30,7 +31,7 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, id),
             UNIQUE (shard, number)
         ){table_end}",
-        "CREATE TABLE campaign_version (
+            "CREATE TABLE campaign_version (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             campaign BIGINT NOT NULL,
@@ -42,8 +43,8 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, campaign, version),
             UNIQUE (shard, tenant, campaign, idem_key)
         ){table_end}",
-        // Where campaigns are shown, and when.
-        "CREATE TABLE campaign_placement (
+            // Where campaigns are shown, and when.
+            "CREATE TABLE campaign_placement (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             channel VARCHAR(64) NOT NULL,
@@ -53,8 +54,8 @@ pub const ROOM: Room = Room {
             until_ms BIGINT NOT NULL,
             PRIMARY KEY (shard, tenant, channel, source, campaign)
         ){table_end}",
-        // What was set aside for a campaign's budget.
-        "CREATE TABLE campaign_fund (
+            // What was set aside for a campaign's budget.
+            "CREATE TABLE campaign_fund (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             campaign BIGINT NOT NULL,
@@ -62,7 +63,7 @@ pub const ROOM: Room = Room {
             amount BIGINT NOT NULL CHECK (amount >= 0),
             PRIMARY KEY (shard, tenant, campaign, unit)
         ){table_end}",
-        "CREATE TABLE offer_stock (
+            "CREATE TABLE offer_stock (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             campaign BIGINT NOT NULL,
@@ -74,8 +75,8 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, campaign, offer),
             CHECK (free + held + sold = allotted)
         ){table_end}",
-        // What was done, under its key.
-        "CREATE TABLE campaign_act (
+            // What was done, under its key.
+            "CREATE TABLE campaign_act (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             who VARBINARY(16) NOT NULL,
@@ -87,7 +88,7 @@ pub const ROOM: Room = Room {
             outcome MEDIUMTEXT NOT NULL,
             PRIMARY KEY (bucket, tenant, who, kind, act_key)
         ){table_end}",
-        "CREATE TABLE campaign_tally (
+            "CREATE TABLE campaign_tally (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             who VARBINARY(16) NOT NULL,
@@ -99,7 +100,7 @@ pub const ROOM: Room = Room {
             today BIGINT NOT NULL CHECK (today >= 0),
             PRIMARY KEY (bucket, tenant, who, campaign, item)
         ){table_end}",
-        "CREATE TABLE campaign_calendar (
+            "CREATE TABLE campaign_calendar (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             who VARBINARY(16) NOT NULL,
@@ -110,7 +111,7 @@ pub const ROOM: Room = Room {
             total BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, who, campaign)
         ){table_end}",
-        "CREATE TABLE campaign_referral (
+            "CREATE TABLE campaign_referral (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             who VARBINARY(16) NOT NULL,
@@ -122,7 +123,7 @@ pub const ROOM: Room = Room {
             qualified INTEGER NOT NULL,
             PRIMARY KEY (bucket, tenant, who, campaign)
         ){table_end}",
-        "CREATE TABLE referral_code (
+            "CREATE TABLE referral_code (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             campaign BIGINT NOT NULL,
@@ -134,7 +135,7 @@ pub const ROOM: Room = Room {
             PRIMARY KEY (shard, tenant, campaign, code),
             UNIQUE (shard, tenant, bucket, who, campaign)
         ){table_end}",
-        "CREATE TABLE audience_member (
+            "CREATE TABLE audience_member (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             who VARBINARY(16) NOT NULL,
@@ -142,16 +143,16 @@ pub const ROOM: Room = Room {
             added_ms BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, who, list)
         ){table_end}",
-        // How many are on each uploaded list.
-        "CREATE TABLE audience_list (
+            // How many are on each uploaded list.
+            "CREATE TABLE audience_list (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             list VARCHAR(64) NOT NULL,
             members BIGINT NOT NULL CHECK (members >= 0),
             PRIMARY KEY (shard, tenant, list)
         ){table_end}",
-        // The orders of a participant, the latest last.
-        "CREATE TABLE offer_order (
+            // The orders of a participant, the latest last.
+            "CREATE TABLE offer_order (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             who VARBINARY(16) NOT NULL,
@@ -159,5 +160,19 @@ pub const ROOM: Room = Room {
             campaign BIGINT NOT NULL,
             PRIMARY KEY (bucket, tenant, who, seq)
         ){table_end}",
-    ]],
+        ],
+        &[
+            // Who is behind a hash: the one place of this room where the two stand together. The row stays when the name is
+            // forgotten, so that it does not come back.
+            "CREATE TABLE campaign_person (
+            bucket INTEGER NOT NULL,
+            tenant BIGINT NOT NULL,
+            who VARBINARY(16) NOT NULL,
+            participant VARCHAR(128) NOT NULL,
+            PRIMARY KEY (bucket, tenant, who)
+        ){table_end}",
+            // For whoever follows the acts of a database in their order.
+            "CREATE INDEX campaign_act_seq ON campaign_act (tenant, seq)",
+        ],
+    ],
 };

@@ -98,15 +98,20 @@ impl SqliteRecords {
     /// Opens the database in a data folder, making both where they are missing. The folder is locked against a second
     /// process until this is dropped.
     pub fn open(folder: &Path, caches: Caches) -> Result<Self, OpenError> {
+        Self::open_named(folder, "fairground", caches)
+    }
+
+    /// The same of another database that stands beside it under a name.
+    pub fn open_named(folder: &Path, name: &str, caches: Caches) -> Result<Self, OpenError> {
         let in_folder = |source| OpenError::Folder { path: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(in_folder)?;
-        let lock = File::create(folder.join("fairground.lock")).map_err(in_folder)?;
+        let lock = File::create(folder.join(format!("{name}.lock"))).map_err(in_folder)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(folder.to_owned())),
             Err(TryLockError::Error(source)) => return Err(in_folder(source)),
         }
-        let path = database_path(folder);
+        let path = folder.join(format!("{name}.db"));
         let in_database = |source| OpenError::Database { path: path.clone(), source };
 
         let writing = connect(&path, caches.writer_kib).map_err(in_database)?;

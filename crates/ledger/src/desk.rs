@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::id::{Shard, Tenant};
 use records::error::Error as RecordsError;
+use records::outbox;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
@@ -18,6 +19,7 @@ use crate::journal::{self, Head, JournalKey};
 use crate::lot;
 use crate::memory::Memory;
 use crate::order::{After, Order, OrderId, Outcome, Receipt, What};
+use crate::reading;
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
@@ -265,6 +267,8 @@ impl Desk {
             return Ok(());
         }
         journal::append(tx, self.key(), head, &fresh.entries).await?;
+        let last = head.seq + fresh.entries.len() as u64;
+        outbox::post(tx, self.shard, &[reading::sealed(self.tenant, last, self.now_ms)]).await?;
         balance::save(tx, tenant, fresh.entries.iter().map(|entry| &**entry)).await?;
         balance::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
         let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(*id)).copied().collect();

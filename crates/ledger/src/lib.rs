@@ -1,7 +1,7 @@
 //! Double entry: accounts, transfers, holds and lots, in a journal that proves every balance.
 //!
 //! Read downwards. [`verify`] recomputes what the journal proves; [`ledger`] is what others call; [`desk`] takes a batch of
-//! orders through one transaction; `memory` spares it reading what it wrote; `book` decides them in memory; [`journal`],
+//! orders through one transaction; `memory` spares it reading what it wrote; `book` decides them in memory; [`reading`] is for whoever follows the journal; [`journal`],
 //! [`balance`], [`hold`] and [`lot`] are rows of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
 //! one unit into another; [`account`] says whose; [`refusal`] says why not.
 
@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod desk;
 pub(crate) mod memory;
 pub(crate) mod book;
+pub mod reading;
 pub mod journal;
 pub mod balance;
 pub mod hold;

@@ -95,6 +95,44 @@ pub fn story(draw: &Draw, plan: &Plan, proof: Proof<'_>) -> Option<Vec<Sentence>
     Some(teller.told)
 }
 
+/// Why a draw became what it is, as a word and in one sentence: for lists. It says less than [`story`] and reads nothing else.
+pub fn in_short(draw: &Draw, plan: &Plan) -> (&'static str, String) {
+    let Some((chosen, steps)) = decode_trace(&draw.trace) else {
+        return ("unread", "The trace of this draw cannot be read.".to_owned());
+    };
+    let teller = Teller { draw, plan, attested: Attested::default(), told: Vec::new() };
+    let picked = teller.named(plan.candidate(&chosen));
+    let from = if chosen.pool == PROMISED {
+        let prize = teller.prize(draw.prize.as_deref().unwrap_or_default());
+        format!("An operator had promised {prize}")
+    } else if plan.rules.denied.is_some() && plan.denies(&draw.pseudonym) {
+        format!("The deny list draws {picked} alone")
+    } else if plan.total(chosen.pool, &chosen.excluded) == 0 {
+        "Everything in the pool was left out".to_owned()
+    } else {
+        match (chosen.pool, plan.pool_name(chosen.pool)) {
+            (0, _) | (_, None) => format!("Chance picked {picked} from the base pool"),
+            (_, Some(tier)) => format!("Chance picked {picked} from the pool of the odds tier {tier}"),
+        }
+    };
+    let obstacle = steps.iter().map(|(_, step)| *step).find(|step| step.is_obstacle());
+    let kept_away = obstacle.map_or_else(String::new, |step| format!("; it could not be had: {}", met(step)));
+    let left_out = match chosen.excluded.len() {
+        0 => String::new(),
+        1 => ", 1 entry left out before".to_owned(),
+        count => format!(", {count} entries left out before"),
+    };
+    let (code, end) = match (&draw.prize, obstacle) {
+        (Some(_), None) if chosen.pool == PROMISED => ("promised", String::new()),
+        (Some(_), None) => ("picked", String::new()),
+        (Some(prize), Some(_)) => ("fallback", format!("; {} came instead", teller.prize(prize))),
+        (None, Some(_)) => ("out_of_reach", "; nothing came instead".to_owned()),
+        (None, None) if steps.is_empty() => ("no_prize_picked", String::new()),
+        (None, None) => ("ended_in_tree", "; the way through its rule tree ended without it".to_owned()),
+    };
+    (code, format!("{from}{left_out}{kept_away}{end}."))
+}
+
 struct Teller<'a> {
     draw: &'a Draw,
     plan: &'a Plan,

@@ -3,7 +3,7 @@
 //! An Idempotency-Key is found through the participant's row, which a draw reads and writes anyway: the latest keys stand
 //! in the row itself, older ones beside it, one row each. So a draw has no index of its own on a random key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use kernel::varint::{put, take};
 use records::error::Error;
@@ -190,6 +190,11 @@ static LOAD: ByKeys = ByKeys::new(
     &["bucket", "pseudonym"],
     "",
 );
+static NAMES: ByKeys = ByKeys::new(
+    "SELECT bucket,pseudonym,participant FROM player WHERE tenant=? AND raffle=?",
+    &["bucket", "pseudonym"],
+    "",
+);
 static LOAD_OLDER: ByKeys = ByKeys::new(
     "SELECT bucket,pseudonym,fingerprint,seq FROM player_key WHERE tenant=? AND raffle=?",
     &["bucket", "pseudonym", "fingerprint"],
@@ -221,6 +226,27 @@ static SAVE_OLDER: Insert =
 
 /// Whose draw is asked for, and the fingerprint of its key.
 pub type Asked = (PlayerKey, u64);
+
+/// Who is behind public names; whoever was erased is left out.
+pub async fn names(
+    tx: &mut dyn Tx,
+    gate: GateKey,
+    players: &BTreeSet<PlayerKey>,
+) -> Result<HashMap<PlayerKey, String>, Error> {
+    let keys: Vec<_> = players
+        .iter()
+        .flat_map(|(bucket, pseudonym)| [Value::Int((*bucket).into()), Value::Bytes(pseudonym)])
+        .collect();
+    let fixed = [Value::Int(gate.tenant.into()), Value::Int(gate.subject.into())];
+    let mut names = HashMap::with_capacity(players.len());
+    for row in NAMES.fetch(tx, &fixed, &keys).await? {
+        if let Some(name) = row.text_or_null(2)? {
+            let bucket = u16::try_from(row.int(0)?).map_err(|_| Error::Corrupt("a bucket".to_owned()))?;
+            names.insert((bucket, row.array(1)?), name.to_owned());
+        }
+    }
+    Ok(names)
+}
 
 /// Loads the participants who ask, with what is known of the keys that they ask with; those who never drew are not in the
 /// answer. Locked by the gate.

@@ -4,7 +4,7 @@
 //! `SHA-256(log hash before, digest of entry n)`. Segments are the parts of finite things (a prize's units, seats,
 //! a budget) that this database may grant on its own.
 
-use kernel::id::Shard;
+use kernel::id::{Shard, Tenant};
 
 use crate::error::Error;
 use crate::port::{Row, Tx, Value};
@@ -49,6 +49,13 @@ impl GateKey {
     pub fn values(self) -> [Value<'static>; 3] {
         [Value::Int(self.shard.0.into()), Value::Int(self.tenant.into()), Value::Int(self.subject.into())]
     }
+}
+
+/// Up to where each gate of a tenant has numbered, by its subject: true a moment ago.
+pub async fn last_numbers(tx: &mut dyn Tx, shard: Shard, tenant: Tenant) -> Result<Vec<(u32, u64)>, Error> {
+    let sql = "SELECT subject,seq FROM gate WHERE shard=? AND tenant=?";
+    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), Value::Int(tenant.number.into())]).await?;
+    rows.iter().map(|row| Ok((row.small(0)?, row.count(1)?))).collect()
 }
 
 /// A gate as it was locked, and as the decisions since have left it.

@@ -40,6 +40,21 @@ pub trait Machine: Serialize + DeserializeOwned + Clone + Send + Sync + 'static 
     type Illegal: Send;
     /// The whole life of the machine. Pure: no clock, no I/O.
     fn on(&self, event: &Self::Event) -> Result<Step<Self>, Self::Illegal>;
+    /// What tells those who follow it that it has come to this state, its how-many-eth from 1: an effect that names it and
+    /// says no more. Nobody follows it where there is none.
+    fn told(&self, _id: &[u8], _version: u64, _event: &Self::Event) -> Option<Effect> {
+        None
+    }
+}
+
+/// Bits of an effect's number that count the states of one machine.
+const VERSION_BITS: u32 = 20;
+
+/// Numbers what tells of a machine's state: its own number, then how many states it has had. `None` where that is more than
+/// a number holds; then nobody is told.
+pub fn told_number(number: u64, version: u64) -> Option<u64> {
+    let fits = number < 1 << (63 - VERSION_BITS) && version < 1 << VERSION_BITS;
+    fits.then_some(number << VERSION_BITS | version)
 }
 
 /// What an event does to a state.
@@ -155,7 +170,7 @@ pub async fn apply<M: Machine>(
     let Some(row) = rows.first() else { return Ok(Outcome::Missing) };
     let state: M = decode(row, 0)?;
     let (version, due_before) = (row.int(1)?, row.int_or_null(2)?);
-    let (to, effects, due_ms) = match state.on(event) {
+    let (to, mut effects, due_ms) = match state.on(event) {
         Ok(Step::Move { to, effects, due_ms }) => (to, effects, due_ms),
         Ok(Step::Replay) => return Ok(Outcome::Replayed(state)),
         Err(illegal) => return Ok(Outcome::Illegal(illegal)),
@@ -174,6 +189,7 @@ pub async fn apply<M: Machine>(
     if let Some(due_ms) = due_ms {
         set_timer(tx, shard, M::KIND, id, due_ms).await?;
     }
+    effects.extend(to.told(id, u64::try_from(version + 1).unwrap_or(u64::MAX), event));
     outbox::post(tx, shard, &effects).await?;
     Ok(Outcome::Moved(to))
 }

@@ -85,6 +85,18 @@ impl AuditLog {
         self.note(actor, change).await
     }
 
+    /// Notes that what befell participants is about to be taken away as a file. Who was asked for is kept by pseudonym, as in
+    /// `about`.
+    pub async fn exported(&self, actor: &Arc<Actor>, about: String) -> Result<(), Error> {
+        let change = Change {
+            at_ms: self.clock.now_ms(),
+            action: "export",
+            subject: "search/activities".to_owned(),
+            detail: about,
+        };
+        self.note(actor, change).await
+    }
+
     /// Notes that somebody was refused. The caller is told so in any case: a note that cannot be kept goes to the log.
     pub async fn refused(&self, actor: &Arc<Actor>, route: String, why: &str) {
         let at_ms = self.clock.now_ms();

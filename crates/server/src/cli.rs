@@ -18,10 +18,12 @@ use crate::config::Config;
 use crate::demo;
 use crate::http::openapi;
 use crate::journal;
+use crate::rebuild;
 use crate::serve::{Ready, run};
 use crate::simulate;
 use crate::switchboard;
 use crate::terminal::{Outcome, print, print_json, print_report, runtime};
+use crate::timeline;
 use crate::why;
 use crate::wiring::Ports;
 
@@ -117,6 +119,11 @@ enum Command {
     /// Look after the ledger of a data folder that no server has open.
     #[command(subcommand)]
     Ledger(journal::Command),
+    /// Look after what is searched, in a data folder that no server has open.
+    #[command(subcommand)]
+    Search(rebuild::Command),
+    /// Tell what befell a participant, and why.
+    Timeline(timeline::Args),
     /// Print the JSON Schema of documents.
     Schema {
         /// Of which documents.
@@ -151,6 +158,8 @@ pub fn main() -> ExitCode {
             Command::Audit(args) => from_environment().and_then(|config| audit::check::run(&args, config)),
             Command::Switches(command) => switchboard::run(&command),
             Command::Ledger(command) => from_environment().and_then(|config| journal::run(&command, config)),
+            Command::Search(command) => from_environment().and_then(|config| rebuild::run(&command, config)),
+            Command::Timeline(args) => timeline::run(&args),
             Command::Schema { of } => print(schema(of)).map(|()| true),
             Command::Openapi => print(openapi::text()).map(|()| true),
             Command::Completions { shell } => completions(shell),

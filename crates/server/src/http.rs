@@ -23,6 +23,7 @@ pub mod participants;
 pub mod audit;
 pub mod erasure;
 pub mod experiments;
+pub mod search;
 pub mod switches;
 pub mod health;
 pub mod metrics;
@@ -60,6 +61,7 @@ use crate::traces::Tracer;
 use crate::traces::context::Context;
 
 use crate::audit::AuditLog;
+use crate::chronicle::Chronicle;
 use crate::errands::Errands;
 use crate::switches::Board;
 use crate::token::TokenKey;
@@ -78,6 +80,8 @@ pub struct App {
     pub exchange: Rates,
     /// Experiments.
     pub experiments: Experiments,
+    /// What befell participants.
+    pub chronicle: Arc<Chronicle>,
     /// The audit log.
     pub audit: AuditLog,
     /// What is done whole, whoever waits for it.
@@ -122,7 +126,7 @@ pub fn router(app: Arc<App>, edge: Edge) -> Router {
     api = api.merge(participants::routes()).merge(audit::routes()).merge(erasure::routes());
     api = api.merge(dry_runs::routes()).merge(explain::routes()).merge(openapi::routes());
     api = api.merge(ledger::routes()).merge(accounts::routes());
-    api = api.merge(switches::routes()).merge(experiments::routes());
+    api = api.merge(switches::routes()).merge(experiments::routes()).merge(search::routes());
     api = api.merge(coupons::routes()).merge(endpoints::routes()).merge(letters::routes());
     api = api
         .merge(campaigns::routes())

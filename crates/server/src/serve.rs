@@ -111,6 +111,7 @@ impl Ready {
             exchange: config.ledger.rates()?,
             experiments: house.experiments.clone(),
             policy: config.outbound.policy().map_err(WiringError::from)?,
+            chronicle: Arc::clone(&house.chronicle),
             audit: house.audit.clone(),
             errands: Arc::clone(&house.errands),
             pulses: Arc::clone(&house.pulses),

@@ -23,6 +23,9 @@ pub enum StoreError {
     Folder(#[from] std::io::Error),
 }
 
+/// The name of the projection's file.
+const PROJECTION: &str = "search";
+
 /// Open records.
 pub enum Store {
     /// In the data folder.
@@ -49,6 +52,27 @@ impl Store {
     /// Whether the data folder holds a database.
     pub fn is_in(store: &config::Store) -> bool {
         database_path(&store.data).exists()
+    }
+
+    /// Opens the file of the projection for searching, which keeps no writer of the truth waiting. `None` where the records are
+    /// on a server: then it is among them. Blocks.
+    pub fn open_projection(store: &config::Store) -> Result<Option<Self>, StoreError> {
+        if store.database.is_some() {
+            return Ok(None);
+        }
+        let caches = Caches { writer_kib: 16 * 1024, ..Caches::default() };
+        Ok(Some(Self::File(SqliteRecords::open_named(&store.data, PROJECTION, caches)?)))
+    }
+
+    /// Drops the projection's file, where it has one: it is made anew. Nothing must hold it open.
+    pub fn drop_projection(store: &config::Store) -> std::io::Result<()> {
+        for end in ["", "-wal", "-shm"] {
+            match std::fs::remove_file(store.data.join(format!("{PROJECTION}.db{end}"))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Opens a store that exists, that no server works on, and that has a step of a room's tables.

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use campaign::award::DRAW_MADE;
 use campaign::campaigns::Campaigns;
@@ -29,43 +28,27 @@ use raffle::raffles::Raffles;
 use raffle::seal::Sealer;
 use raffle::turn::Reveals;
 use records::batch::Limits;
-use records::follow::LOOK_MS;
-use records::migration::{self, RECORDS, Room};
+use records::migration;
 use records::outbox;
 use records::port::{Records, write};
 use records::relay::{Pace, Relay};
-use records::setting;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
+use crate::chronicle::{self, Chronicle, FORGOTTEN};
 use crate::config::{Config, ConfigError, Telemetry};
 use crate::errands::Errands;
 use crate::goals::{self, Each, Goals};
 use crate::metrics::Metrics;
+use crate::rooms::{main_rooms, open_projection};
 use crate::secrets::{self, SecretError};
 use crate::store::{Store, StoreError};
 use crate::switches::Board;
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 use crate::vault::SealedVault;
-
-/// The tables of every room.
-pub const ROOMS: &[&Room] = &[
-    &RECORDS,
-    &setting::ROOM,
-    &ledger::tables::ROOM,
-    &campaign::tables::ROOM,
-    &campaign::tables::FULFILMENT,
-    &raffle::tables::ROOM,
-    &campaign::experiment::tables::ROOM,
-];
-
-/// How often the timers of state machines are looked at, in milliseconds.
-const TIMERS_MS: u64 = 500;
-
-/// How often the ledger and the campaigns are asked what is due, in milliseconds.
-const DUE_MS: u64 = 1000;
+use crate::watches::{follow, tend, watch_due, watch_orders, watch_timers};
 
 /// Most errands of requests at once.
 const ERRANDS_MAX: usize = 4;
@@ -102,6 +85,9 @@ pub enum WiringError {
     /// Traces cannot go where they should.
     #[error("{0}")]
     Telemetry(String),
+    /// The projection for searching cannot be opened.
+    #[error("{0}")]
+    Chronicle(#[from] chronicle::Error),
     /// The tables cannot be brought up to date.
     #[error("{0}")]
     Records(#[from] records::error::Error),
@@ -135,6 +121,8 @@ pub struct House {
     pub experiments: Experiments,
     /// Campaigns.
     pub campaigns: Campaigns,
+    /// What befell participants.
+    pub chronicle: Arc<Chronicle>,
     /// The audit log.
     pub audit: AuditLog,
     /// What is turned off or held back.
@@ -150,6 +138,8 @@ pub struct House {
     /// What is traced; `None` where no endpoint is configured.
     pub traces: Option<Arc<Tracer>>,
     store: Arc<Store>,
+    /// The projection's own file, where it has one.
+    projection: Option<Arc<Store>>,
     drivers: Vec<std::thread::JoinHandle<()>>,
     background: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -167,7 +157,7 @@ impl House {
         let (traces, exporter) = traces(config, &ports)?;
         let metrics = Arc::new(Metrics::new(ports.clock.now_ms(), traces.clone()));
         let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
-        migration::run(&*records, ROOMS, ports.clock.now_ms()).await?;
+        migration::run(&*records, main_rooms(&config.store), ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
         let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
         let sealer = sealer(config, &*records, nothing_sealed, &*ports.entropy).await?;
@@ -215,11 +205,19 @@ impl House {
         };
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let goals = Goals { raffles: raffles.clone(), experiments: experiments.clone() };
-        let broker = ProcessBroker::default()
-            .with(
-                DRAW_MADE,
-                Arc::new(Each(vec![Arc::new(awards.clone()), Arc::new(goals)])) as Arc<dyn Subscriber>,
-            )
+        let (projection, projected) = open_projection(&config.store, &records, clock.now_ms()).await?;
+        let followed = (Arc::clone(&records), Arc::clone(raffles.catalog()));
+        let ports = (Arc::clone(&clock), Arc::clone(&entropy));
+        let chronicle = Arc::new(Chronicle::open(followed, ports, projected).await?);
+        // What is told of a draw is what its award has become: the chronicle hears of it last.
+        let of_draws: Vec<Arc<dyn Subscriber>> =
+            vec![Arc::new(awards.clone()), Arc::new(goals), Arc::clone(&chronicle) as Arc<dyn Subscriber>];
+        let mut broker = ProcessBroker::default();
+        for topic in chronicle::TOPICS {
+            broker = broker.with(topic, Arc::clone(&chronicle) as Arc<dyn Subscriber>);
+        }
+        let broker = broker
+            .with(DRAW_MADE, Arc::new(Each(of_draws)) as Arc<dyn Subscriber>)
             .with(GATE_CLOSED, Arc::new(reveals))
             .with(QUALIFIED, Arc::new(campaigns.clone()));
         let broker: Arc<dyn Broker> = Arc::new(broker);
@@ -228,9 +226,12 @@ impl House {
         let mut background = JoinSet::new();
         for shard in records.shards() {
             // A seed that is not revealed makes all later draws unprovable: what failed before this start is tried again.
-            let revived = revive(&*records, shard, clock.now_ms()).await?;
-            if revived > 0 {
-                tracing::warn!(shard = shard.0, revived, "dead letters that reveal seeds are sent again");
+            // So is what forgets somebody.
+            for topic in [GATE_CLOSED, FORGOTTEN] {
+                let revived = revive(&*records, shard, topic, clock.now_ms()).await?;
+                if revived > 0 {
+                    tracing::warn!(shard = shard.0, topic, revived, "dead letters are sent again");
+                }
             }
             let relay = Relay::new(
                 Arc::clone(&records),
@@ -256,6 +257,7 @@ impl House {
         if let Some(exporter) = exporter {
             background.spawn(exporter.run(stopped.clone()));
         }
+        background.spawn(Arc::clone(&chronicle).run(stopped.clone()));
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         background.spawn(watch_due(ledger.clone(), stopped.clone()));
         background.spawn(follow(Arc::clone(&switches), experiments.clone(), stopped.clone()));
@@ -270,6 +272,7 @@ impl House {
             ledger,
             experiments,
             campaigns,
+            chronicle,
             audit,
             switches,
             errands,
@@ -278,6 +281,7 @@ impl House {
             metrics,
             traces,
             store,
+            projection,
             drivers,
             background,
             stop,
@@ -305,19 +309,23 @@ impl House {
         // A state, not a signal: a task that has not begun yet will see it too.
         self.stop.send_replace(true);
         while self.background.join_next().await.is_some() {}
-        let store = Arc::clone(&self.store);
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
-            tracing::error!(shard = Shard::HOME.0, "the store did not close");
+        for store in self.projection.take().into_iter().chain([Arc::clone(&self.store)]) {
+            if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+                tracing::error!(shard = Shard::HOME.0, "the store did not close");
+            }
         }
     }
 }
 
-/// Lets dead letters that reveal seeds wait again.
-async fn revive(records: &dyn Records, shard: Shard, now_ms: i64) -> Result<u64, records::error::Error> {
-    write(records, shard, move |tx| {
-        Box::pin(async move { outbox::revive(tx, shard, GATE_CLOSED, now_ms).await })
-    })
-    .await
+/// Lets dead letters of a topic wait again.
+async fn revive(
+    records: &dyn Records,
+    shard: Shard,
+    topic: &'static str,
+    now_ms: i64,
+) -> Result<u64, records::error::Error> {
+    write(records, shard, move |tx| Box::pin(async move { outbox::revive(tx, shard, topic, now_ms).await }))
+        .await
 }
 
 /// What seals and opens secrets, once it is known to open those that there are.
@@ -409,86 +417,4 @@ pub(crate) fn spawn_driver(
 fn caller(config: &Config) -> Result<Arc<dyn Outbound>, WiringError> {
     let certificates = config.outbound.certificates_file.as_deref();
     Ok(Arc::new(Caller::new(config.outbound.policy()?, certificates)?))
-}
-
-/// Rests between two looks. `false`: it is time to stop.
-async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|stop| *stop) => false,
-        () = tokio::time::sleep(Duration::from_millis(rest_ms)) => true,
-    }
-}
-
-/// Ends what nobody claimed in time, and serves who waits for codes.
-async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
-    loop {
-        let more = match awards.tend(shard).await {
-            Ok(moved) => moved > 0,
-            Err(error) => {
-                tracing::warn!(shard = shard.0, %error, "awards could not be seen to");
-                false
-            }
-        };
-        if !rested(&mut stop, if more { 0 } else { TIMERS_MS }).await {
-            return;
-        }
-    }
-}
-
-async fn watch_timers(raffles: Raffles, mut stop: watch::Receiver<bool>) {
-    loop {
-        if let Err(error) = raffles.close_what_is_over().await {
-            tracing::warn!(%error, "raffles that are over could not be closed");
-        }
-        if !rested(&mut stop, TIMERS_MS).await {
-            return;
-        }
-    }
-}
-
-/// Ends orders whose time is over, and learns what other processes have published.
-async fn watch_orders(campaigns: Campaigns, mut stop: watch::Receiver<bool>) {
-    loop {
-        let looked = async { campaigns.all().await.and(campaigns.end_what_is_over().await) };
-        match looked.await {
-            Ok(_) | Err(campaign::error::Error::Records(records::error::Error::Closed)) => {}
-            Err(error) => tracing::warn!(%error, "orders that are over could not be ended"),
-        }
-        if !rested(&mut stop, DUE_MS).await {
-            return;
-        }
-    }
-}
-
-/// Does what is due in the ledger. A ledger that takes no more orders leaves the rest to the next start.
-async fn watch_due(ledger: Ledger, mut stop: watch::Receiver<bool>) {
-    loop {
-        match ledger.settle_due().await {
-            Ok(_) | Err(ledger::error::Error::Records(records::error::Error::Closed)) => {}
-            Err(error) => tracing::warn!(%error, "what is due in the ledger could not be done"),
-        }
-        if !rested(&mut stop, DUE_MS).await {
-            return;
-        }
-    }
-}
-
-/// Looks at what all processes follow, again and again. A look that fails leaves what was seen before in force.
-async fn follow(switches: Arc<Board>, experiments: Experiments, mut stop: watch::Receiver<bool>) {
-    let mut fails = false;
-    loop {
-        let looked = switches.look().await.and(experiments.look().await);
-        match &looked {
-            Err(error) if !fails => {
-                tracing::warn!(%error, "switches and experiments cannot be read: what was seen last stays in force")
-            }
-            Ok(_) if fails => tracing::info!("switches and experiments can be read again"),
-            Ok(_) | Err(_) => {}
-        }
-        fails = looked.is_err();
-        if !rested(&mut stop, LOOK_MS).await {
-            return;
-        }
-    }
 }

@@ -328,3 +328,22 @@ pub(super) const NAMES: &[&str] = &[
     "[\"ada\",\"BROKEN\"]",
 ];
 pub(super) const QUANTITY: &[&str] = &["0", "2", "1001", "4294967296"];
+
+/// Queries that a file of what is searched cannot be asked with.
+pub(super) const SHEETS: &[&str] = &[
+    "limit=0",
+    "limit=100001",
+    "limit=x",
+    "colour=red",
+    "cursor=x",
+    "cursor=5",
+    "cursor=a&cursor=b",
+    "kind=wish",
+    "unit=No%20Unit",
+    "from=x",
+    "from=9&until=9",
+    "amount_min=1.5",
+    "amount_min=2&amount_max=1",
+    "participant=",
+    "prize=%00",
+];

@@ -11,10 +11,10 @@ use campaign::experiment::board::Experiments;
 use campaign::experiment::bucketing::Pseudonyms;
 use campaign::fulfilment::Awards;
 use campaign::referral::QUALIFIED;
-use embedded::broker::ProcessBroker;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
 use fairground::audit::AuditLog;
+use fairground::chronicle::Chronicle;
 use fairground::config::Config;
 use fairground::errands::Errands;
 use fairground::http::auth::Keys;
@@ -37,14 +37,16 @@ use raffle::seal::Sealer;
 use raffle::threshold::Thresholds;
 use raffle::turn::Reveals;
 use records::batch::Limits;
+use records::migration;
 use records::port::Records;
 use records::relay::{Pace, Relay};
+use search::projection::Projection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::shop::Shop;
 use crate::booth::keys;
-use crate::ports::{Dice, FaultyBroker, FaultyOutbound, FaultyRecords, Kill, SeededEntropy};
+use crate::ports::{Dice, FaultyBroker, FaultyOutbound, FaultyRecords, Kill, SeededEntropy, unfollowed};
 use crate::stage;
 
 /// All that outlives a process.
@@ -147,7 +149,14 @@ impl World {
             Arc::clone(&vault) as _,
         );
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
-        let broker = ProcessBroker::default()
+        // Nobody follows: how fast a chronicle does depends on how fast this machine is, and here all follows from the seed.
+        let projected = Arc::new(InlineRecords::open().expect("a database"));
+        migration::run(&*projected, &[&search::tables::ROOM], clock.now_ms()).await.expect("tables");
+        let projection = Projection::open(projected).await.expect("a projection");
+        let followed = (Arc::clone(&records), Arc::clone(raffles.catalog()));
+        let chronicle =
+            Chronicle::open(followed, (Arc::clone(&clock), Arc::clone(&entropy)), projection).await;
+        let broker = unfollowed()
             .with(DRAW_MADE, Arc::new(awards.clone()) as Arc<dyn Subscriber>)
             .with(GATE_CLOSED, Arc::new(reveals))
             .with(QUALIFIED, Arc::new(campaigns.clone()));
@@ -170,6 +179,7 @@ impl World {
             raffles,
             awards,
             campaigns,
+            chronicle: Arc::new(chronicle.expect("a chronicle")),
             ledger,
             exchange: config.ledger.rates().expect("rates"),
             experiments,

@@ -1,12 +1,14 @@
 //! Forgetting who somebody was. Acts, tallies, calendars and orders stay: they stand under a hash of the name, so that caps
-//! hold and repeats are answered. Codes hold the name itself, and lists say what somebody is: those go.
+//! hold and repeats are answered; who is behind the hash is forgotten. Codes hold the name itself, and lists say what somebody is: those go.
 
 use std::collections::BTreeSet;
 
+use kernel::id::Tenant;
 use records::audit::{self, Cause, Change, Stream};
 use records::port::{Tx, read, write};
 
 use super::Campaigns;
+use crate::act;
 use crate::audience;
 use crate::error::Error;
 use crate::referral;
@@ -35,7 +37,10 @@ impl Campaigns {
         let known = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let lists = lists_of(tx, tenant, who).await?;
-                Ok::<_, Error>(!lists.is_empty() || referral::has_code(tx, tenant, who).await?)
+                let people = BTreeSet::from([who]);
+                let is_named =
+                    act::names(tx, Tenant::MAIN, &people).await?.values().any(|name| !name.is_empty());
+                Ok::<_, Error>(is_named || !lists.is_empty() || referral::has_code(tx, tenant, who).await?)
             })
         });
         if !known.await? {
@@ -50,9 +55,11 @@ impl Campaigns {
                     let uploaded = audience::remove(tx, (shard, tenant), (&list, &people)).await?;
                     erased.lists += uploaded.changed;
                 }
-                if erased != Erased::default() {
+                let named = act::forget_name(tx, tenant, who).await?;
+                if named || erased != Erased::default() {
                     let Erased { codes, lists } = erased;
-                    let detail = format!("{codes} referral codes and from {lists} lists: {reason}");
+                    let acts = if named { "from acts, " } else { "" };
+                    let detail = format!("{acts}{codes} referral codes and from {lists} lists: {reason}");
                     let change = Change { at_ms, action: "erase", subject, detail };
                     audit::append(tx, &Stream::changes(shard, tenant), &cause, change).await?;
                 }

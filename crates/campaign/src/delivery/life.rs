@@ -3,6 +3,7 @@
 
 use kernel::ports::outbound::Outcome;
 use records::machine::{Machine, Step};
+use records::outbox::Effect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -210,6 +211,10 @@ impl Machine for Delivery {
             (_, Event::Replay { .. } | Event::CallOff { .. }) => return Err(Illegal),
         };
         Ok(Step::Move { to, effects: vec![], due_ms: None })
+    }
+
+    fn told(&self, id: &[u8], version: u64, event: &Event) -> Option<Effect> {
+        super::told(id, version, event.now_ms())
     }
 }
 

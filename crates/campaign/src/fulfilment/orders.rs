@@ -177,7 +177,7 @@ impl Awards {
                         if !matches!(outcome, Outcome::Moved(_)) {
                             return Err(corrupt("a webhook that was given up").into());
                         }
-                        Event::TryAgain
+                        Event::TryAgain(request.at_ms)
                     }
                     State::Reversed { .. } => {
                         return replay_reversal(tx, (draw, award), &reason, &request, &*vault).await;

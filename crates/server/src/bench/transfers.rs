@@ -28,8 +28,8 @@ use self::raw::Raw;
 use self::wire::Wire;
 use super::load::participant_of;
 use super::median;
+use crate::rooms::ROOMS;
 use crate::terminal::{Outcome as Ended, print, print_json, runtime};
-use crate::wiring::ROOMS;
 
 /// Interleaved rounds of hot, spread and raw.
 const ROUNDS: usize = 5;

@@ -50,6 +50,21 @@ impl Permission for ReadOwn {
     const PARTICIPANTS: bool = true;
 }
 
+/// Reading what befell a participant, and why: a key everybody's, a participant their own.
+pub struct ReadTimeline;
+
+impl Permission for ReadTimeline {
+    const ROLES: &'static [Role] = EVERY_ROLE;
+    const PARTICIPANTS: bool = true;
+}
+
+/// Searching through what befell everybody, and taking it away as a file.
+pub struct Search;
+
+impl Permission for Search {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor];
+}
+
 /// Claiming an award and seeing its code: a participant their own, a key for the participant whom it serves.
 pub struct Claim;
 

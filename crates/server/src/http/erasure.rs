@@ -67,13 +67,15 @@ async fn erase(
     let (raffles, ledger, experiments) = (app.raffles.clone(), app.ledger.clone(), app.experiments.clone());
     let (awards, campaigns, pseudonym) =
         (app.awards.clone(), app.campaigns.clone(), app.tokens.pseudonym(&participant));
-    let subject = format!("participant/{pseudonym}");
+    let (subject, chronicle) = (format!("participant/{pseudonym}"), Arc::clone(&app.chronicle));
     let work = async move {
         let erased = raffles.erase(&participant, &cause, &reason).await?;
         awards.erase(&participant, &pseudonym, (&cause, &reason)).await?;
         let known = campaigns.erase(&participant, subject.clone(), (&cause, &reason)).await?;
         let accounts = ledger.erase(&participant, subject, (&cause, &reason)).await?;
         let exposed = experiments.erase(&participant, &cause, &reason).await?;
+        // Last: what is searched is made from all of these, and none of them brings the name back any more.
+        chronicle.owe_forgetting(&participant).await?;
         Ok::<_, Problem>((erased, accounts, exposed, known))
     };
     // There may be many raffles: a caller who goes away half way still gets what they asked for.

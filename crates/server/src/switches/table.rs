@@ -121,6 +121,10 @@ pub const SWITCHES: &[Switch] = &[
     feature("feature.accounts", "Opening accounts."),
     feature("feature.wallets", "Reading balances and statements."),
     feature("feature.tokens", "Minting participants' tokens. Tokens that were minted go on."),
+    feature(
+        "feature.search",
+        "Searching through what befell participants, and their timelines. Following it goes on.",
+    ),
     feature("feature.erasure", "Forgetting who somebody was."),
     feature("feature.audit_log", "Reading the audit log. Writing it goes on."),
     Switch {
@@ -315,6 +319,9 @@ pub const PLACES: &[Place] = &[
     place("POST", "/dead-letters/{letter}/replay", "feature.fulfilment", Mode::Essential),
     place("POST", "/participant-tokens", "feature.tokens", Mode::Essential),
     place("DELETE", "/participants/{participant}", "feature.erasure", Mode::Reduced),
+    place("GET", "/participants/{participant}/timeline", "feature.search", Mode::Reduced),
+    place("GET", "/search/activities", "feature.search", Mode::Normal),
+    place("GET", "/search/activities.csv", "feature.search", Mode::Normal),
     place("GET", "/audit", "feature.audit_log", Mode::Reduced),
     place("GET", "/audit/seals", "feature.audit_log", Mode::Reduced),
 ];

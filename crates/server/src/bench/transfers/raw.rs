@@ -17,7 +17,7 @@ use records::port::{Value, write};
 use records::statement::Insert;
 
 use super::words;
-use crate::wiring::ROOMS;
+use crate::rooms::ROOMS;
 
 /// A store with the same tables, into which the same rows are written in the same batches, without any logic.
 pub(super) struct Raw {

@@ -12,7 +12,7 @@ use crate::http::problem;
 use crate::http::{
     accounts, acts, audiences, audit, awards, campaigns, coupons, drafts, draws, dry_runs, endpoints,
     erasure, experiments, explain, health, ledger, letters, metrics, offers, openapi, participants,
-    proposals, raffles, switches, versions,
+    proposals, raffles, search, switches, versions,
 };
 
 /// What every code means: the page that a trial holds against the code.
@@ -57,6 +57,7 @@ fn tags() -> Vec<(&'static str, &'static str, &'static str, Vec<Operation>)> {
         ("Coupons", "Codes that awards give out.", API, coupons::operations()),
         ("Endpoints", "Where webhooks go.", API, endpoints::operations()),
         ("Dead letters", "Effects that could not be delivered.", API, letters::operations()),
+        ("Search", "What befell participants, and why.", API, search::operations()),
         ("Participants", "Their tokens, and forgetting who they were.", API, participants::operations()),
         ("Participants", "", API, erasure::operations()),
         ("Switches", "What is turned off or held back while the product runs.", API, switches::operations()),
