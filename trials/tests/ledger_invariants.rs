@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kernel::id::{Shard, Tenant};
-use ledger::account::{Account, Overdraft};
+use ledger::account::Account;
 use ledger::entry::Entry;
 use ledger::exchange::{Rate, Rounding};
 use ledger::ledger::Ledger;

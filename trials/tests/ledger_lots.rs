@@ -93,19 +93,19 @@ async fn holds_and_lots_of_an_account_are_bounded(profile: Profile) {
     let books = Books::open(profile).await;
     let (ada, bob, pot) = (points("ada"), points("bob"), books.house("pot", Overdraft::Forbidden).await);
     created(books.send("bob", &mint(), &bob, AMOUNT_MAX).await);
-    let grant = |_: usize| What::Transfer {
+    let grant = What::Transfer {
         legs: vec![Leg { account: mint(), amount: -1 }, Leg { account: ada.clone(), amount: 1 }],
         terms: expiring(1),
     };
     let expires_ms = NOON_MS + HOUR_MS;
-    let hold = |_: usize| What::Hold { from: bob.clone(), to: pot.clone(), amount: 1, expires_ms };
-    let asks: [(usize, Refusal, &dyn Fn(usize) -> What); 2] =
-        [(LOTS_MAX, Refusal::TooManyLots, &grant), (HOLDS_MAX, Refusal::TooManyHolds, &hold)];
-    for (most, why, what) in asks {
+    let hold = What::Hold { from: bob.clone(), to: pot.clone(), amount: 1, expires_ms };
+    for (most, why, what) in
+        [(LOTS_MAX, Refusal::TooManyLots, grant), (HOLDS_MAX, Refusal::TooManyHolds, hold)]
+    {
         let desk = Desk { tenant: Tenant::MAIN, shard: Shard::HOME, now_ms: NOON_MS };
         let order = |number: usize| {
             let id = id(&format!("{why:?} {number}"));
-            Order { id, code: "trial".to_owned(), reference: String::new(), what: what(number) }
+            Order { id, code: "trial".to_owned(), reference: String::new(), what: what.clone() }
         };
         let orders: Vec<_> = (0..=most).map(order).collect();
         let mut outcomes = write(&*books.records, Shard::HOME, move |tx| {
@@ -115,7 +115,7 @@ async fn holds_and_lots_of_an_account_are_bounded(profile: Profile) {
         .expect("outcomes");
         assert_eq!(outcomes.pop(), Some(refused(why)));
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Created(_))));
-        assert_eq!(books.order(&format!("one more {why:?}"), what(0)).await, refused(why));
+        assert_eq!(books.order(&format!("one more {why:?}"), what).await, refused(why));
     }
     // What is over makes room.
     books.pass(HOUR_MS);
