@@ -87,7 +87,7 @@ impl Desk {
         campaign: &str,
         (offer, quantity): (&str, u32),
     ) -> Result<Outcome, Error> {
-        let campaign = self.running(campaign)?;
+        let campaign = self.running(campaign, ask)?;
         let missing = || Error::NoSuchOffer { campaign: campaign.id.clone(), offer: offer.to_owned() };
         let offer = campaign.offer(offer).ok_or_else(missing)?;
         if quantity == 0 || quantity > offer.per_order {
