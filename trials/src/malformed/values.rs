@@ -328,3 +328,4 @@ pub(super) const NAMES: &[&str] = &[
     "[\"ada\",\"BROKEN\"]",
 ];
 pub(super) const QUANTITY: &[&str] = &["0", "2", "1001", "4294967296"];
+pub(super) const TRUTHS: &[&str] = &["1", "\"true\"", "[]", "{}", "yes"];
