@@ -3,7 +3,7 @@
 
 use kernel::id::{Shard, Tenant};
 use records::audit::{self, Cause, Change, Stream};
-use records::port::{read, write};
+use records::port::{Tx, read, write};
 
 use super::Awards;
 use crate::delivery::{self, News};
@@ -15,16 +15,37 @@ use crate::who::Who;
 /// Awards that are forgotten in one transaction.
 const AT_ONCE: u32 = 200;
 
+/// What the audit log is told of an erasure: whose, by pseudonym, by whom, and why.
+#[derive(Clone)]
+struct Told {
+    subject: String,
+    cause: Cause,
+    reason: String,
+}
+
+impl Told {
+    async fn note(&self, tx: &mut dyn Tx, what: String, at_ms: i64) -> Result<(), Error> {
+        let detail = format!("{what}: {}", self.reason);
+        let change = Change { at_ms, action: "erase", subject: self.subject.clone(), detail };
+        let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
+        Ok(audit::append(tx, &changes, &self.cause, change).await.map(|_| ())?)
+    }
+}
+
 impl Awards {
-    /// Takes names out of dead letters.
-    async fn empty_letters(&self, shard: Shard, erased: &Erased) -> Result<(), Error> {
-        let mut after = None;
+    /// Takes names out of dead letters. Where an operator asks for it, the audit log is told.
+    async fn empty_letters(&self, shard: Shard, erased: &Erased, told: Option<&Told>) -> Result<(), Error> {
+        let (mut after, at_ms) = (None, self.now_ms());
         loop {
-            let (erased, from) = (erased.clone(), after.take());
+            let (erased, from, told) = (erased.clone(), after.take(), told.cloned());
             let (emptied, next) = write(&*self.records, shard, move |tx| {
-                Box::pin(
-                    async move { Ok::<_, Error>(forgotten::empty_letters(tx, shard, &erased, from).await?) },
-                )
+                Box::pin(async move {
+                    let (emptied, next) = forgotten::empty_letters(tx, shard, &erased, from).await?;
+                    if let Some(told) = told.filter(|_| emptied > 0) {
+                        told.note(tx, format!("who won, in {emptied} dead letters"), at_ms).await?;
+                    }
+                    Ok::<_, Error>((emptied, next))
+                })
             })
             .await?;
             if emptied > 0 {
@@ -51,7 +72,7 @@ impl Awards {
         if erased.is_empty() {
             return Ok(());
         }
-        self.empty_letters(shard, &erased).await?;
+        self.empty_letters(shard, &erased, None).await?;
         write(&*self.records, shard, move |tx| {
             Box::pin(async move { Ok(forgotten::end(tx, shard, &erased).await?) })
         })
@@ -71,11 +92,12 @@ impl Awards {
             Box::pin(async move { Ok::<_, Error>(forgotten::mark(tx, Shard::HOME, who, at_ms).await?) })
         })
         .await?;
-        self.empty_letters(Shard::HOME, &Erased::from([(who, at_ms)])).await?;
+        let subject = format!("participant/{pseudonym}");
+        let told = Told { subject, cause: cause.clone(), reason: reason.to_owned() };
+        self.empty_letters(Shard::HOME, &Erased::from([(who, at_ms)]), Some(&told)).await?;
         let mut forgotten = 0;
         loop {
-            let (participant, cause, at_ms) = (participant.to_owned(), cause.clone(), self.now_ms());
-            let (pseudonym, reason) = (pseudonym.to_owned(), reason.to_owned());
+            let (participant, told, at_ms) = (participant.to_owned(), told.clone(), self.now_ms());
             let now: u64 = write(&*self.records, Shard::HOME, move |tx| {
                 Box::pin(async move {
                     let draws = holder::forget(tx, &participant, AT_ONCE).await?;
@@ -85,11 +107,7 @@ impl Awards {
                     }
                     let forgotten = draws.len() as u64;
                     if forgotten > 0 {
-                        let detail = format!("whose {forgotten} awards are: {reason}");
-                        let subject = format!("participant/{pseudonym}");
-                        let change = Change { at_ms, action: "erase", subject, detail };
-                        let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
-                        audit::append(tx, &changes, &cause, change).await?;
+                        told.note(tx, format!("whose {forgotten} awards are"), at_ms).await?;
                     }
                     Ok::<_, Error>(forgotten)
                 })
