@@ -434,8 +434,11 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
         all.push(sound.clone().saying([document.as_bytes(), b"# \xff"].concat()));
     }
     if takes_codes(path) {
-        for body in ["", "\n", "A\nA", "A\n\"B", "A\n\"\"", ",x", "A\u{7}", &"x".repeat(129)] {
+        for body in ["", "\n", "A\nA", "A\n\"B", "A\n\"\"", "A\u{7}", &"x".repeat(129)] {
             all.push(sound.clone().saying(body.as_bytes().to_vec()));
+        }
+        for body in [",x", "\"A", "\"A\"B", "code"] {
+            all.push(sound.clone().with("content-type", Some(b"text/csv")).saying(body.as_bytes().to_vec()));
         }
         all.push(sound.clone().saying(b"A\xff".to_vec()));
         all.push(sound.clone().saying((0..10_001).map(|n| format!("{n}\n")).collect::<String>()));

@@ -82,6 +82,7 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/endpoints/{endpoint}", REVIEWERS, false),
     ("POST", "/endpoints/{endpoint}", OPERATORS, false),
     ("POST", "/endpoints/{endpoint}/rotate", OPERATORS, false),
+    ("POST", "/endpoints/{endpoint}/replay", OPERATORS, false),
     ("GET", "/dead-letters", REVIEWERS, false),
     ("POST", "/dead-letters/{letter}/replay", OPERATORS, false),
     ("GET", "/campaigns", READERS, false),

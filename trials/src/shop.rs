@@ -26,7 +26,8 @@ use raffle::seal::Sealer;
 use records::audit::Actor;
 use records::error::Error;
 use records::migration;
-use records::port::{Records, Value, Work, read};
+use records::port::{Records, Tx, Value, Work, read};
+use tokio::sync::Notify;
 
 use crate::ports::SeededEntropy;
 use crate::profile::{Place, Profile};
@@ -44,6 +45,10 @@ pub enum Manner {
     Busy,
     /// Answers a status.
     Answers(u16),
+    /// Is heard, takes nothing, and says nothing.
+    Hangs,
+    /// Is where nothing may be sent.
+    Denied,
 }
 
 #[derive(Default)]
@@ -99,13 +104,16 @@ impl Outbound for Shop {
         let manner = told.map(|(_, manner)| *manner);
         let manner = books.first.pop().or(manner).unwrap_or(Manner::Takes);
         let fault = || "as it was told".to_owned();
-        if manner != Manner::Down {
+        if !matches!(manner, Manner::Down | Manner::Denied) {
             books.calls.push((call.verb, call.effect.clone(), now_ms));
         }
         match (call.verb, manner) {
             (_, Manner::Down) => Outcome::Failed { fault: fault(), retry_seconds: None },
             (_, Manner::Busy) => Outcome::Failed { fault: fault(), retry_seconds: Some(30) },
             (_, Manner::Answers(status)) => Outcome::Refused { status: Some(status), fault: fault() },
+            (_, Manner::Hangs) => Outcome::Unknown { fault: fault() },
+            (_, Manner::Denied) => Outcome::Refused { status: None, fault: fault() },
+            (Verb::Ask, Manner::TakesAndDrops) => Outcome::Unknown { fault: fault() },
             (Verb::Ask, _) if books.paid.contains(&call.effect) => Outcome::Taken,
             (Verb::Ask, _) => Outcome::Refused { status: Some(404), fault: fault() },
             (Verb::Deliver, manner) => {
@@ -170,6 +178,69 @@ impl Records for Failing {
     }
 }
 
+/// Records of which every write stays open, done and not kept, until it is let go.
+pub struct Held {
+    inner: Arc<dyn Records>,
+    gates: Arc<Gates>,
+}
+
+#[derive(Default)]
+struct Gates {
+    reached: Notify,
+    go: Notify,
+}
+
+impl Held {
+    /// Records that are held open.
+    pub fn new(inner: Arc<dyn Records>) -> Self {
+        Self { inner, gates: Arc::default() }
+    }
+
+    /// Waits until a write is done and not kept.
+    pub async fn reached(&self) {
+        self.gates.reached.notified().await;
+    }
+
+    /// Lets it be kept.
+    pub fn let_go(&self) {
+        self.gates.go.notify_one();
+    }
+}
+
+struct HeldWork {
+    inner: Box<dyn Work>,
+    gates: Arc<Gates>,
+}
+
+#[async_trait]
+impl Work for HeldWork {
+    async fn run(&mut self, tx: &mut dyn Tx) -> Result<(), Error> {
+        self.inner.run(tx).await?;
+        self.gates.reached.notify_one();
+        self.gates.go.notified().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Records for Held {
+    fn shards(&self) -> Vec<Shard> {
+        self.inner.shards()
+    }
+
+    fn shard_of(&self, bucket: Bucket) -> Shard {
+        self.inner.shard_of(bucket)
+    }
+
+    async fn write(&self, shard: Shard, inner: Box<dyn Work>) -> Result<(), Error> {
+        self.inner.write(shard, Box::new(HeldWork { inner, gates: Arc::clone(&self.gates) })).await
+    }
+
+    async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        self.inner.read(shard, work).await
+    }
+}
+
 /// All that outlives a process, and the shop.
 pub struct World {
     /// The records.
@@ -215,7 +286,8 @@ impl World {
         Self { disk, clock, shop, entropy, asked, failed, _place: place }
     }
 
-    fn house_on(&self, records: Arc<dyn Records>) -> House {
+    /// A process over records of its own.
+    pub fn house_on(&self, records: Arc<dyn Records>) -> House {
         let (clock, entropy) = (Arc::clone(&self.clock) as Arc<dyn Clock>, Arc::clone(&self.entropy));
         let vault = Arc::new(SealedVault::new(Sealer::new(&[7; 32]), Arc::clone(&entropy)));
         let awards = Awards::new(
@@ -255,7 +327,8 @@ impl World {
     /// Makes an endpoint.
     pub async fn endpoint(&self, id: &str, has_status_url: bool) {
         let url = format!("https://{id}.example/");
-        let wanted = Wanted { status_url: has_status_url.then(|| format!("{url}taken")), url, enabled: true };
+        let status_url = has_status_url.then(|| format!("{url}taken"));
+        let wanted = Wanted { url, status_url, keeps_ids: !has_status_url, enabled: true };
         self.house().awards.create_endpoint(id, wanted, self.request()).await.expect("an endpoint");
     }
 
@@ -323,6 +396,7 @@ pub fn win(participant: &str, seq: u64, award: Kind) -> Message {
         prize: Some("105".to_owned()),
         winner: Some(participant.to_owned()),
         due,
+        at_ms: Some(crate::NOON_MS),
     };
     let mut key = participant.as_bytes().to_vec();
     key.resize(16, 0);

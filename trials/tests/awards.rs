@@ -124,7 +124,7 @@ async fn every_kind_of_award_reaches_its_winner(profile: Profile) {
     shops.spawn(shop(listener, Arc::clone(&heard)));
     let booth = Booth::open_as(profile, "[outbound]\nnetworks = ['127.0.0.1/32']\n").await;
     let at = booth.address;
-    let endpoint = json!({ "endpoint": "pay", "url": url }).to_string();
+    let endpoint = json!({ "endpoint": "pay", "url": url, "keeps_ids": true }).to_string();
     let made = sent(at, OPERATOR, "POST /endpoints", "e", &endpoint).await;
     let secret = made["secret"].as_str().expect("a secret").to_owned();
     let again = sent(at, OPERATOR, "POST /endpoints", "e", &endpoint).await;

@@ -7,10 +7,16 @@ use campaign::act::{Outcome, What};
 use campaign::campaigns::Campaigns;
 use campaign::desk::{Acted, Done};
 use campaign::error::Error;
+use campaign::referral::QUALIFIED;
+use embedded::broker::ProcessBroker;
 use embedded::entropy::SystemEntropy;
+use kernel::id::Shard;
 use records::batch::Limits;
 use records::conformance::faulty::{Fate, Faulty};
 use records::error::Error as RecordsError;
+use records::outbox::Pressure;
+use records::port::{Records, write};
+use records::relay::{Pace, Relay};
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body};
@@ -117,7 +123,64 @@ async fn batches_that_fail_give_each_of_their_acts_once(profile: Profile) {
     driver.join_all().await;
 }
 
+/// While too much is unsent nothing new begins; what was done is answered, and what follows by itself goes on.
+async fn nothing_new_is_done_while_too_much_is_unsent(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
+    let document = DOCUMENT.to_owned() + "referral: {behaviour: gift}\n";
+    let document = document.replace(
+        "sign_in:",
+        "  - {id: thanks, behaviour: referral, gains: [{unit: point, amount: 7}]}\nsign_in:",
+    );
+    fair.publish("1", &document).await.expect("published");
+    let pressure = Arc::new(Pressure::default());
+    let (clock, records) = (Arc::clone(&fair.clock) as Arc<_>, Arc::clone(&fair.records) as Arc<dyn Records>);
+    let (campaigns, driver) = Campaigns::witnessed(
+        Arc::clone(&records),
+        clock,
+        Arc::new(SystemEntropy),
+        Limits::default(),
+        (Arc::clone(&pressure), Arc::new(()), None),
+    );
+    let mut drivers = JoinSet::new();
+    drivers.spawn(driver);
+    let act = async |participant: &str, what: What| campaigns.act(participant, what, body("same")).await;
+    let measure = async || {
+        let pressure = Arc::clone(&pressure);
+        let measured: Result<(), RecordsError> = write(&*records, Shard::HOME, move |tx| {
+            Box::pin(async move { pressure.measure(tx, Shard::HOME).await })
+        })
+        .await;
+        measured.expect("a measure");
+    };
+    let code = fair.campaigns.code("bob", "shop").await.expect("a code");
+    fair.campaigns.refer("ada", ("shop", &code), body("r")).await.expect("brought");
+    act("ada", behaves("gift", "1", None)).await.expect("an act, and an effect");
+    pressure.limit_to(0);
+    measure().await;
+    let refused = Err(Error::Records(RecordsError::Backlog));
+    assert_eq!(act("ada", behaves("gift", "2", None)).await, refused);
+    assert_eq!(act("ada", What::SignIn { campaign: "shop".to_owned() }).await, refused);
+    assert_eq!(act("ada", order("a")).await, refused);
+    assert!(act("ada", behaves("gift", "1", None)).await.expect("a repeat").replayed);
+    // The reward of the one who brought them is taken by campaigns under the same pressure.
+    let broker = ProcessBroker::default().with(QUALIFIED, Arc::new(campaigns.clone()));
+    let ticks = Arc::clone(&fair.clock) as Arc<_>;
+    let relay = Relay::new(Arc::clone(&records), Arc::new(broker), ticks, Shard::HOME, Pace::default());
+    assert_eq!(relay.round().await.expect("a round").sent, 1);
+    assert_eq!(fair.has("bob", "point", "main").await.0, 7);
+    // What effects have led to and is still owed counts as well.
+    pressure.owe(1);
+    measure().await;
+    assert_eq!(act("ada", behaves("gift", "2", None)).await, refused);
+    pressure.owe(0);
+    measure().await;
+    act("ada", behaves("gift", "2", None)).await.expect("what was refused has not begun");
+    campaigns.close();
+    drivers.join_all().await;
+}
+
 trials::in_each_profile!(
     whoever_asks_again_after_a_failure_gets_it_once,
     batches_that_fail_give_each_of_their_acts_once,
+    nothing_new_is_done_while_too_much_is_unsent,
 );

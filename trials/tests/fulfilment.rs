@@ -2,10 +2,12 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use campaign::award::{Kind, State};
+use campaign::award::{DRAW_MADE, Kind, State};
 use campaign::error::Error;
 use campaign::fulfilment::{AddressView, AwardView};
+use embedded::broker::ProcessBroker;
 use kernel::id::Shard;
 use kernel::ports::broker::Message;
 use kernel::ports::clock::Clock;
@@ -13,8 +15,11 @@ use ledger::account::Account;
 use ledger::ledger::Ledger;
 use ledger::order::{Order, OrderId, Outcome};
 use records::batch::Limits;
+use records::outbox::{self, Effect, LetterId};
+use records::port::{Cell, read, write};
+use records::relay::{Pace, Relay};
 use trials::profile::Profile;
-use trials::shop::{Fails, House, World, draw, webhook, win};
+use trials::shop::{Fails, House, Manner, World, draw, webhook, win};
 
 fn points(amount: u64) -> Kind {
     Kind::Points { amount, available_after_seconds: None, expires_after_seconds: None }
@@ -303,6 +308,131 @@ async fn a_transaction_that_is_rolled_back_emits_nothing(profile: Profile) {
     assert_eq!(world.balance("ada", "main", "point").await, 50);
 }
 
+/// Whether a name stands in what a query finds. The keys that order effects are the trial's own pseudonyms, and left out.
+async fn knows(world: &World, columns: &'static str, name: &str) -> bool {
+    let rows: Result<Vec<_>, records::error::Error> = read(&*world.disk, Shard::HOME, move |tx| {
+        Box::pin(async move { tx.fetch(&format!("SELECT {columns}"), &[]).await })
+    })
+    .await;
+    rows.expect("rows").into_iter().flat_map(|row| row.0).any(|cell| match cell {
+        Cell::Text(text) => text.contains(name),
+        Cell::Bytes(bytes) => String::from_utf8_lossy(&bytes).contains(name),
+        Cell::Int(_) | Cell::Null => false,
+    })
+}
+
+/// The effect that tells of a win, on its way.
+fn unsent(win: &Message, seq: u64) -> Effect {
+    let (key, n, body) = (win.key.clone(), win.n, win.body.clone());
+    Effect { topic: DRAW_MADE, subject: 1, seq, key, n, body, at_ms: trials::NOON_MS, due_ms: None }
+}
+
+/// What was won and not heard of yet when its winner was erased: it is opened without them, pays nobody, and no table has
+/// the name when all is over, whether the news arrived or was stranded before or after.
+async fn an_erased_winner_does_not_come_back_by_news_that_was_on_its_way(profile: Profile) {
+    let world = World::new(profile, true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    let name = "ada lovelace";
+    let kinds = [points(50), coupon(), Kind::Physical { claim_seconds: 600 }, webhook(), Kind::Manual];
+    let wins: Vec<Message> = (1..).zip(kinds).map(|(seq, kind)| win(name, seq, kind)).collect();
+    let effects: Vec<Effect> = (1..).zip(&wins).map(|(seq, win)| unsent(win, seq)).collect();
+    let posted: Result<(), records::error::Error> = write(&*world.disk, Shard::HOME, move |tx| {
+        Box::pin(async move { outbox::post(tx, Shard::HOME, &effects).await })
+    })
+    .await;
+    posted.expect("effects");
+    house.awards.add_coupons("spring", codes(&["A"]), world.request()).await.expect("codes");
+    // Nobody hears at first: two are stranded, and three wait.
+    let relay = |attempts_max, broker: ProcessBroker| {
+        let pace = Pace { attempts_max, ..Pace::default() };
+        let clock = Arc::clone(&world.clock) as Arc<_>;
+        Relay::new(Arc::clone(&world.disk), Arc::new(broker), clock, Shard::HOME, pace)
+    };
+    let cause =
+        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    let erase = async || house.awards.erase(name, "a pseudonym", (&cause, "asked")).await;
+    assert_eq!(relay(1, ProcessBroker::default()).round().await.expect("a round").dead, 1);
+    assert!(
+        knows(&world, "body FROM outbox_aside", name).await,
+        "the stranded one, and those that wait behind it"
+    );
+    world.pass(1);
+    assert_eq!(erase().await, Ok(0));
+    let letters = house.awards.letters(LetterId::default(), 10).await.expect("letters");
+    assert_eq!(letters.len(), 1);
+    // One more is stranded after the erasure; the others are heard.
+    world.pass(1);
+    assert_eq!(relay(1, ProcessBroker::default()).round().await.expect("a round").dead, 1);
+    let heard = || ProcessBroker::default().with(DRAW_MADE, Arc::new(house.awards.clone()));
+    while knows(&world, "body FROM outbox_aside WHERE dead=0", name).await {
+        world.pass(1);
+        relay(20, heard()).round().await.expect("a round");
+    }
+    assert!(knows(&world, "body FROM outbox_aside", name).await, "the second that is stranded");
+    world.pass(60);
+    house.awards.tend(Shard::HOME).await.expect("tended");
+    for columns in [
+        "* FROM outbox",
+        "body FROM outbox_aside",
+        "* FROM award_holder",
+        "* FROM delivery",
+        "* FROM machine",
+        "* FROM ledger_account",
+    ] {
+        assert!(!knows(&world, columns, name).await, "{columns}");
+    }
+    assert!(!knows(&world, "who FROM erasure_due", "").await);
+    // An operator lets the stranded ones try again: nobody is paid, and nobody named.
+    for letter in house.awards.letters(LetterId::default(), 10).await.expect("letters") {
+        let id = letter.letter.parse().expect("an id");
+        house.awards.replay_letter(id, "again".to_owned(), world.request()).await.expect("a replay");
+    }
+    while knows(&world, "body FROM outbox_aside", "").await {
+        world.pass(1);
+        relay(20, heard()).round().await.expect("a round");
+    }
+    let mut states = Vec::new();
+    for seq in 1..=5 {
+        states.push(house.state(name, seq).await.word());
+    }
+    assert_eq!(states, ["expired", "expired", "expired", "expired", "granted"]);
+    assert_eq!(house.awards.of_participant(name, (0, 0), 10).await, Ok(vec![]));
+    assert_eq!(house.awards.pool("spring").await.expect("a pool").free, 1);
+    assert_eq!(house.awards.deliveries().await.expect("deliveries"), (0, 0, None));
+    assert_eq!(world.balance(name, "main", "point").await, 0);
+    // Whoever comes back and wins is known again.
+    let mut later = win(name, 6, points(5));
+    let mut made: serde_json::Value = serde_json::from_slice(&later.body).expect("JSON");
+    made["at_ms"] = world.clock.now_ms().into();
+    later.body = serde_json::to_vec(&made).expect("JSON");
+    assert!(world.hear(&house, &[later]).await);
+    assert_eq!(world.balance(name, "main", "point").await, 5);
+}
+
+/// A webhook that is owed says what was promised; once it is given up, before an erasure or after, it keeps no name.
+async fn a_webhook_that_was_given_up_keeps_no_erased_name(profile: Profile) {
+    let world = World::new(profile, true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    let cause =
+        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    world.shop.always("", Manner::Answers(422));
+    assert!(world.hear(&house, &[win("ada lovelace", 1, webhook())]).await);
+    world.carry(&house, 7200).await;
+    world.pass(1);
+    assert!(world.hear(&house, &[win("ada lovelace", 2, webhook()), win("bob", 3, webhook())]).await);
+    assert_eq!(house.awards.erase("ada lovelace", "a pseudonym", (&cause, "asked")).await, Ok(2));
+    assert!(!knows(&world, "* FROM delivery WHERE live=0", "ada lovelace").await);
+    assert!(
+        knows(&world, "* FROM delivery WHERE live=1", "ada lovelace").await,
+        "it is delivered as it was promised"
+    );
+    world.carry(&house, 7200).await;
+    assert!(!knows(&world, "* FROM delivery", "ada lovelace").await);
+    assert!(knows(&world, "* FROM delivery WHERE live=0", "bob").await, "another's stays as it is");
+}
+
 trials::in_each_profile!(
     points_and_tickets_are_paid_in_the_transaction_that_opens_the_award,
     a_refused_transfer_waits_for_an_operator_and_a_spent_one_is_not_reversed,
@@ -310,4 +440,6 @@ trials::in_each_profile!(
     a_thing_is_claimed_in_time_sent_and_its_address_forgotten,
     every_step_may_fail_or_be_done_twice,
     a_transaction_that_is_rolled_back_emits_nothing,
+    an_erased_winner_does_not_come_back_by_news_that_was_on_its_way,
+    a_webhook_that_was_given_up_keeps_no_erased_name,
 );

@@ -313,7 +313,8 @@ async fn what_became_of_acts_orders_and_calls_is_counted_by_kind_and_outcome() {
     let house = House::open(&config, ports).await.expect("a house");
     act_in(&house).await;
     order_of(&house).await;
-    let wanted = Wanted { url: "https://pay.example/".to_owned(), status_url: None, enabled: true };
+    let wanted =
+        Wanted { url: "https://pay.example/".to_owned(), status_url: None, keeps_ids: true, enabled: true };
     let actor = Actor::house();
     let asked = |key: &str| AwardRequest {
         key: key.to_owned(),

@@ -2,14 +2,18 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use campaign::award::{Kind, State};
 use campaign::delivery::Delivery;
 use campaign::error::Error;
 use kernel::id::Shard;
+use kernel::ports::broker::Subscriber;
 use kernel::ports::outbound::Verb;
+use records::port::read;
+use tokio::task::JoinSet;
 use trials::profile::Profile;
-use trials::shop::{Fails, Manner, World, draw, webhook, win};
+use trials::shop::{Fails, Held, Manner, World, draw, webhook, win};
 
 /// The endpoint commits and drops the reply: one that remembers names pays once, though it is sent again.
 async fn a_shop_that_remembers_and_drops_the_reply_pays_once(profile: Profile) {
@@ -152,21 +156,22 @@ async fn poison_blocks_neither_other_keys_nor_other_endpoints(profile: Profile) 
     assert_eq!(again, Err(Error::AwardState("delivered")));
 }
 
-/// What an endpoint refuses is given up at once; one that says it is gone is switched off, and what is owed stays owed.
-async fn a_refusal_is_final_and_gone_switches_the_endpoint_off(profile: Profile) {
+/// What an endpoint refuses again and again is given up; one that says it is gone is switched off, and what is owed stays owed.
+async fn refusals_come_to_an_end_and_gone_switches_the_endpoint_off(profile: Profile) {
     let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
-    world.shop.first(&[Manner::Answers(422), Manner::Answers(410)]);
+    let refusals = campaign::delivery::REFUSALS_MAX as usize;
+    world.shop.first(&[vec![Manner::Answers(422); refusals], vec![Manner::Answers(410)]].concat());
     assert!(world.hear(&house, &[win("ada", 1, webhook()), win("ada", 2, webhook())]).await);
-    for _ in 0..5 {
-        house.courier.round().await.expect("a round");
-    }
+    world.carry(&house, 1200).await;
+    assert_eq!(world.shop.calls().len(), refusals + 1);
     assert!(matches!(house.state("ada", 1).await, State::Undeliverable { .. }));
     let endpoint = house.awards.endpoint("pay").await.expect("an endpoint");
     assert!(!endpoint.enabled && !endpoint.why.is_empty(), "{endpoint:?}");
     assert_eq!(world.carry(&house, 100).await, 100, "it waits");
-    let wanted = campaign::endpoint::Wanted { url: endpoint.url, status_url: None, enabled: true };
+    let wanted =
+        campaign::endpoint::Wanted { url: endpoint.url, status_url: None, keeps_ids: true, enabled: true };
     house.awards.change_endpoint("pay", wanted, world.request()).await.expect("a change");
     assert!(world.carry(&house, 100).await < 100);
     assert!(matches!(house.state("ada", 2).await, State::Delivered { .. }));
@@ -235,6 +240,45 @@ async fn a_secret_is_replaced_without_a_gap_and_rests_sealed(profile: Profile) {
     }
 }
 
+/// One more is owed to a winner while the end of the one before is written: whichever is kept first, the next one goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_owed_while_the_one_before_ends_is_not_left_behind() {
+    let world = World::new(Profile::Cluster, true).await;
+    world.endpoint("pay", false).await;
+    assert!(world.hear(&world.house(), &[win("ada", 1, webhook())]).await);
+    // The second is owed, and its transaction stays open.
+    let held = Arc::new(Held::new(Arc::clone(&world.disk)));
+    let (mut openings, mut rounds) = (JoinSet::new(), JoinSet::new());
+    let awards = world.house_on(Arc::clone(&held) as _).awards;
+    openings.spawn(async move { awards.take(&[win("ada", 2, webhook())]).await });
+    held.reached().await;
+    let courier = world.house().courier;
+    rounds.spawn(async move { courier.round().await });
+    // The first has ended by now, or its end waits for the second to be kept.
+    let waits = async || {
+        let rows: Result<Vec<_>, records::error::Error> = read(&*world.disk, Shard::HOME, |tx| {
+            Box::pin(async move {
+                let sql = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS
+                    WHERE VARIABLE_NAME='INNODB_ROW_LOCK_CURRENT_WAITS'";
+                tx.fetch(sql, &[]).await
+            })
+        })
+        .await;
+        rows.expect("rows")[0].text(0).expect("a count") != "0"
+    };
+    let mut ended = None;
+    while ended.is_none() && !waits().await {
+        ended = rounds.try_join_next();
+    }
+    held.let_go();
+    let opened = openings.join_all().await;
+    assert!(opened.iter().flatten().all(Result::is_ok), "{opened:?}");
+    assert!(ended.into_iter().chain(rounds.join_next().await).all(|round| round.expect("a round") == Ok(1)));
+    let house = world.house();
+    assert!(world.carry(&house, 60).await < 60, "nothing is owed any more");
+    assert_eq!(world.shop.paid(), [1, 2].map(|seq| format!("{}-granted", draw("ada", seq))));
+}
+
 trials::in_each_profile!(
     a_shop_that_remembers_and_drops_the_reply_pays_once,
     a_shop_without_memory_is_asked_before_anything_is_sent_again,
@@ -242,7 +286,7 @@ trials::in_each_profile!(
     a_call_whose_time_is_almost_over_is_not_made,
     an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order,
     poison_blocks_neither_other_keys_nor_other_endpoints,
-    a_refusal_is_final_and_gone_switches_the_endpoint_off,
+    refusals_come_to_an_end_and_gone_switches_the_endpoint_off,
     a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses,
     a_secret_is_replaced_without_a_gap_and_rests_sealed,
 );

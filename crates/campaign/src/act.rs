@@ -29,6 +29,8 @@ pub struct Ask {
     pub what: What,
     /// SHA-256 of what was sent: the same key with another body is another act.
     pub body_hash: [u8; 32],
+    /// When it was done, in milliseconds since the epoch, where the house posts it later than that; now where nothing is said.
+    pub done_ms: Option<i64>,
 }
 
 /// What is done.
@@ -180,6 +182,29 @@ pub(crate) async fn load(
         acts.insert((Who::from_row(&row)?, row.text(2)?.to_owned(), row.text(3)?.to_owned()), act);
     }
     Ok(acts)
+}
+
+static DONE: ByKeys = ByKeys::new(
+    "SELECT bucket,who,kind FROM campaign_act WHERE tenant=?",
+    &["bucket", "who", "kind"],
+    "GROUP BY bucket,who,kind",
+);
+
+/// Which of these kinds of acts people have done, under whatever key.
+pub(crate) async fn done(
+    tx: &mut dyn Tx,
+    tenant: u32,
+    kinds: &BTreeSet<(Who, String)>,
+) -> Result<BTreeSet<(Who, String)>, RecordsError> {
+    let values: Vec<_> = kinds
+        .iter()
+        .flat_map(|(who, kind)| {
+            let [bucket, hash] = who.values();
+            [bucket, hash, Value::Text(kind)]
+        })
+        .collect();
+    let rows = DONE.fetch(tx, &[Value::Int(tenant.into())], &values).await?;
+    rows.iter().map(|row| Ok((Who::from_row(row)?, row.text(2)?.to_owned()))).collect()
 }
 
 /// Writes new acts. One whose key is taken is [`RecordsError::Duplicate`].

@@ -70,12 +70,15 @@ pub struct DrawMade {
     pub draw: String,
     /// The prize, where it won one.
     pub prize: Option<String>,
-    /// Who won, where somebody did.
+    /// Who won, where somebody did; nobody any more where they were erased and this became a dead letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<String>,
     /// How it reaches them, where no operator hands it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
+    /// When it was drawn, in milliseconds since the epoch. Absent in effects of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
 }
 
 /// What fulfils itself.
@@ -154,7 +157,7 @@ pub enum State {
         /// When, in milliseconds since the epoch.
         at_ms: i64,
     },
-    /// Nobody claimed it in time.
+    /// Nobody claimed it in time, or whoever won it was erased before it could reach them.
     Expired {
         /// When, in milliseconds since the epoch.
         at_ms: i64,

@@ -20,6 +20,7 @@ use kernel::ports::entropy::Entropy;
 use ledger::account::Owner;
 use ledger::desk::Desk as LedgerDesk;
 use records::batch::{self, Batcher, Limits};
+use records::outbox::Pressure;
 use records::port::{Records, read, write};
 
 use crate::act::{Ask, BUSINESS_ID_MAX, What};
@@ -95,21 +96,22 @@ impl Campaigns {
         entropy: Arc<dyn Entropy>,
         limits: Limits,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        Self::witnessed(records, clock, entropy, limits, (Arc::new(()), None))
+        Self::witnessed(records, clock, entropy, limits, (Arc::default(), Arc::new(()), None))
     }
 
-    /// Opens them, with somebody who hears what becomes of acts, and experiments that lead orders.
+    /// Opens them, with somebody who hears what becomes of acts, and experiments that lead orders. While too much is unsent
+    /// they take no new acts: what was done before is answered as before.
     pub fn witnessed(
         records: Arc<dyn Records>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         limits: Limits,
-        (witness, trying): (Arc<dyn Witness>, Option<Trying>),
+        (pressure, witness, trying): (Arc<Pressure>, Arc<dyn Witness>, Option<Trying>),
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (tenant, shard) = (Tenant::MAIN, Shard::HOME);
         let catalog = Arc::new(Catalog::new(Arc::clone(&records), tenant));
         let (known, time, heard) = (Arc::clone(&catalog), Arc::clone(&clock), Arc::clone(&witness));
-        let acts = Acts { catalog: known, clock: time, tenant, shard, witness: heard, trying };
+        let acts = Acts { catalog: known, clock: time, tenant, shard, pressure, witness: heard, trying };
         let (batcher, driver) = batch::open(Arc::clone(&records), shard, Arc::new(acts), limits);
         (Self { records, clock, entropy, catalog, tenant, shard, batcher, witness }, driver)
     }
@@ -194,13 +196,8 @@ impl Campaigns {
     /// Takes an act: what came of it is kept when this is answered.
     pub async fn act(&self, participant: &str, what: What, body_hash: [u8; 32]) -> Result<Done, Error> {
         check(&what)?;
-        self.take(participant, what, body_hash).await
-    }
-
-    /// Takes an act of whatever kind, those too that only the house posts.
-    async fn take(&self, participant: &str, what: What, body_hash: [u8; 32]) -> Result<Done, Error> {
-        let who = self.who(participant)?;
-        self.batcher.submit(Ask { participant: participant.to_owned(), who, what, body_hash }).await
+        let (who, participant) = (self.who(participant)?, participant.to_owned());
+        self.batcher.submit(Ask { participant, who, what, body_hash, done_ms: None }).await
     }
 
     /// Notes that somebody was brought, by a code.
@@ -274,11 +271,11 @@ impl Campaigns {
         let corrupt = |error: &dyn std::fmt::Display| PortError::Corrupt(error.to_string());
         let qualified: Qualified = serde_json::from_slice(&message.body).map_err(|error| corrupt(&error))?;
         let away = |error: Error| PortError::Unavailable(error.to_string().into());
-        let Qualified { campaign, code, referee } = qualified;
+        let Qualified { campaign, code, referee, at_ms } = qualified;
         let snapshot = self.catalog.fresh().await.map_err(away)?;
         let number = snapshot.campaign(&campaign).map_err(away)?.number;
-        // Whoever was erased is owed nothing any more.
         let Some(referrer) = self.owner_of(number, &code).await.map_err(away)? else {
+            tracing::info!(campaign, "whoever has brought somebody was erased, and is owed nothing any more");
             return Ok("forgotten");
         };
         let what = What::Behave {
@@ -288,12 +285,12 @@ impl Campaigns {
             value: None,
             campaign: Some(campaign),
         };
-        match self.take(&referrer, what, [0; 32]).await {
-            Ok(done) => Ok(if done.replayed { "replayed" } else { "rewarded" }),
-            // A campaign that is over gives nothing more.
-            Err(Error::Ended(_) | Error::NotBegun(_)) => Ok("over"),
-            Err(error) => Err(away(error)),
-        }
+        // It was done while the campaign ran. Where a later version has moved its window, somebody has to look: what is
+        // refused here becomes a dead letter, and is not forgotten.
+        let who = self.who(&referrer).map_err(away)?;
+        let ask = Ask { participant: referrer, who, what, body_hash: [0; 32], done_ms: at_ms };
+        let done = self.batcher.submit(ask).await.map_err(away)?;
+        Ok(if done.replayed { "replayed" } else { "rewarded" })
     }
 }
 

@@ -49,20 +49,69 @@ fn about(pool: &str, digest: &[u8]) -> String {
     format!("coupon/{pool}/{}", hex(digest))
 }
 
-/// Reads a body of codes: one on each line, as text or as a JSON string, or the first column of CSV without quotes.
-pub fn read_codes(body: &[u8]) -> Result<Vec<String>, Error> {
+/// How codes stand in a body, one on each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// As the line is, or as a JSON string.
+    Lines,
+    /// In the first column of CSV (RFC 4180). Whether the first line is a header may be said; where it is not, it is one if its
+    /// first column is one of [`HEADERS`].
+    Csv {
+        /// `header` of `text/csv`.
+        header: Option<bool>,
+    },
+}
+
+/// What the first column is called by those who say nothing of a header, in small letters.
+pub const HEADERS: &[&str] = &["code", "codes", "coupon", "coupon_code", "voucher"];
+
+/// The first column of a line of CSV; `None` where its quotes are not closed, or something stands behind them.
+fn first_column(line: &str) -> Option<String> {
+    let Some(quoted) = line.strip_prefix('"') else {
+        return Some(line.split(',').next().unwrap_or_default().trim().to_owned());
+    };
+    let (mut column, mut rest) = (String::new(), quoted);
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        column.push_str(part);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                column.push('"');
+                rest = after;
+            }
+            None => return (after.is_empty() || after.starts_with(',')).then_some(column),
+        }
+    }
+}
+
+/// Reads a body of codes.
+pub fn read_codes(body: &[u8], written: Written) -> Result<Vec<String>, Error> {
     let text = std::str::from_utf8(body).map_err(|_| Error::BadCodes("the body is not UTF-8".to_owned()))?;
-    let mut codes = Vec::new();
+    // Spreadsheets put a byte order mark in front, which is part of no code.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut codes, mut is_first) = (Vec::new(), true);
     for (at, line) in text.lines().enumerate() {
         let (line, number) = (line.trim(), at + 1);
         if line.is_empty() {
             continue;
         }
-        let code = match line.strip_prefix('"') {
-            Some(_) => serde_json::from_str::<String>(line)
+        let code = match (written, line.starts_with('"')) {
+            (Written::Lines, false) => line.to_owned(),
+            (Written::Lines, true) => serde_json::from_str::<String>(line)
                 .map_err(|error| Error::BadCodes(format!("line {number} is no JSON string: {error}")))?,
-            None => line.split(',').next().unwrap_or_default().trim().to_owned(),
+            (Written::Csv { header }, _) => {
+                let column = first_column(line);
+                let broken = || Error::BadCodes(format!("the quotes on line {number} are not closed"));
+                let column = column.ok_or_else(broken)?;
+                let names_it = || HEADERS.contains(&column.to_ascii_lowercase().as_str());
+                if is_first && header.unwrap_or_else(names_it) {
+                    is_first = false;
+                    continue;
+                }
+                column
+            }
         };
+        is_first = false;
         let length = code.chars().count();
         if !(1..=CODE_CHARACTERS_MAX).contains(&length) || code.chars().any(char::is_control) {
             return Err(Error::BadCodes(format!(
@@ -293,16 +342,26 @@ mod tests {
 
     #[test]
     fn codes_are_read_line_by_line_or_refused_with_a_sentence() {
-        let read = |text: &str| read_codes(text.as_bytes());
+        let read = |text: &str| read_codes(text.as_bytes(), Written::Lines);
+        let csv = |text: &str, header| read_codes(text.as_bytes(), Written::Csv { header });
         let codes = |codes: &[&str]| Ok(codes.iter().map(|code| (*code).to_owned()).collect());
         assert_eq!(read("A-1\n\r\n  B-2 \n"), codes(&["A-1", "B-2"]));
         assert_eq!(read("\"A,1\"\n\"\\u00e4\"\n"), codes(&["A,1", "\u{e4}"]));
-        assert_eq!(read("A-1,9.99,EUR\nB-2"), codes(&["A-1", "B-2"]));
+        assert_eq!(read("A-1,9.99,EUR\nB-2"), codes(&["A-1,9.99,EUR", "B-2"]));
+        assert_eq!(csv("A-1,9.99,EUR\nB-2", None), codes(&["A-1", "B-2"]));
+        assert_eq!(csv("\"A,\"\"1\",x\n \"B\" \n", None), codes(&["A,\"1", "B"]));
+        assert_eq!(csv("Code,price\nA-1,9\nCODE,9", None), codes(&["A-1", "CODE"]));
+        assert_eq!(csv("\u{feff}number,price\nA-1,9", Some(true)), codes(&["A-1"]));
+        assert_eq!(csv("code\nA-1", Some(false)), codes(&["code", "A-1"]));
+        assert_eq!(csv("number\nA-1", None), codes(&["number", "A-1"]));
+        for wrong in ["\"A", "\"A\"B,x", "code", ",x", "\"\",x"] {
+            assert!(matches!(csv(wrong, None), Err(Error::BadCodes(_))), "{wrong}");
+        }
         let many = (0..=CODES_MAX).map(|n| format!("{n}\n")).collect::<String>();
         let long = "x".repeat(CODE_CHARACTERS_MAX + 1);
-        for wrong in ["", "\n\n", "A\nA", ",x", "\"A", "\"\"", "a\u{7}b", &long, &many] {
+        for wrong in ["", "\n\n", "A\nA", "\"A", "\"\"", "a\u{7}b", &long, &many] {
             assert!(matches!(read(wrong), Err(Error::BadCodes(_))), "{wrong:.20}");
         }
-        assert!(read_codes(b"\xff").is_err());
+        assert!(read_codes(b"\xff", Written::Lines).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Carries webhooks out: takes those whose time has come, calls, and writes down what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,16 @@ use kernel::id::Shard;
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
 use kernel::ports::outbound::{Call, Outbound, Outcome, Verb};
+use records::error::Error as RecordsError;
 use records::machine::{self, Outcome as Told};
-use records::port::{Records, write};
+use records::outbox::Pressure;
+use records::port::{Records, read, write};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::award::{Award, Event as AwardEvent, machine_id};
 use crate::delivery::{self, Delivery, Event, News, backoff_ms};
-use crate::endpoint;
+use crate::endpoint::{self, Endpoint};
 use crate::error::Error;
 use crate::vault::Vault;
 
@@ -24,8 +26,14 @@ use crate::vault::Vault;
 const CALLS_MAX: usize = 32;
 /// Most calls at once to one endpoint: one that says nothing for long leaves room for the others.
 const CALLS_OF_ENDPOINT_MAX: usize = 8;
+/// Most calls at once to an endpoint whose last call was not answered: enough to learn that it is back.
+const CALLS_OF_TROUBLED_MAX: usize = 1;
 /// Rest between looks, in milliseconds, where nothing was to be done.
 const REST_MS: u64 = 250;
+/// How often the end of a call is written anew where other writes stand in the way.
+const RERUNS: u32 = 8;
+/// How often it is counted how much is owed, in milliseconds.
+const MEASURE_MS: i64 = 5_000;
 /// A call that has not come back after so long, in milliseconds, belongs to a process that is gone. Longer than any call.
 pub const LEASE_MS: i64 = 120_000;
 /// A call is made only while so much of its time is left, in milliseconds: its beginning may have been long in being written.
@@ -47,6 +55,74 @@ pub trait Witness: Send + Sync {
 
 /// Nobody listens.
 impl Witness for () {}
+/// Whose turn it is: what a look knows of those before.
+#[derive(Debug, Clone, Default)]
+struct Rota {
+    /// Calls that are under way, by endpoint.
+    busy: BTreeMap<String, usize>,
+    /// The endpoint that was served last. The next look begins after it, so that those at the end of the list are served
+    /// too where there are more than there is room for.
+    last: String,
+    /// Endpoints whose last call was not answered.
+    troubled: BTreeSet<String>,
+    /// When it was counted last how much is owed, in milliseconds since the epoch.
+    measured_ms: Option<i64>,
+    /// Endpoints whose secrets cannot be opened, and were complained about.
+    locked: BTreeSet<String>,
+}
+
+impl Rota {
+    /// How many more calls an endpoint may have.
+    fn share(&self, endpoint: &str) -> usize {
+        let most =
+            if self.troubled.contains(endpoint) { CALLS_OF_TROUBLED_MAX } else { CALLS_OF_ENDPOINT_MAX };
+        most.saturating_sub(self.busy.get(endpoint).copied().unwrap_or(0))
+    }
+
+    /// Endpoints in the order of their turns.
+    fn turns<'e>(&self, endpoints: &'e [Endpoint]) -> impl Iterator<Item = &'e Endpoint> {
+        let next = endpoints.partition_point(|endpoint| endpoint.view.endpoint <= self.last);
+        let (before, after) = endpoints.split_at(next);
+        after.iter().chain(before)
+    }
+
+    /// Notes what a look has begun, and which endpoints it had to leave out.
+    fn note(&mut self, begun: &[Begun], locked: BTreeSet<String>) {
+        for one in begun {
+            *self.busy.entry(one.endpoint.clone()).or_default() += 1;
+            self.last.clone_from(&one.endpoint);
+        }
+        for endpoint in locked.difference(&self.locked) {
+            tracing::error!(
+                endpoint,
+                "the secrets of an endpoint cannot be opened: it is not called until it has a new one"
+            );
+        }
+        self.locked = locked;
+    }
+
+    /// Notes the end of a call.
+    fn free(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        let Ended { endpoint, is_answered } = match ended {
+            Ok(ended) => ended,
+            Err(error) => return tracing::error!(%error, "a webhook's call has panicked"),
+        };
+        if let Some(count) = self.busy.get_mut(&endpoint) {
+            *count = count.saturating_sub(1);
+        }
+        if is_answered {
+            self.troubled.remove(&endpoint);
+        } else {
+            self.troubled.insert(endpoint);
+        }
+    }
+}
+
+/// A call that has ended.
+struct Ended {
+    endpoint: String,
+    is_answered: bool,
+}
 
 /// Carries the webhooks of one database.
 #[derive(Clone)]
@@ -57,6 +133,7 @@ pub struct Courier {
     vault: Arc<dyn Vault>,
     outbound: Arc<dyn Outbound>,
     shard: Shard,
+    pressure: Arc<Pressure>,
     witness: Arc<dyn Witness>,
 }
 
@@ -70,7 +147,8 @@ impl Courier {
         outbound: Arc<dyn Outbound>,
         shard: Shard,
     ) -> Self {
-        Self { records, clock, entropy, vault, outbound, shard, witness: Arc::new(()) }
+        let (pressure, witness) = (Arc::default(), Arc::new(()));
+        Self { records, clock, entropy, vault, outbound, shard, pressure, witness }
     }
 
     /// The same, with somebody who hears how calls have ended.
@@ -79,12 +157,33 @@ impl Courier {
         Self { witness, ..self }
     }
 
+    /// Tells how much is owed to whoever begins new work.
+    #[must_use]
+    pub fn pressing(self, pressure: Arc<Pressure>) -> Self {
+        Self { pressure, ..self }
+    }
+
+    /// Counts what is owed, where that was long ago: a count of much is not cheap.
+    async fn measure(&self, rota: &mut Rota) -> Result<(), Error> {
+        let (now_ms, shard, limit) =
+            (self.clock.now_ms(), self.shard, self.pressure.limit().saturating_add(1));
+        if rota.measured_ms.is_some_and(|measured_ms| (0..MEASURE_MS).contains(&(now_ms - measured_ms))) {
+            return Ok(());
+        }
+        rota.measured_ms = Some(now_ms);
+        let owed = read(&*self.records, shard, move |tx| {
+            Box::pin(async move { Ok::<_, Error>(delivery::owed(tx, shard, limit).await?) })
+        });
+        self.pressure.owe(owed.await?);
+        Ok(())
+    }
+
     /// Carries until `stop` is true, then waits for the calls that are under way.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut calls: JoinSet<String> = JoinSet::new();
-        let mut busy: BTreeMap<String, usize> = BTreeMap::new();
+        let mut calls: JoinSet<Ended> = JoinSet::new();
+        let mut rota = Rota::default();
         loop {
-            let begun = match self.begin(&busy, CALLS_MAX - calls.len()).await {
+            let begun = match self.begin(&mut rota, CALLS_MAX - calls.len()).await {
                 Ok(begun) => begun,
                 Err(error) => {
                     tracing::warn!(shard = self.shard.0, %error, "webhooks could not be looked at");
@@ -92,22 +191,17 @@ impl Courier {
                 }
             };
             for one in begun {
-                *busy.entry(one.endpoint.clone()).or_default() += 1;
                 let courier = self.clone();
-                calls.spawn(async move {
-                    let endpoint = one.endpoint.clone();
-                    courier.carry(one).await;
-                    endpoint
-                });
+                calls.spawn(async move { courier.carry(one).await });
             }
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                Some(ended) = calls.join_next() => free(&mut busy, ended),
+                Some(ended) = calls.join_next() => rota.free(ended),
                 () = tokio::time::sleep(Duration::from_millis(REST_MS)) => {}
             }
             while let Some(ended) = calls.try_join_next() {
-                free(&mut busy, ended);
+                rota.free(ended);
             }
         }
         // What is not waited for would only be unknown after the next start.
@@ -116,56 +210,72 @@ impl Courier {
 
     /// One look: everything whose time has come is called, within the limits, and its end written down. Answers how many.
     pub async fn round(&self) -> Result<usize, Error> {
-        let begun = self.begin(&BTreeMap::new(), CALLS_MAX).await?;
+        let begun = self.begin(&mut Rota::default(), CALLS_MAX).await?;
         let count = begun.len();
         join_all(begun.into_iter().map(|one| self.carry(one))).await;
         Ok(count)
     }
 
     /// Begins calls: from here on their outcome is unknown until it is written down.
-    async fn begin(&self, busy: &BTreeMap<String, usize>, room: usize) -> Result<Vec<Begun>, Error> {
+    async fn begin(&self, rota: &mut Rota, room: usize) -> Result<Vec<Begun>, Error> {
+        self.measure(rota).await?;
         if room == 0 {
             return Ok(vec![]);
         }
-        let (shard, now_ms, busy) = (self.shard, self.clock.now_ms(), busy.clone());
+        let (shard, now_ms, known) = (self.shard, self.clock.now_ms(), rota.clone());
         let vault = Arc::clone(&self.vault);
-        write(&*self.records, shard, move |tx| {
+        let looked = write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let limit = endpoint::ENDPOINTS_MAX;
                 let endpoints = endpoint::all(tx, shard, ("", limit), (&*vault, now_ms)).await?;
-                let mut begun = Vec::new();
-                for endpoint in endpoints.iter().filter(|endpoint| endpoint.view.enabled) {
+                let (mut begun, mut locked) = (Vec::new(), BTreeSet::new());
+                for endpoint in known.turns(&endpoints).filter(|endpoint| endpoint.view.enabled) {
                     let id = &endpoint.view.endpoint;
-                    let share =
-                        CALLS_OF_ENDPOINT_MAX - busy.get(id).copied().unwrap_or(0).min(CALLS_OF_ENDPOINT_MAX);
-                    let share = share.min(room - begun.len());
+                    if endpoint.secrets().is_empty() {
+                        locked.insert(id.clone());
+                        continue;
+                    }
+                    let share = known.share(id).min(room - begun.len());
+                    if share == 0 {
+                        continue;
+                    }
                     let due =
                         delivery::due(tx, shard, id, (now_ms, u32::try_from(share).unwrap_or(0))).await?;
                     for due in due {
                         begun.extend(start(tx, shard, (endpoint, due), now_ms).await?);
                     }
                 }
-                Ok(begun)
+                Ok::<_, Error>((begun, locked))
             })
-        })
-        .await
+        });
+        let (begun, locked) = looked.await?;
+        rota.note(&begun, locked);
+        Ok(begun)
     }
 
-    async fn carry(&self, begun: Begun) {
+    async fn carry(&self, begun: Begun) -> Ended {
         if self.clock.now_ms() > begun.call.at_ms + (LEASE_MS - LEFT_MS_MIN) {
             // Another may ask for it before this call would be over, be told that it was not taken, and send it too.
             tracing::warn!(
                 effect = begun.call.effect,
                 "the time of a webhook's call was over before it was made"
             );
-            return;
+            return Ended { endpoint: begun.endpoint, is_answered: true };
         }
         let outcome = self.outbound.call(&begun.call).await;
         self.witness.called(&begun.call, &outcome);
-        if let Err(error) = self.end(&begun, outcome).await {
+        let is_answered = matches!(outcome, Outcome::Taken | Outcome::Refused { .. });
+        let mut ended = self.end(&begun, outcome.clone()).await;
+        for _ in 0..RERUNS {
+            // Another write stood in the way: nothing was kept, and what was taken must not be asked for in vain.
+            let Err(Error::Records(RecordsError::Contended(_))) = ended else { break };
+            ended = self.end(&begun, outcome.clone()).await;
+        }
+        if let Err(error) = ended {
             // It stands as begun: when it must be over, the other side is asked.
             tracing::warn!(effect = begun.call.effect, %error, "the end of a webhook's call could not be written");
         }
+        Ended { endpoint: begun.endpoint, is_answered }
     }
 
     async fn end(&self, begun: &Begun, outcome: Outcome) -> Result<(), Error> {
@@ -178,12 +288,12 @@ impl Courier {
             _ => None,
         };
         let event = Event::Ended { attempt: begun.attempt, now_ms, outcome, wait_ms };
-        let (id, endpoint) = (begun.id.clone(), begun.endpoint.clone());
+        let (id, endpoint, url) = (begun.id.clone(), begun.endpoint.clone(), begun.call.url.clone());
         write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let told = delivery::apply(tx, shard, &id, &event).await?;
                 if let Some(why) = gone {
-                    endpoint::disable(tx, shard, (&endpoint, &why), (&*vault, now_ms)).await?;
+                    endpoint::disable(tx, shard, (&endpoint, &url, &why), (&*vault, now_ms)).await?;
                 }
                 let Some((raffle, seq, News::Granted)) = delivery::award_of(&id) else { return Ok(()) };
                 let news = match told {
@@ -202,21 +312,10 @@ impl Courier {
     }
 }
 
-fn free(busy: &mut BTreeMap<String, usize>, ended: Result<String, tokio::task::JoinError>) {
-    match ended {
-        Ok(endpoint) => {
-            if let Some(count) = busy.get_mut(&endpoint) {
-                *count = count.saturating_sub(1);
-            }
-        }
-        Err(error) => tracing::error!(%error, "a webhook's call has panicked"),
-    }
-}
-
 async fn start(
     tx: &mut dyn records::port::Tx,
     shard: Shard,
-    (endpoint, due): (&endpoint::Endpoint, delivery::Due),
+    (endpoint, due): (&Endpoint, delivery::Due),
     now_ms: i64,
 ) -> Result<Option<Begun>, Error> {
     let view = &endpoint.view;
@@ -227,7 +326,7 @@ async fn start(
         Told::Moved(_) | Told::Replayed(_) | Told::Illegal(_) | Told::Missing => return Ok(None),
     };
     let Some(effect) = effect_of(&due.body, &due.id) else {
-        return Err(records::error::Error::Corrupt("a webhook's body".to_owned()).into());
+        return Err(RecordsError::Corrupt("a webhook's body".to_owned()).into());
     };
     let url = match (&view.status_url, asks) {
         (Some(status_url), true) => {

@@ -4,7 +4,9 @@
 mod life;
 
 pub(crate) use life::GONE;
-pub use life::{ATTEMPTS_MAX, Delivery, Event, Illegal, backoff_ms};
+pub use life::{ATTEMPTS_MAX, Delivery, Event, Illegal, REFUSALS_MAX, backoff_ms};
+
+use std::collections::BTreeSet;
 
 use kernel::id::{DrawId, Shard, Tenant};
 use records::error::Error as RecordsError;
@@ -13,6 +15,8 @@ use records::outbox::{self, Effect};
 use records::port::{Row, Tx, Value};
 
 use crate::award::{id_of, place_of};
+use crate::forgotten;
+use crate::who::Who;
 
 /// What a webhook tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,11 +101,7 @@ pub(crate) async fn post(
 ) -> Result<(), RecordsError> {
     let key =
         [Value::Int(shard.0.into()), tenant(), Value::Text(owed.endpoint), Value::Bytes(owed.order_key)];
-    let select = format!(
-        "SELECT n FROM delivery_order WHERE shard=? AND tenant=? AND endpoint=? AND order_key=?{}",
-        tx.dialect().for_update()
-    );
-    let last = tx.fetch(&select, &key).await?.first().map(|row| row.int(0)).transpose()?;
+    let last = lock_order(tx, &key).await?;
     let n = last.unwrap_or(0) + 1;
     let write = match last {
         Some(_) => "UPDATE delivery_order SET n=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=?",
@@ -176,6 +176,16 @@ async fn place(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result<Option<Place>
     rows.first().map(read).transpose()
 }
 
+/// Holds the order of a key: whoever owes the next of it, and whoever ends the one before, do so one after the other. Else
+/// the next could find one that is not over yet, and be found by nobody when it is.
+async fn lock_order(tx: &mut dyn Tx, key: &[Value<'_>]) -> Result<Option<i64>, RecordsError> {
+    let select = format!(
+        "SELECT n FROM delivery_order WHERE shard=? AND tenant=? AND endpoint=? AND order_key=?{}",
+        tx.dialect().for_update()
+    );
+    tx.fetch(&select, key).await?.first().map(|row| row.int(0)).transpose()
+}
+
 /// Tells a webhook that something happened: its state, its row, and the next of its key move together.
 pub(crate) async fn apply(
     tx: &mut dyn Tx,
@@ -183,10 +193,11 @@ pub(crate) async fn apply(
     id: &[u8],
     event: &Event,
 ) -> Result<Outcome<Delivery, Illegal>, RecordsError> {
-    let outcome = machine::apply::<Delivery>(tx, shard, id, event).await?;
-    let Outcome::Moved(state) = &outcome else { return Ok(outcome) };
     let Some((endpoint, order_key, n)) = place(tx, shard, id).await? else {
-        return Err(RecordsError::Corrupt("a webhook without a row".to_owned()));
+        // Nothing is owed under this name: it was taken or called off, or never was.
+        let outcome = machine::apply::<Delivery>(tx, shard, id, event).await?;
+        let is_sound = !matches!(outcome, Outcome::Moved(_));
+        return if is_sound { Ok(outcome) } else { Err(RecordsError::Surprise("delivery")) };
     };
     let key = [
         Value::Int(shard.0.into()),
@@ -195,6 +206,14 @@ pub(crate) async fn apply(
         Value::Bytes(&order_key),
         Value::Int(n),
     ];
+    // Before its own row: everybody locks an order first, and then what is in it.
+    if event.may_end() {
+        lock_order(tx, &key[..4]).await?;
+    }
+    let outcome = machine::apply::<Delivery>(tx, shard, id, event).await?;
+    let Outcome::Moved(state) = &outcome else { return Ok(outcome) };
+    // What comes back takes its place again behind what is on its way.
+    let waits = matches!(event, Event::Replay { .. }) && is_behind(tx, &key).await?;
     let (sql, values): (_, &[Value<'_>]) = match state {
         Delivery::Delivered { .. } | Delivery::CalledOff { .. } => {
             ("DELETE FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?", &[])
@@ -211,16 +230,51 @@ pub(crate) async fn apply(
         | Delivery::Waiting { .. }
         | Delivery::Unknown { .. } => (
             "UPDATE delivery SET live=1, due_ms=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?",
-            &[Value::int_or_null(event.due_ms(state))],
+            &[Value::int_or_null(event.due_ms(state).filter(|_| !waits))],
         ),
     };
     if tx.exec(sql, &[values, &key].concat()).await? != 1 {
         return Err(RecordsError::Surprise("delivery"));
     }
+    if matches!(state, Delivery::Dead { .. }) {
+        forget_name(tx, shard, id).await?;
+    }
     if state.is_over() {
         wake_next(tx, shard, &key[..4], event.now_ms()).await?;
     }
     Ok(outcome)
+}
+
+/// Takes the winner's name out of a webhook that was given up, where they were erased since. One that is still owed says
+/// what was promised.
+pub(crate) async fn forget_name(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result<(), RecordsError> {
+    let sql = format!(
+        "SELECT body,at_ms FROM delivery WHERE shard=? AND tenant=? AND id=? AND live=0{}",
+        tx.dialect().for_update()
+    );
+    let key = [Value::Int(shard.0.into()), tenant(), Value::Bytes(id)];
+    let rows = tx.fetch(&sql, &key).await?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let (body, at_ms) = (row.bytes(0)?, row.int(1)?);
+    let Some(name) = participant_in(body) else { return Ok(()) };
+    let erased = forgotten::of(tx, &BTreeSet::from([Who::named(Tenant::MAIN, &name)])).await?;
+    let Some(body) = forgotten::without_name(body, PARTICIPANT, (&erased, at_ms)) else { return Ok(()) };
+    let update = "UPDATE delivery SET body=? WHERE shard=? AND tenant=? AND id=?";
+    tx.exec(update, &[&[Value::Bytes(&body)][..], &key].concat()).await.map(|_| ())
+}
+
+/// Where the winner's name stands in a webhook's body.
+const PARTICIPANT: &str = "/data/participant";
+
+fn participant_in(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body.pointer(PARTICIPANT)?.as_str().map(str::to_owned)
+}
+
+/// Whether an earlier one of a key is on its way.
+async fn is_behind(tx: &mut dyn Tx, key: &[Value<'_>]) -> Result<bool, RecordsError> {
+    let sql = "SELECT n FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n<? AND live=1 LIMIT 1";
+    Ok(!tx.fetch(sql, key).await?.is_empty())
 }
 
 /// Lets the next of a key go.
@@ -231,18 +285,38 @@ async fn wake_next(
     now_ms: i64,
 ) -> Result<(), RecordsError> {
     let next =
-        "SELECT id,n FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND live=1
+        "SELECT id,n,due_ms FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND live=1
         ORDER BY n LIMIT 1";
     let rows = tx.fetch(next, key).await?;
     let Some(row) = rows.first() else { return Ok(()) };
-    let moved = machine::apply::<Delivery>(tx, shard, row.bytes(0)?, &Event::Turn { now_ms }).await?;
-    if matches!(moved, Outcome::Moved(_)) {
-        let update =
-            "UPDATE delivery SET due_ms=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?";
-        let n = Value::Int(row.int(1)?);
-        tx.exec(update, &[&[Value::Int(now_ms)][..], key, &[n]].concat()).await?;
+    if row.int_or_null(2)?.is_some() {
+        return Ok(());
     }
+    machine::apply::<Delivery>(tx, shard, row.bytes(0)?, &Event::Turn { now_ms }).await?;
+    let update =
+        "UPDATE delivery SET due_ms=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?";
+    let n = Value::Int(row.int(1)?);
+    tx.exec(update, &[&[Value::Int(now_ms)][..], key, &[n]].concat()).await?;
     Ok(())
+}
+
+/// How many webhooks are owed, counted up to a limit.
+pub(crate) async fn owed(tx: &mut dyn Tx, shard: Shard, limit: u64) -> Result<u64, RecordsError> {
+    let sql = "SELECT COUNT(*) FROM (SELECT live FROM delivery WHERE shard=? AND tenant=? AND live=1 LIMIT ?) AS some";
+    let rows = tx.fetch(sql, &[Value::Int(shard.0.into()), tenant(), Value::count(limit)]).await?;
+    rows.first().map_or(Ok(0), |row| row.count(0))
+}
+
+/// Webhooks to an endpoint that were given up, those of one key in their order.
+pub(crate) async fn given_up(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    endpoint: &str,
+    limit: u32,
+) -> Result<Vec<Vec<u8>>, RecordsError> {
+    let sql = "SELECT id FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND live=0 ORDER BY order_key,n LIMIT ?";
+    let values = [Value::Int(shard.0.into()), tenant(), Value::Text(endpoint), Value::Int(limit.into())];
+    tx.fetch(sql, &values).await?.iter().map(|row| row.bytes(0).map(<[u8]>::to_vec)).collect()
 }
 
 /// Where a webhook of an award stands.

@@ -19,7 +19,7 @@ use ledger::order::OrderId;
 use records::batch::{Batch, Decision, Decisions};
 use records::error::Error as RecordsError;
 use records::machine;
-use records::outbox::{self, Effect};
+use records::outbox::{self, Effect, Pressure};
 use records::port::{Row, Tx, Value};
 use records::statement::Insert;
 
@@ -27,6 +27,7 @@ use crate::act::{self, Act, ActKey, Ask, Outcome, What};
 use crate::audience::{self, belongs};
 use crate::calendar::{self, Calendars};
 use crate::catalog::{Campaign, Catalog, Snapshot};
+use crate::document::REFERRAL;
 use crate::error::Error;
 use crate::offer::{self, Event, OfferKey, Order, OrderKey, Shelf};
 use crate::referral::{self, Referrals};
@@ -92,6 +93,7 @@ pub(crate) struct Acts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tenant: Tenant,
     pub(crate) shard: Shard,
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) witness: Arc<dyn Witness>,
     pub(crate) trying: Option<Trying>,
 }
@@ -112,11 +114,12 @@ impl Batch for Acts {
         let place = Place { tenant: self.tenant, shard: self.shard, now_ms: self.clock.now_ms() };
         let led = Led::open(tx, self.trying.as_ref(), items, place.now_ms).await?;
         let mut desk = Desk::open(tx, (place, head, snapshot), led, items).await?;
+        desk.admitted = self.pressure.admit();
         let mut decisions = Vec::with_capacity(items.len());
         for ask in items {
             decisions.push(match desk.decide(ask) {
                 Ok(done) => Decision::Done(done),
-                Err(Error::Records(error)) => return Err(error),
+                Err(Error::Records(error)) if error != RecordsError::Backlog => return Err(error),
                 Err(error) => Decision::Refused(error),
             });
         }
@@ -196,6 +199,8 @@ struct Desk {
     head: Head,
     snapshot: Arc<Snapshot>,
     acts: BTreeMap<ActKey, Act>,
+    /// Which kinds of acts those who are brought have done before.
+    done: BTreeSet<(Who, String)>,
     tallies: Tallies,
     calendars: Calendars,
     lists: BTreeSet<(Who, String)>,
@@ -205,6 +210,8 @@ struct Desk {
     shelves: BTreeMap<OfferKey, (Shelf, Shelf)>,
     counter: Counter,
     led: Led,
+    /// Whether anything new may begin.
+    admitted: Result<(), RecordsError>,
     fresh: Fresh,
 }
 
@@ -266,6 +273,11 @@ impl Desk {
         for ask in asks {
             accounts.extend(wallets(ask, &snapshot, &led, &orders)?);
         }
+        let mut referrals = referral::load(tx, tenant, &people).await?;
+        let firsts: BTreeSet<_> = asks.iter().filter_map(|ask| first_of(ask, &snapshot)).collect();
+        if asks.iter().any(|ask| matches!(ask.what, What::Refer { .. })) {
+            referral::load_above(tx, tenant, people.clone(), &mut referrals).await?;
+        }
         let holds: Vec<_> = orders.keys().map(|order| hold_of(*order)).collect();
         let desk = LedgerDesk { tenant: place.tenant, shard: place.shard, now_ms: place.now_ms };
         Ok(Self {
@@ -276,12 +288,14 @@ impl Desk {
             tallies: Tallies::load(tx, tenant, &people).await?,
             calendars,
             lists: audience::lists(tx, tenant, &people).await?,
-            referrals: referral::load(tx, tenant, &people).await?,
+            referrals,
+            done: act::done(tx, tenant, &firsts).await?,
             orders,
             shelves: shelves.into_iter().map(|(key, shelf)| (key, (shelf, shelf))).collect(),
             counter: desk.open(tx, &accounts, &holds).await?,
             snapshot,
             led,
+            admitted: Ok(()),
             fresh: Fresh::default(),
         })
     }
@@ -297,11 +311,16 @@ impl Desk {
                 if let Some(known) = self.acts.get(&key) {
                     return repeat(ask, known);
                 }
+                // What the house posts by itself is how effects leave.
+                if !ask.is_of_the_house() {
+                    self.admitted.clone()?;
+                }
                 let outcome = self.act(ask, &key)?;
                 self.head.seq += 1;
                 let (seq, at_ms) = (self.head.seq, self.place.now_ms);
                 let act = Act { seq, at_ms, body_hash: ask.body_hash, outcome: outcome.clone() };
                 self.acts.insert(key.clone(), act.clone());
+                self.done.insert((key.0, key.1.clone()));
                 self.fresh.acts.push((key, act));
                 self.fresh.names.insert(ask.who, ask.participant.clone());
                 Ok(Done { acted: Acted::Kept(outcome), replayed: false })
@@ -332,10 +351,15 @@ impl Desk {
         campaign.zone.day_of(self.place.now_ms).max(last.unwrap_or(i32::MIN))
     }
 
-    /// A campaign that runs now.
-    fn running(&self, id: &str) -> Result<Arc<Campaign>, Error> {
+    /// When an act was done: now, unless the house posts it later.
+    fn done_ms(&self, ask: &Ask) -> i64 {
+        ask.done_ms.unwrap_or(self.place.now_ms)
+    }
+
+    /// A campaign that runs as an act is done.
+    fn running(&self, id: &str, ask: &Ask) -> Result<Arc<Campaign>, Error> {
         let campaign = Arc::clone(self.snapshot.campaign(id)?);
-        campaign.window.check(self.place.now_ms, &campaign.zone)?;
+        campaign.window.check(self.done_ms(ask), &campaign.zone)?;
         Ok(campaign)
     }
 
@@ -344,7 +368,7 @@ impl Desk {
         let Some(name) = audience else { return true };
         let Some(audience) = campaign.document.audiences.get(name) else { return false };
         let mut known = Known {
-            day: campaign.zone.day_of(self.place.now_ms),
+            day: campaign.zone.day_of(self.done_ms(ask)),
             campaign: campaign.number,
             ask,
             lists: &self.lists,
@@ -394,6 +418,11 @@ fn repeat(ask: &Ask, known: &Act) -> Result<Done, Error> {
 }
 
 impl Ask {
+    /// Whether it follows by itself from what somebody else did.
+    fn is_of_the_house(&self) -> bool {
+        matches!(&self.what, What::Behave { behaviour, .. } if behaviour == REFERRAL)
+    }
+
     /// The campaign that is named; none where it is about many, or about an order.
     fn campaign(&self) -> &str {
         match &self.what {
@@ -423,6 +452,18 @@ impl Ask {
     }
 }
 
+/// The kind of act by which somebody who is brought would qualify, where it is a behaviour that is reported.
+fn first_of(ask: &Ask, snapshot: &Snapshot) -> Option<(Who, String)> {
+    let What::Refer { campaign, .. } = &ask.what else { return None };
+    let referral = snapshot.campaigns.get(campaign)?.document.referral.as_ref()?;
+    Some((ask.who, kind_of(&referral.behaviour)))
+}
+
+/// The kind under which a behaviour is kept.
+fn kind_of(behaviour: &str) -> String {
+    format!("behaviour/{behaviour}")
+}
+
 /// What an act is kept under; `None` where there is no such campaign.
 fn act_key(ask: &Ask, snapshot: &Snapshot, today: impl Fn(&Campaign, Who) -> i32) -> Option<ActKey> {
     let number = |campaign: &String| snapshot.campaigns.get(campaign);
@@ -430,7 +471,7 @@ fn act_key(ask: &Ask, snapshot: &Snapshot, today: impl Fn(&Campaign, Who) -> i32
         What::Behave { behaviour, business_id, campaign, .. } => {
             // One event is one act, whether or not a campaign is named with it: else it would count twice.
             campaign.as_ref().map_or(Some(()), |campaign| number(campaign).map(|_| ()))?;
-            (format!("behaviour/{behaviour}"), business_id.clone())
+            (kind_of(behaviour), business_id.clone())
         }
         What::SignIn { campaign } => {
             let campaign = number(campaign)?;

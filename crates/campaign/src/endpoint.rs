@@ -32,11 +32,13 @@ pub struct EndpointView {
     pub url: String,
     /// Where it says whether it has taken a webhook; null where it does not.
     pub status_url: Option<String>,
+    /// Whether it says that it remembers the ids of what it has taken, and takes each once.
+    pub keeps_ids: bool,
     /// Whether webhooks are sent. What is owed waits while they are not.
     pub enabled: bool,
     /// Why not; empty where nothing is to be said.
     pub why: String,
-    /// How many secrets sign: two while one is replaced.
+    /// How many secrets sign: two while one is replaced; none where they cannot be opened, and a new one is needed.
     pub secrets: u32,
     /// When it was changed last, in milliseconds since the epoch.
     pub changed_ms: i64,
@@ -59,8 +61,18 @@ pub struct Wanted {
     pub url: String,
     /// Where it says whether it has taken one.
     pub status_url: Option<String>,
+    /// Whether it remembers the ids of what it has taken, and takes each once.
+    pub keeps_ids: bool,
     /// Whether webhooks are sent.
     pub enabled: bool,
+}
+
+impl Wanted {
+    /// Refuses an endpoint that could take a webhook twice: one whose outcome is not known can neither be asked for there nor
+    /// be sent again.
+    fn check(&self) -> Result<(), Error> {
+        if self.status_url.is_some() || self.keeps_ids { Ok(()) } else { Err(Error::NobodyToAsk) }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,6 +86,8 @@ struct Kept {
 pub(crate) struct Endpoint {
     pub(crate) view: EndpointView,
     kept: Vec<Kept>,
+    /// The secrets as they rest. Whoever changes something else leaves them alone, whether or not they can be opened.
+    sealed: Vec<u8>,
 }
 
 const PREFIX: &str = "whsec_";
@@ -89,20 +103,23 @@ fn fixed(shard: Shard) -> [Value<'static>; 2] {
 impl Endpoint {
     fn read(row: &Row, vault: &dyn Vault, now_ms: i64) -> Result<Self, Error> {
         let id = row.text(0)?.to_owned();
-        let opened = vault.open(row.bytes(5)?, &about(&id))?;
-        let mut kept: Vec<Kept> = serde_json::from_slice(&opened)
-            .map_err(|error| RecordsError::Corrupt(format!("the secrets of {id}: {error}")))?;
+        let sealed = row.bytes(5)?.to_vec();
+        // One that cannot be opened is not called; the others are, and it can be given a new secret.
+        let opened = vault.open(&sealed, &about(&id)).ok();
+        let mut kept: Vec<Kept> =
+            opened.and_then(|opened| serde_json::from_slice(&opened).ok()).unwrap_or_default();
         kept.retain(|one| one.until_ms.is_none_or(|until_ms| now_ms < until_ms));
         let view = EndpointView {
             endpoint: id,
             url: row.text(1)?.to_owned(),
             status_url: row.text_or_null(2)?.map(str::to_owned),
+            keeps_ids: row.int(7)? == 1,
             enabled: row.int(3)? == 1,
             why: row.text(4)?.to_owned(),
             secrets: u32::try_from(kept.len()).unwrap_or(u32::MAX),
             changed_ms: row.int(6)?,
         };
-        Ok(Self { view, kept })
+        Ok(Self { view, kept, sealed })
     }
 
     /// What webhooks are signed with now, newest first.
@@ -111,7 +128,11 @@ impl Endpoint {
         self.kept.iter().filter_map(bytes).collect()
     }
 
-    fn add_secret(&mut self, entropy: &dyn Entropy, until_ms: i64) -> Result<String, Error> {
+    fn add_secret(
+        &mut self,
+        (vault, entropy): (&dyn Vault, &dyn Entropy),
+        until_ms: i64,
+    ) -> Result<String, Error> {
         let mut bytes = [0; SECRET_BYTES];
         entropy.fill(&mut bytes).map_err(|error| Error::Entropy(error.to_string()))?;
         let secret = format!("{PREFIX}{}", Base64::encode_string(&bytes));
@@ -121,40 +142,35 @@ impl Endpoint {
         self.kept.insert(0, Kept { secret: secret.clone(), until_ms: None });
         self.kept.truncate(SECRETS_MAX);
         self.view.secrets = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
+        let kept = serde_json::to_vec(&self.kept)
+            .map_err(|error| RecordsError::Corrupt(format!("secrets: {error}")))?;
+        self.sealed = vault.seal(&kept, &about(&self.view.endpoint))?;
         Ok(secret)
     }
 
-    async fn save(
-        &self,
-        tx: &mut dyn Tx,
-        shard: Shard,
-        vault: &dyn Vault,
-        is_new: bool,
-    ) -> Result<(), Error> {
+    async fn save(&self, tx: &mut dyn Tx, shard: Shard, is_new: bool) -> Result<(), Error> {
         let view = &self.view;
-        let kept = serde_json::to_vec(&self.kept)
-            .map_err(|error| RecordsError::Corrupt(format!("secrets: {error}")))?;
-        let sealed = vault.seal(&kept, &about(&view.endpoint))?;
         let values = [
             Value::Text(&view.url),
             Value::text_or_null(view.status_url.as_deref()),
             Value::Int(view.enabled.into()),
             Value::Text(&view.why),
-            Value::Bytes(&sealed),
+            Value::Bytes(&self.sealed),
             Value::Int(view.changed_ms),
+            Value::Int(view.keeps_ids.into()),
         ];
         let key = [&fixed(shard)[..], &[Value::Text(&view.endpoint)]].concat();
         let sql = if is_new {
-            "INSERT INTO endpoint (url,status_url,enabled,why,secrets,changed_ms,shard,tenant,id) VALUES (?,?,?,?,?,?,?,?,?)"
+            "INSERT INTO endpoint (url,status_url,enabled,why,secrets,changed_ms,keeps_ids,shard,tenant,id) VALUES (?,?,?,?,?,?,?,?,?,?)"
         } else {
-            "UPDATE endpoint SET url=?, status_url=?, enabled=?, why=?, secrets=?, changed_ms=? WHERE shard=? AND tenant=? AND id=?"
+            "UPDATE endpoint SET url=?, status_url=?, enabled=?, why=?, secrets=?, changed_ms=?, keeps_ids=? WHERE shard=? AND tenant=? AND id=?"
         };
         let changed = tx.exec(sql, &[&values[..], &key].concat()).await?;
         if changed == 1 { Ok(()) } else { Err(RecordsError::Surprise("endpoint").into()) }
     }
 }
 
-const COLUMNS: &str = "id,url,status_url,enabled,why,secrets,changed_ms";
+const COLUMNS: &str = "id,url,status_url,enabled,why,secrets,changed_ms,keeps_ids";
 
 /// An endpoint.
 pub(crate) async fn get(
@@ -219,6 +235,7 @@ pub(crate) async fn create(
     (vault, entropy): (&dyn Vault, &dyn Entropy),
     request: &Request,
 ) -> Result<FreshView, Error> {
+    wanted.check()?;
     let now_ms = request.at_ms;
     if lock(tx, shard, id, (vault, now_ms)).await?.is_some() {
         return Err(Error::EndpointKnown(id.to_owned()));
@@ -232,14 +249,15 @@ pub(crate) async fn create(
         endpoint: id.to_owned(),
         url: wanted.url,
         status_url: wanted.status_url,
+        keeps_ids: wanted.keeps_ids,
         enabled: wanted.enabled,
         why: String::new(),
         secrets: 0,
         changed_ms: now_ms,
     };
-    let mut endpoint = Endpoint { view, kept: vec![] };
-    let secret = endpoint.add_secret(entropy, now_ms)?;
-    endpoint.save(tx, shard, vault, true).await?;
+    let mut endpoint = Endpoint { view, kept: vec![], sealed: vec![] };
+    let secret = endpoint.add_secret((vault, entropy), now_ms)?;
+    endpoint.save(tx, shard, true).await?;
     let told = ("create_endpoint", id, endpoint.view.url.clone());
     audited(tx, shard, told, (&request.cause(), now_ms)).await?;
     Ok(FreshView { endpoint: endpoint.view, secret })
@@ -256,10 +274,12 @@ pub(crate) async fn change(
     let now_ms = request.at_ms;
     let found = lock(tx, shard, id, (vault, now_ms)).await?;
     let mut endpoint = found.ok_or_else(|| Error::NoSuchEndpoint(id.to_owned()))?;
+    wanted.check()?;
     let view = &mut endpoint.view;
     (view.url, view.status_url, view.enabled) = (wanted.url, wanted.status_url, wanted.enabled);
+    view.keeps_ids = wanted.keeps_ids;
     (view.why, view.changed_ms) = (String::new(), now_ms);
-    endpoint.save(tx, shard, vault, false).await?;
+    endpoint.save(tx, shard, false).await?;
     let detail =
         format!("{}, {}", endpoint.view.url, if endpoint.view.enabled { "enabled" } else { "disabled" });
     audited(tx, shard, ("change_endpoint", id, detail), (&request.cause(), now_ms)).await?;
@@ -277,30 +297,30 @@ pub(crate) async fn rotate(
     let now_ms = request.at_ms;
     let found = lock(tx, shard, id, (vault, now_ms)).await?;
     let mut endpoint = found.ok_or_else(|| Error::NoSuchEndpoint(id.to_owned()))?;
-    let secret = endpoint.add_secret(entropy, now_ms + i64::from(overlap_seconds) * 1000)?;
+    let secret = endpoint.add_secret((vault, entropy), now_ms + i64::from(overlap_seconds) * 1000)?;
     endpoint.kept.retain(|one| one.until_ms.is_none_or(|until_ms| now_ms < until_ms));
     endpoint.view.secrets = u32::try_from(endpoint.kept.len()).unwrap_or(u32::MAX);
     endpoint.view.changed_ms = now_ms;
-    endpoint.save(tx, shard, vault, false).await?;
+    endpoint.save(tx, shard, false).await?;
     let detail = format!("the secret before signs for {overlap_seconds} seconds more");
     audited(tx, shard, ("rotate_endpoint", id, detail), (&request.cause(), now_ms)).await?;
     Ok(FreshView { endpoint: endpoint.view, secret })
 }
 
-/// Switches an endpoint off because it has said that it is gone.
+/// Switches an endpoint off because what it was called at has said that it is gone. One that is elsewhere by now stays on.
 pub(crate) async fn disable(
     tx: &mut dyn Tx,
     shard: Shard,
-    (id, why): (&str, &str),
+    (id, url, why): (&str, &str, &str),
     (vault, now_ms): (&dyn Vault, i64),
 ) -> Result<(), Error> {
     let Some(mut endpoint) = lock(tx, shard, id, (vault, now_ms)).await? else { return Ok(()) };
-    if !endpoint.view.enabled {
+    if !endpoint.view.enabled || endpoint.view.url != url {
         return Ok(());
     }
     let view = &mut endpoint.view;
     (view.enabled, view.why, view.changed_ms) = (false, why.to_owned(), now_ms);
-    endpoint.save(tx, shard, vault, false).await?;
+    endpoint.save(tx, shard, false).await?;
     let cause = Cause { actor: audit::Actor::house(), key: String::new(), body_hash: None };
     audited(tx, shard, ("disable_endpoint", id, why.to_owned()), (&cause, now_ms)).await
 }

@@ -114,6 +114,9 @@ pub enum Error {
     /// Nobody brings themselves, or those who brought them.
     #[error("nobody can be brought by themselves, or by somebody whom they have brought")]
     Circular,
+    /// They have done before what is asked of those who are brought.
+    #[error("this participant has done `{0}` before: only who is new can be brought")]
+    NotNew(String),
     /// Somebody else brought them before.
     #[error("this participant was brought before, by another code")]
     BroughtBefore,
@@ -207,6 +210,12 @@ pub enum Error {
     /// The endpoint exists.
     #[error("there is an endpoint `{0}` already")]
     EndpointKnown(String),
+    /// Nothing at the endpoint could be done about a webhook whose outcome is not known.
+    #[error(
+        "an endpoint needs a `status_url` that says what it has taken, or must say `keeps_ids: true`: that it remembers the \
+         `webhook-id` of what it has taken, and takes each once"
+    )]
+    NobodyToAsk,
     /// There are as many endpoints as may be.
     #[error("there are {0} endpoints already, which is the limit")]
     TooManyEndpoints(u32),
@@ -242,12 +251,14 @@ impl Classify for Error {
             | Self::NoSignIn(_)
             | Self::NoReferral(_)
             | Self::Circular
+            | Self::NotNew(_)
             | Self::TooMany(_)
             | Self::OfferCap { .. }
             | Self::SoldOut(_)
             | Self::NotEnough { .. }
             | Self::BudgetUsed(_)
             | Self::BadInput { .. }
+            | Self::NobodyToAsk
             | Self::BadCodes(_) => Fault::Refused,
             Self::NoSuchAward(_)
             | Self::NothingToTell(_)
@@ -302,6 +313,7 @@ impl Classify for Error {
             Self::NoReferral(_) => "campaign.no_referral",
             Self::NoSuchCode(_) => "campaign.no_such_code",
             Self::Circular => "campaign.circular_referral",
+            Self::NotNew(_) => "campaign.not_new",
             Self::BroughtBefore => "campaign.brought_before",
             Self::NoSuchOffer { .. } => "offer.missing",
             Self::TooMany(_) => "offer.too_many",
@@ -324,6 +336,7 @@ impl Classify for Error {
             Self::NoSuchPool(_) => "coupon.no_such_pool",
             Self::NoSuchEndpoint(_) => "endpoint.missing",
             Self::EndpointKnown(_) => "endpoint.known",
+            Self::NobodyToAsk => "endpoint.nobody_to_ask",
             Self::TooManyEndpoints(_) => "endpoint.too_many",
             Self::KeyReused => "idempotency.key_reused",
             Self::Entropy(_) => "award.entropy",

@@ -1,5 +1,6 @@
 //! Awards: opened as their draws are heard of, fulfilled as their kind says, and what people ask of them.
 
+mod erasure;
 mod opening;
 mod orders;
 mod upkeep;
@@ -27,6 +28,7 @@ use crate::vault::Vault;
 use opening::Won;
 
 pub use orders::AddressView;
+pub use upkeep::ReplaysView;
 
 /// An award with its webhooks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -241,11 +243,8 @@ impl Won {
     /// What a message tells of; `None` where nothing was won.
     fn read(message: &Message) -> Result<Option<Self>, String> {
         let made: DrawMade = serde_json::from_slice(&message.body).map_err(|error| error.to_string())?;
-        let DrawMade { draw, prize: Some(prize), winner, due } = made else { return Ok(None) };
+        let DrawMade { draw, prize: Some(prize), winner, due, at_ms } = made else { return Ok(None) };
         let draw: DrawId = draw.parse().map_err(|error: kernel::id::NotADrawId| error.to_string())?;
-        if due.is_some() && winner.is_none() {
-            return Err("an award that fulfils itself names no winner".to_owned());
-        }
-        Ok(Some(Self { draw, key: message.key.clone(), prize, winner, due }))
+        Ok(Some(Self { draw, key: message.key.clone(), prize, winner, due, at_ms }))
     }
 }

@@ -30,12 +30,23 @@ pub(crate) async fn note(tx: &mut dyn Tx, holders: &[(&str, DrawId)]) -> Result<
 pub(crate) async fn awards_of(
     tx: &mut dyn Tx,
     participant: &str,
-    (raffle, seq): (u32, u64),
+    place: (u32, u64),
     limit: u32,
 ) -> Result<Vec<DrawId>, Error> {
+    after(tx, participant, place, (limit, "")).await
+}
+
+async fn after(
+    tx: &mut dyn Tx,
+    participant: &str,
+    (raffle, seq): (u32, u64),
+    (limit, end): (u32, &str),
+) -> Result<Vec<DrawId>, Error> {
     let bucket = Bucket::of(Tenant::MAIN.name, participant).number();
-    let sql = "SELECT raffle,seq,shard FROM award_holder WHERE bucket=? AND tenant=? AND participant=?
-        AND (raffle>? OR (raffle=? AND seq>?)) ORDER BY raffle,seq LIMIT ?";
+    let sql = format!(
+        "SELECT raffle,seq,shard FROM award_holder WHERE bucket=? AND tenant=? AND participant=?
+        AND (raffle>? OR (raffle=? AND seq>?)) ORDER BY raffle,seq LIMIT ?{end}"
+    );
     let values = [
         Value::Int(bucket.into()),
         Value::Int(Tenant::MAIN.number.into()),
@@ -45,7 +56,7 @@ pub(crate) async fn awards_of(
         Value::count(seq),
         Value::Int(limit.into()),
     ];
-    let rows = tx.fetch(sql, &values).await?;
+    let rows = tx.fetch(&sql, &values).await?;
     rows.iter()
         .map(|row| {
             let shard = u16::try_from(row.small(2)?).map_err(|_| Error::Corrupt("a shard".to_owned()))?;
@@ -80,18 +91,30 @@ pub(crate) async fn of(tx: &mut dyn Tx, draw: DrawId) -> Result<Option<String>, 
     tx.fetch(sql, &values).await?.first().map(|row| row.text(0).map(str::to_owned)).transpose()
 }
 
-/// Forgets up to `limit` awards of a participant: that they are theirs, and where they go. Answers how many.
-pub(crate) async fn forget(tx: &mut dyn Tx, participant: &str, limit: u32) -> Result<u64, Error> {
+/// Forgets up to `limit` awards of a participant: that they are theirs, and where they go. Answers which. Waits for those
+/// that are being noted.
+pub(crate) async fn forget(tx: &mut dyn Tx, participant: &str, limit: u32) -> Result<Vec<DrawId>, Error> {
     let tenant = Value::Int(Tenant::MAIN.number.into());
-    let draws = awards_of(tx, participant, (0, 0), limit).await?;
+    let end = tx.dialect().for_update();
+    let draws = after(tx, participant, (0, 0), (limit, end)).await?;
     for draw in &draws {
         let (raffle, seq) = (Value::Int(draw.raffle.into()), Value::count(draw.seq));
         let address = "DELETE FROM award_address WHERE shard=? AND tenant=? AND raffle=? AND seq=?";
         tx.exec(address, &[Value::Int(draw.shard.0.into()), tenant, raffle, seq]).await?;
-        let holder =
-            "DELETE FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?";
-        let bucket = Value::Int(draw.bucket.into());
-        tx.exec(holder, &[bucket, tenant, Value::Text(participant), raffle, seq]).await?;
+        let_go(tx, participant, *draw).await?;
     }
-    Ok(draws.len() as u64)
+    Ok(draws)
+}
+
+/// Forgets that an award is a participant's.
+pub(crate) async fn let_go(tx: &mut dyn Tx, participant: &str, draw: DrawId) -> Result<(), Error> {
+    let sql = "DELETE FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?";
+    let values = [
+        Value::Int(draw.bucket.into()),
+        Value::Int(Tenant::MAIN.number.into()),
+        Value::Text(participant),
+        Value::Int(draw.raffle.into()),
+        Value::count(draw.seq),
+    ];
+    tx.exec(sql, &values).await.map(|_| ())
 }

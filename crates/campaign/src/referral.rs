@@ -14,6 +14,9 @@ use crate::who::Who;
 /// Topic of the effect that tells: somebody who was brought has done what was asked.
 pub const QUALIFIED: &str = "referral.qualified";
 
+/// How many steps up are looked at for whether somebody is brought by those whom they have brought. A longer ring is not seen.
+pub const RING_MAX: usize = 16;
+
 /// Letters of a code.
 pub const CODE_LETTERS: usize = 10;
 
@@ -26,6 +29,10 @@ pub struct Qualified {
     pub code: String,
     /// Who was brought: the hash of their name, in hex.
     pub referee: String,
+    /// When they did what was asked, in milliseconds since the epoch: what is given for it is judged by that instant, however
+    /// late it is heard of. Absent in effects of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<i64>,
 }
 
 /// By whom somebody was brought.
@@ -72,6 +79,31 @@ pub(crate) async fn load(
     Ok(referrals)
 }
 
+/// Loads who brought those who brought the loaded ones, and so on up, as far as rings are looked for.
+pub(crate) async fn load_above(
+    tx: &mut dyn Tx,
+    tenant: u32,
+    mut known: BTreeSet<Who>,
+    referrals: &mut Referrals,
+) -> Result<(), RecordsError> {
+    for _ in 0..RING_MAX {
+        let above = referrals.values().map(|brought| brought.referrer);
+        let above: BTreeSet<Who> = above.filter(|who| !known.contains(who)).collect();
+        if above.is_empty() {
+            break;
+        }
+        referrals.extend(load(tx, tenant, &above).await?);
+        known.extend(above);
+    }
+    Ok(())
+}
+
+/// Whether somebody stands above another, or is the same: brought them, or brought who did, and so on up.
+pub(crate) fn is_above(referrals: &Referrals, (who, campaign): (Who, u32), below: Who) -> bool {
+    let up = |at: &Who| referrals.get(&(*at, campaign)).map(|brought| brought.referrer);
+    std::iter::successors(Some(below), up).take(RING_MAX + 1).any(|at| at == who)
+}
+
 pub(crate) async fn save(
     tx: &mut dyn Tx,
     tenant: u32,
@@ -102,7 +134,8 @@ pub(crate) fn qualified(
     (seq, at_ms): (u64, i64),
     (who, brought): (Who, &Brought),
 ) -> Result<Effect, RecordsError> {
-    let body = Qualified { campaign: id.to_owned(), code: brought.code.clone(), referee: who.to_string() };
+    let (campaign_id, code, referee) = (id.to_owned(), brought.code.clone(), who.to_string());
+    let body = Qualified { campaign: campaign_id, code, referee, at_ms: Some(at_ms) };
     let body = serde_json::to_vec(&body).map_err(|error| RecordsError::Corrupt(error.to_string()))?;
     let key = [&campaign.to_be_bytes()[..], &who.hash].concat();
     Ok(Effect { topic: QUALIFIED, subject: campaign, seq, key, n: 1, body, at_ms, due_ms: None })

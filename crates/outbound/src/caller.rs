@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -102,17 +103,12 @@ impl Caller {
                 Err(told) => denied = Some(told),
             }
         }
-        let mut away = "the host has no address".to_owned();
         if let (true, Some(told)) = (allowed.is_empty(), denied) {
             return Err(Early::Denied(told));
         }
-        for address in allowed.into_iter().take(ADDRESSES_MAX) {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return self.encrypt(target, stream).await,
-                Err(error) => away = format!("cannot connect to {address}: {error}"),
-            }
-        }
-        Err(Early::Away(away))
+        allowed.truncate(ADDRESSES_MAX);
+        let stream = connect_any(&allowed, self.policy.connect_time).await.map_err(Early::Away)?;
+        self.encrypt(target, stream).await
     }
 
     async fn encrypt(&self, target: &Target, stream: TcpStream) -> Result<Box<dyn Stream>, Early> {
@@ -167,6 +163,22 @@ impl Caller {
     }
 }
 
+/// Connects to the first of several addresses that answers. Each has its share of the time: one that swallows everything
+/// leaves enough for the next, and for TLS.
+async fn connect_any(addresses: &[SocketAddr], connect_time: Duration) -> Result<TcpStream, String> {
+    let shares = u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
+    let share = if addresses.len() > 1 { connect_time / shares } else { connect_time };
+    let mut away = "the host has no address".to_owned();
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => away = format!("cannot connect to {address}: {error}"),
+            Err(_) => away = format!("no connection to {address} within {share:?}"),
+        }
+    }
+    Err(away)
+}
+
 fn request(call: &Call, target: &Target) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
     let timestamp = call.at_ms.div_euclid(1000);
     let method = match call.verb {
@@ -211,5 +223,35 @@ impl Outbound for Caller {
             let fault = format!("no answer within {:?}", self.policy.total_time);
             if is_sent { Outcome::Unknown { fault } } else { Outcome::Failed { fault, retry_seconds: None } }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpSocket;
+
+    /// A server whose queue is full: whoever connects is not answered.
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+        let full = socket.listen(1).expect("listening");
+        let swallows = full.local_addr().expect("an address");
+        let mut queued = Vec::new();
+        while let Ok(stream) =
+            tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(swallows)).await
+        {
+            queued.push(stream);
+        }
+        let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let answers = open.local_addr().expect("an address");
+        let whole = Duration::from_millis(900);
+        let addresses = [swallows, answers];
+        let call = tokio::time::timeout(whole, connect_any(&addresses, whole));
+        let stream = call.await.expect("within the time of the call").expect("a connection");
+        assert_eq!(stream.peer_addr().expect("an address"), answers);
+        let told = connect_any(&[swallows], Duration::from_millis(100)).await.expect_err("no connection");
+        assert!(told.contains("within 100ms"), "{told}");
     }
 }

@@ -14,7 +14,8 @@ pub struct Policy {
     pub hosts: Vec<String>,
     /// Networks that may be called though they are not of the open internet, and also without TLS.
     pub networks: Vec<Network>,
-    /// Longest time until a connection stands, its name resolved and its TLS agreed on.
+    /// Longest time until a connection stands, its name resolved and its TLS agreed on. Where a name has several addresses,
+    /// each that is tried has its share of it.
     pub connect_time: Duration,
     /// Longest time of a whole call.
     pub total_time: Duration,
@@ -49,6 +50,10 @@ pub struct Target {
 impl Target {
     /// Reads a URL.
     pub fn of(url: &str) -> Result<Self, String> {
+        // What is joined to it would be no part of the query, and nobody at the other end would see it.
+        if url.contains('#') {
+            return Err("a URL with a fragment (#) is not taken".to_owned());
+        }
         let uri: Uri = url.parse().map_err(|_| "this is no URL".to_owned())?;
         let is_encrypted = match uri.scheme_str() {
             Some("https") => true,
@@ -129,6 +134,8 @@ mod tests {
             (&open, "https://[::1]/", false),
             (&open, "https://[::ffff:10.0.0.1]/", false),
             (&open, "https://user:pass@pay.example/", false),
+            (&open, "https://pay.example/taken#top", false),
+            (&open, "https://pay.example/?a=b#", false),
             (&open, "ftp://pay.example/", false),
             (&open, "pay.example", false),
             (&open, "/hook", false),

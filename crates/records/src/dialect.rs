@@ -23,17 +23,22 @@ impl Dialect {
     }
 
     /// A statement of a migration as this database takes it. Where a definition is kept at once, whatever becomes of its
-    /// transaction, it must not mind being made again after a start that did not get to its end.
-    pub fn definition(self, statement: &str) -> String {
+    /// transaction, it must not mind being made again after a start that did not get to its end. Nothing, where this database has
+    /// nothing to do for it.
+    pub fn definition(self, statement: &str) -> Option<String> {
         match self {
+            // A length is a remark here: no column needs another.
+            Self::Sqlite if statement.contains(" MODIFY COLUMN ") => None,
             // Rows lie in the order of their primary key, bytes compare as bytes.
-            Self::Sqlite => statement.replace("{table_end}", " WITHOUT ROWID"),
+            Self::Sqlite => Some(statement.replace("{table_end}", " WITHOUT ROWID")),
             // Text compares byte by byte too, blanks at its end included.
-            Self::MariaDb => statement
-                .replace("{table_end}", " ENGINE=InnoDB CHARACTER SET=utf8mb4 COLLATE=utf8mb4_nopad_bin")
-                .replace("CREATE TABLE IF NOT EXISTS ", "CREATE TABLE ")
-                .replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ")
-                .replace(" ADD COLUMN ", " ADD COLUMN IF NOT EXISTS "),
+            Self::MariaDb => Some(
+                statement
+                    .replace("{table_end}", " ENGINE=InnoDB CHARACTER SET=utf8mb4 COLLATE=utf8mb4_nopad_bin")
+                    .replace("CREATE TABLE IF NOT EXISTS ", "CREATE TABLE ")
+                    .replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ")
+                    .replace(" ADD COLUMN ", " ADD COLUMN IF NOT EXISTS "),
+            ),
         }
     }
 

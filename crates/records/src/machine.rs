@@ -22,6 +22,12 @@ pub(crate) const MACHINE_TABLE: &str = "CREATE TABLE machine (
     PRIMARY KEY (shard, kind, id)
 ){table_end}";
 
+/// An order tells what it asked for and what it gave: with long ids more than the first table took.
+pub(crate) const LONGER_STATES: &str = "ALTER TABLE machine MODIFY COLUMN state VARCHAR(12000) NOT NULL";
+
+/// Longest state, in characters.
+pub const STATE_MAX: usize = 12_000;
+
 pub(crate) const TIMER_TABLE: &str = "CREATE TABLE timer (
     shard INTEGER NOT NULL,
     due_ms BIGINT NOT NULL,

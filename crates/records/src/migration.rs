@@ -30,6 +30,7 @@ pub const RECORDS: Room = Room {
         ],
         &[crate::audit::HEAD_TABLE, crate::audit::ENTRY_TABLE, crate::audit::SEAL_TABLE],
         crate::outbox::LATER_STEPS,
+        &[crate::machine::LONGER_STATES],
     ],
 };
 
@@ -51,6 +52,13 @@ pub async fn run(records: &dyn Records, rooms: &'static [&'static Room], now_ms:
     Ok(())
 }
 
+async fn define(tx: &mut dyn Tx, statement: &str) -> Result<(), Error> {
+    match tx.dialect().definition(statement) {
+        Some(definition) => tx.exec(&definition, &[]).await.map(|_| ()),
+        None => Ok(()),
+    }
+}
+
 fn bring_up<'t>(
     tx: &'t mut dyn Tx,
     shard: Shard,
@@ -58,8 +66,7 @@ fn bring_up<'t>(
     now_ms: i64,
 ) -> InTx<'t, (), Error> {
     Box::pin(async move {
-        let dialect = tx.dialect();
-        tx.exec(&dialect.definition(STEPS_TABLE), &[]).await?;
+        define(tx, STEPS_TABLE).await?;
         let found = tx.fetch("SELECT room, MAX(step) FROM schema_step GROUP BY room", &[]).await?;
         for row in &found {
             let (room, found) = (row.text(0)?, row.int(1)?);
@@ -78,7 +85,7 @@ fn bring_up<'t>(
             }
             for (place, step) in room.steps.iter().enumerate().skip(done) {
                 for statement in *step {
-                    tx.exec(&dialect.definition(statement), &[]).await?;
+                    define(tx, statement).await?;
                 }
                 let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
                 let values = [Value::Text(room.name), Value::Int(number), Value::Int(now_ms)];

@@ -9,7 +9,7 @@ mod backlog;
 mod letters;
 
 pub use backlog::{Pressure, ROWS_MAX, backlog, lag};
-pub use letters::{Letter, LetterId, letters, replay, revive};
+pub use letters::{Letter, LetterId, bodies, letters, replay, revive, rewrite};
 
 use std::collections::HashMap;
 

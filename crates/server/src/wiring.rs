@@ -64,12 +64,15 @@ pub enum WiringError {
     Secret(#[from] SecretError),
     /// The key is another than the one that sealed what the store holds.
     #[error(
-        "the key in {0} is not the one that sealed this store's seeds and pseudonyms: no draw could be made or proven. Bring the right file back, or name it in store.seed_key_file"
+        "the key in {0} is not the one that sealed this store's seeds, pseudonyms and secrets: no draw could be made or proven, and no webhook signed. Bring the right file back, or name it in store.seed_key_file"
     )]
     WrongSeedKey(PathBuf),
     /// The store's secrets cannot be looked at.
     #[error("{0}")]
     Raffles(raffle::error::Error),
+    /// What awards keep secret cannot be looked at.
+    #[error("{0}")]
+    Fulfilment(campaign::error::Error),
     /// There is nothing to read.
     #[error("there is no store in {0}")]
     NoStore(PathBuf),
@@ -159,11 +162,16 @@ impl House {
         let records = metrics.timed(Arc::clone(&store) as Arc<dyn Records>);
         migration::run(&*records, main_rooms(&config.store), ports.clock.now_ms()).await?;
         // A key may be made for as long as nothing was sealed with another.
-        let nothing_sealed = raffle::catalog::is_empty(&*records).await?;
+        let nothing_sealed =
+            raffle::catalog::is_empty(&*records).await? && campaign::vault::is_empty(&*records).await?;
         let sealer = sealer(config, &*records, nothing_sealed, &*ports.entropy).await?;
+        let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(sealer.clone(), Arc::clone(&ports.entropy)));
+        if !campaign::request::opens(&*records, &*vault).await.map_err(WiringError::Fulfilment)? {
+            return Err(WiringError::WrongSeedKey(seed_key_file(config)));
+        }
 
         let limits = limits_of(config.batch.draws_max, config.batch.queue_max);
-        let (clock, entropy, vault_sealer) = (ports.clock, ports.entropy, sealer.clone());
+        let (clock, entropy) = (ports.clock, ports.entropy);
         let (raffles, driver) = Raffles::witnessed(
             Arc::clone(&records),
             Arc::clone(&clock),
@@ -179,7 +187,9 @@ impl House {
         let told = || Arc::clone(&metrics.outcomes);
         let (ledger, driver) = Ledger::witnessed(Arc::clone(&records), Arc::clone(&clock), limits, told());
         drivers.push(spawn_driver("ledger-batch", driver)?);
-        let names = experiment_names(config, &*entropy)?;
+        // Experiments know participants by a key that is made of this one: if it changed, everybody would be exposed anew.
+        let secret = secrets::read_or_make(&seed_key_file(config), false, &*entropy)?;
+        let names = Pseudonyms::new(&secrets::derived(&secret, "fairground experiments"));
         let four_eyes = config.thresholds().four_eyes;
         let (experiments, driver) =
             Experiments::open(Arc::clone(&records), Arc::clone(&clock), names, four_eyes, limits).await?;
@@ -192,17 +202,13 @@ impl House {
             Arc::clone(&clock),
             Arc::clone(&entropy),
             limits,
-            (told(), Some(trying)),
+            (Arc::clone(raffles.pressure()), told(), Some(trying)),
         );
         drivers.push(spawn_driver("campaign-batch", driver)?);
 
-        let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
         let awards =
             Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault));
-        let outbound = match ports.outbound {
-            Some(outbound) => outbound,
-            None => caller(config)?,
-        };
+        let outbound = ports.outbound.map_or_else(|| caller(config), Ok)?;
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let goals = Goals { raffles: raffles.clone(), experiments: experiments.clone() };
         let (projection, projected) = open_projection(&config.store, &records, clock.now_ms()).await?;
@@ -250,7 +256,8 @@ impl House {
                 Arc::clone(&outbound),
                 shard,
             )
-            .telling(told());
+            .telling(told())
+            .pressing(Arc::clone(raffles.pressure()));
             background.spawn(courier.run(stopped.clone()));
             background.spawn(tend(awards.clone(), shard, stopped.clone()));
         }
@@ -342,13 +349,6 @@ async fn sealer(
         Ok(false) => Err(WiringError::WrongSeedKey(file)),
         Err(error) => Err(WiringError::Raffles(error)),
     }
-}
-
-/// The names under which experiments know participants, by a key that is made of the seeds' key: it must not change either,
-/// or everybody would be exposed anew.
-fn experiment_names(config: &Config, entropy: &dyn Entropy) -> Result<Pseudonyms, WiringError> {
-    let secret = secrets::read_or_make(&seed_key_file(config), false, entropy)?;
-    Ok(Pseudonyms::new(&secrets::derived(&secret, "fairground experiments")))
 }
 
 /// What makes spans and what carries them away, where an endpoint is configured.

@@ -72,6 +72,7 @@ const BODIES: &[(&str, &[Field])] = &[
             needed("endpoint", "\"pay\"", TEXT),
             needed("url", "\"https://pay.example/\"", URLS),
             free("status_url", "\"https://pay.example/taken\"", URLS),
+            free("keeps_ids", "true", TRUTHS),
         ],
     ),
     (
@@ -79,9 +80,11 @@ const BODIES: &[(&str, &[Field])] = &[
         &[
             needed("url", "\"https://pay.example/\"", URLS),
             free("status_url", "\"https://pay.example/taken\"", URLS),
-            needed("enabled", "true", &["1", "\"true\"", "[]", "{}", "yes"]),
+            free("keeps_ids", "true", TRUTHS),
+            needed("enabled", "true", TRUTHS),
         ],
     ),
+    ("/endpoints/{endpoint}/replay", REASON),
     ("/endpoints/{endpoint}/rotate", &[free("overlap_seconds", "60", NUMBER)]),
     ("/dead-letters/{letter}/replay", REASON),
     ("/raffles/{id}/versions/{version}/restore", &[needed("reason", "\"it was better\"", TEXT)]),

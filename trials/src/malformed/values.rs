@@ -347,3 +347,4 @@ pub(super) const SHEETS: &[&str] = &[
     "participant=",
     "prize=%00",
 ];
+pub(super) const TRUTHS: &[&str] = &["1", "\"true\"", "[]", "{}", "yes"];

@@ -92,7 +92,7 @@ impl Campaigns {
         let corrupt = || RecordsError::Corrupt("an order's timer".to_owned());
         let order = OrderKey::of_machine(self.shard, 0, id).ok_or_else(corrupt)?;
         let (who, what) = (Who { bucket: 0, hash: [0; 16] }, What::Expire { order });
-        let ask = Ask { participant: String::new(), who, what, body_hash: [0; 32] };
+        let ask = Ask { participant: String::new(), who, what, body_hash: [0; 32], done_ms: None };
         match self.batcher.submit(ask).await {
             Ok(done) => Ok(!done.replayed),
             Err(Error::OrderEnded(_) | Error::NoSuchOrder(_)) => Ok(false),

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// Calls after which a webhook is given up.
 pub const ATTEMPTS_MAX: u32 = 20;
+/// Calls after which what is refused is given up. One call says little: for some minutes a server may answer so, or lead to an
+/// address that is not allowed, only because it is being replaced.
+pub const REFUSALS_MAX: u32 = 10;
 /// Wait after the first call, in milliseconds; doubles with each.
 const BACKOFF_MS: i64 = 2_000;
 /// Longest wait between calls, in milliseconds: also the longest that the other side may ask for.
@@ -147,6 +150,14 @@ impl Event {
         }
     }
 
+    /// Whether a webhook may be over after it, or come back: what changes which of its key goes next.
+    pub(crate) fn may_end(&self) -> bool {
+        match self {
+            Self::Ended { .. } | Self::Replay { .. } | Self::CallOff { .. } => true,
+            Self::Turn { .. } | Self::Begin { .. } => false,
+        }
+    }
+
     /// When a webhook that has come to a state by this event is looked at next.
     pub(crate) fn due_ms(&self, state: &Delivery) -> Option<i64> {
         match state {
@@ -270,7 +281,11 @@ impl Ending {
             Outcome::Refused { status: Some(GONE), fault } => {
                 self.again(fault, self.maybe_taken, self.due_ms)
             }
-            Outcome::Refused { fault, .. } => self.dead(fault, self.maybe_taken),
+            Outcome::Refused { status: Some(_), fault } if self.attempt >= REFUSALS_MAX => {
+                self.dead(fault, self.maybe_taken)
+            }
+            // Nothing was sent, or it was read and not taken.
+            Outcome::Refused { fault, .. } => self.again_unless_last(fault, self.maybe_taken, self.due_ms),
             Outcome::Failed { fault, retry_seconds } => {
                 let asked_for = retry_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or(0);
                 let asked_for = asked_for.saturating_mul(1000).min(BACKOFF_MS_MAX);
@@ -389,14 +404,14 @@ mod tests {
         let unknown = Outcome::Unknown { fault: fault() };
         for (outcome, sent, sent_again, asked) in [
             (Outcome::Taken, "delivered", "delivered", "delivered"),
-            (refused(Some(404)), "dead", "dead", "waiting"),
-            (refused(Some(400)), "dead", "dead", "unknown"),
+            (refused(Some(404)), "waiting", "unknown", "waiting"),
+            (refused(Some(400)), "waiting", "unknown", "unknown"),
             (refused(Some(410)), "waiting", "unknown", "unknown"),
-            (refused(None), "dead", "dead", "unknown"),
+            (refused(None), "waiting", "unknown", "unknown"),
             (failed, "waiting", "unknown", "unknown"),
             (unknown, "unknown", "unknown", "unknown"),
         ] {
-            for (attempt, is_last) in [(3, false), (ATTEMPTS_MAX, true)] {
+            for attempt in [3, REFUSALS_MAX - 1, REFUSALS_MAX, ATTEMPTS_MAX - 1, ATTEMPTS_MAX] {
                 let ended =
                     |attempt| Event::Ended { attempt, now_ms: 100, outcome: outcome.clone(), wait_ms: 5 };
                 let sending = |maybe_taken| Delivery::Sending { attempt, until_ms: 200, maybe_taken };
@@ -404,11 +419,16 @@ mod tests {
                 for (state, expected) in
                     [(sending(false), sent), (sending(true), sent_again), (asking, asked)]
                 {
-                    let is_gone = matches!(outcome, Outcome::Refused { status: Some(410), .. })
-                        && matches!(state, Delivery::Sending { .. });
-                    let gives_up = is_last
-                        && !is_gone
-                        && (expected == "unknown" || matches!(outcome, Outcome::Failed { .. }));
+                    let is_sent = matches!(state, Delivery::Sending { .. });
+                    let gives_up = match outcome {
+                        Outcome::Taken => false,
+                        Outcome::Refused { status: Some(410), .. } if is_sent => false,
+                        Outcome::Refused { status: Some(404), .. } if !is_sent => false,
+                        Outcome::Refused { status: Some(_), .. } if is_sent => attempt >= REFUSALS_MAX,
+                        Outcome::Refused { .. } | Outcome::Failed { .. } | Outcome::Unknown { .. } => {
+                            attempt >= ATTEMPTS_MAX
+                        }
+                    };
                     let expected = if gives_up { "dead" } else { expected };
                     assert_eq!(
                         after(&state, &ended(attempt)),

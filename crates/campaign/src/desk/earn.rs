@@ -8,7 +8,7 @@ use ledger::exchange::{Rate, Rounding as LedgerRounding};
 use ledger::order::{Leg, Order, OrderId, Outcome as Posted, Terms, What as Move};
 use records::error::Error as RecordsError;
 
-use super::Desk;
+use super::{Desk, kind_of};
 use crate::act::{ActKey, Ask, Outcome};
 use crate::audience;
 use crate::catalog::{Campaign, spent, wallet};
@@ -124,12 +124,11 @@ impl Desk {
         only: Option<&str>,
     ) -> Result<Outcome, Error> {
         let campaigns: Vec<Arc<Campaign>> = match only {
-            Some(id) => vec![self.running(id)?],
+            Some(id) => vec![self.running(id, ask)?],
             None => {
                 let all = self.snapshot.campaigns.values();
-                let runs = |campaign: &&Arc<Campaign>| {
-                    campaign.window.check(self.place.now_ms, &campaign.zone).is_ok()
-                };
+                let at_ms = self.done_ms(ask);
+                let runs = |campaign: &&Arc<Campaign>| campaign.window.check(at_ms, &campaign.zone).is_ok();
                 all.filter(runs).cloned().collect()
             }
         };
@@ -174,7 +173,7 @@ impl Desk {
             return Ok(());
         }
         let (day, item) =
-            (campaign.zone.day_of(self.place.now_ms), (campaign.number, format!("earn/{}", rule.id)));
+            (campaign.zone.day_of(self.done_ms(ask)), (campaign.number, format!("earn/{}", rule.id)));
         let (room, which) = self.tallies.of(ask.who, &item).room(rule.caps, day);
         let mut given = false;
         for (place, gain) in rule.gains.iter().enumerate() {
@@ -224,7 +223,7 @@ impl Desk {
     }
 
     pub(super) fn sign_in(&mut self, ask: &Ask, key: &ActKey, campaign: &str) -> Result<Outcome, Error> {
-        let campaign = self.running(campaign)?;
+        let campaign = self.running(campaign, ask)?;
         let Some(sign_in) = &campaign.document.sign_in else {
             return Err(Error::NoSignIn(campaign.id.clone()));
         };
@@ -262,16 +261,21 @@ impl Desk {
         campaign: &str,
         (code, referrer): (&str, Option<Who>),
     ) -> Result<Outcome, Error> {
-        let campaign = self.running(campaign)?;
-        if campaign.document.referral.is_none() {
+        let campaign = self.running(campaign, ask)?;
+        let Some(referral) = &campaign.document.referral else {
             return Err(Error::NoReferral(campaign.id.clone()));
-        }
+        };
         let referrer = referrer.ok_or_else(|| Error::NoSuchCode(code.to_owned()))?;
-        let by_them = self.referrals.get(&(referrer, campaign.number));
-        if referrer == ask.who || by_them.is_some_and(|brought| brought.referrer == ask.who) {
+        let (key, at_ms) = ((ask.who, campaign.number), self.place.now_ms);
+        if referral::is_above(&self.referrals, key, referrer) {
             return Err(Error::Circular);
         }
-        let (key, at_ms) = ((ask.who, campaign.number), self.place.now_ms);
+        // Who has done before what is asked of those who are brought was not won by being brought.
+        let has_signed = referral.behaviour == SIGN_IN
+            && self.calendars.get(&key).is_some_and(|calendar| calendar.last.is_some());
+        if has_signed || self.done.contains(&(ask.who, kind_of(&referral.behaviour))) {
+            return Err(Error::NotNew(referral.behaviour.clone()));
+        }
         let brought = Brought { code: code.to_owned(), referrer, at_ms, qualified: false };
         self.referrals.insert(key, brought);
         self.fresh.referrals.insert(key);
@@ -281,7 +285,7 @@ impl Desk {
     /// Gives what caps, budget and money let through, and tells what they did not.
     pub(super) fn give(&mut self, giving: &Giving<'_>) -> Result<Gained, Error> {
         let Giving { campaign, ask, rule, gain, .. } = giving;
-        let day = campaign.zone.day_of(self.place.now_ms);
+        let day = campaign.zone.day_of(self.done_ms(ask));
         let item = (campaign.number, format!("gain/{rule}/{}/{}", gain.unit, gain.wallet));
         let (room, which) = self.tallies.of(ask.who, &item).room(gain.caps, day);
         let amount = giving.amount.min(i64::try_from(room).unwrap_or(i64::MAX));

@@ -88,7 +88,7 @@ impl Desk {
         campaign: &str,
         (offer, quantity): (&str, u32),
     ) -> Result<Outcome, Error> {
-        let campaign = self.running(campaign)?;
+        let campaign = self.running(campaign, ask)?;
         let offer = self.led.offer(ask, offer).to_owned();
         let missing = || Error::NoSuchOffer { campaign: campaign.id.clone(), offer: offer.clone() };
         let offer = campaign.offer(&offer).ok_or_else(missing)?;

@@ -1,6 +1,6 @@
 //! Opening awards: what each kind does in the transaction that opens it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::amount::Unit;
 use kernel::hex::hex;
@@ -16,7 +16,9 @@ use crate::award::{Award, Due, Kind, State, id_of, wallet_of};
 use crate::coupon;
 use crate::delivery::{self, News, Owed};
 use crate::error::Error;
+use crate::forgotten;
 use crate::holder;
+use crate::who::Who;
 
 /// An award to be opened.
 #[derive(Debug, Clone)]
@@ -25,8 +27,11 @@ pub(super) struct Won {
     /// The winner, as the public knows them.
     pub(super) key: Vec<u8>,
     pub(super) prize: String,
+    /// By name; `None` where they were erased.
     pub(super) winner: Option<String>,
     pub(super) due: Option<Due>,
+    /// When it was drawn, where that is known.
+    pub(super) at_ms: Option<i64>,
 }
 
 impl Won {
@@ -45,7 +50,7 @@ impl Won {
 
 /// Opens awards. Those that were opened before stay as they are.
 pub(super) async fn open(tx: &mut dyn Tx, shard: Shard, won: &[Won], now_ms: i64) -> Result<(), Error> {
-    let holders: Vec<_> = won.iter().filter_map(|won| Some((won.winner.as_deref()?, won.draw))).collect();
+    let won = &note_holders(tx, won).await?;
     let fulfil_themselves = won.iter().any(|won| won.due.is_some());
     let known = if fulfil_themselves {
         let ids: Vec<_> = won.iter().map(|won| id_of(won.draw)).collect();
@@ -61,6 +66,7 @@ pub(super) async fn open(tx: &mut dyn Tx, shard: Shard, won: &[Won], now_ms: i64
     for (place, one) in new.iter().enumerate() {
         let state = match (&one.due, paid.get(&place), coded.get(&place)) {
             (_, Some(state), _) | (_, None, Some(state)) => state.clone(),
+            (Some(_), ..) if one.winner.is_none() => State::Expired { at_ms: now_ms },
             (Some(Due { award: Kind::Physical { claim_seconds }, .. }), ..) => {
                 State::ToClaim { until_ms: now_ms + i64::from(*claim_seconds) * 1000 }
             }
@@ -80,7 +86,26 @@ pub(super) async fn open(tx: &mut dyn Tx, shard: Shard, won: &[Won], now_ms: i64
         machines.into_iter().partition(|(_, _, due_ms)| due_ms.is_some());
     machine::start(tx, shard, &without).await?;
     machine::start(tx, shard, &with_timer).await?;
-    Ok(holder::note(tx, &holders).await?)
+    Ok(())
+}
+
+/// Notes whose awards these are. Whoever was erased since they drew is forgotten again, at once: their awards come back
+/// without a winner.
+async fn note_holders(tx: &mut dyn Tx, won: &[Won]) -> Result<Vec<Won>, Error> {
+    let holders: Vec<_> = won.iter().filter_map(|won| Some((won.winner.as_deref()?, won.draw))).collect();
+    holder::note(tx, &holders).await?;
+    let who = |name: &str| Who::named(Tenant::MAIN, name);
+    let people: BTreeSet<Who> = holders.iter().map(|(name, _)| who(name)).collect();
+    let erased = forgotten::of(tx, &people).await?;
+    let mut won = won.to_vec();
+    for won in won.iter_mut().filter(|_| !erased.is_empty()) {
+        let Some(name) = &won.winner else { continue };
+        if forgotten::was_before(&erased, who(name), won.at_ms) {
+            holder::let_go(tx, name, won.draw).await?;
+            won.winner = None;
+        }
+    }
+    Ok(won)
 }
 
 async fn owe(
@@ -194,7 +219,7 @@ async fn give_codes(
 ) -> Result<BTreeMap<usize, State>, Error> {
     let mut pools: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, won) in new.iter().enumerate() {
-        if let Some(Due { award: Kind::Coupon { pool }, .. }) = &won.due {
+        if let (Some(_), Some(Due { award: Kind::Coupon { pool }, .. })) = (&won.winner, &won.due) {
             pools.entry(pool).or_default().push(place);
         }
     }

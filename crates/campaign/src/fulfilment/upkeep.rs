@@ -1,19 +1,20 @@
-//! What happens to awards by itself, and what operators keep for them: pools of codes, endpoints, and forgetting.
+//! What happens to awards by itself, and what operators keep for them: pools of codes and endpoints.
 
 use std::sync::Arc;
 
 use kernel::id::{Shard, Tenant};
-use records::audit::{self, Cause, Change, Stream};
+use records::audit::{self, Change, Stream};
 use records::machine::{self, Outcome};
 use records::port::{Tx, read, write};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Awards;
-use crate::award::{Award, Event};
+use crate::award::{Award, Event, machine_id};
 use crate::coupon::{self, PoolView};
-use crate::delivery;
+use crate::delivery::{self, News};
 use crate::endpoint::{self, EndpointView, Wanted};
 use crate::error::Error;
-use crate::holder;
 use crate::request::{Answered, Request};
 
 /// Awards that are seen to in one transaction.
@@ -33,10 +34,36 @@ async fn serve(tx: &mut dyn Tx, shard: Shard, pool: &str, now_ms: i64) -> Result
     Ok(served)
 }
 
+/// Lets a webhook that was given up try again, and its award with it.
+async fn replay(tx: &mut dyn Tx, shard: Shard, webhook: &[u8], now_ms: i64) -> Result<(), Error> {
+    let outcome = delivery::apply(tx, shard, webhook, &delivery::Event::Replay { now_ms }).await?;
+    let Some((raffle, seq, news)) =
+        delivery::award_of(webhook).filter(|_| matches!(outcome, Outcome::Moved(_)))
+    else {
+        return Err(super::corrupt("a webhook that was given up").into());
+    };
+    if news == News::Granted {
+        machine::apply::<Award>(tx, shard, &machine_id(raffle, seq), &Event::TryAgain(now_ms)).await?;
+    }
+    Ok(())
+}
+
+/// How many webhooks of an endpoint try again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplaysView {
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// How many try again: 200 at the most.
+    pub replayed: u64,
+    /// Whether more of them were given up.
+    pub more: bool,
+}
+
 impl Awards {
     /// Ends the time of awards that nobody claimed, and serves those that wait for codes. Answers how many moved; where that
     /// is none, nothing more is to be done now.
     pub async fn tend(&self, shard: Shard) -> Result<usize, Error> {
+        self.end_erasures(shard).await?;
         let now_ms = self.now_ms();
         let (overdue, pools) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
@@ -170,6 +197,44 @@ impl Awards {
         .await
     }
 
+    /// Lets webhooks that were given up at an endpoint try again, so many at once.
+    pub async fn replay_endpoint(
+        &self,
+        id: &str,
+        reason: String,
+        request: Request,
+    ) -> Result<Answered, Error> {
+        let (id, vault) = (id.to_owned(), Arc::clone(&self.vault));
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
+                    return Ok(answered);
+                }
+                let now_ms = request.at_ms;
+                if endpoint::get(tx, Shard::HOME, &id, (&*vault, now_ms)).await?.is_none() {
+                    return Err(Error::NoSuchEndpoint(id));
+                }
+                let given_up = delivery::given_up(tx, Shard::HOME, &id, AT_ONCE + 1).await?;
+                let at_once = given_up.len().min(AT_ONCE as usize);
+                for webhook in &given_up[..at_once] {
+                    replay(tx, Shard::HOME, webhook, now_ms).await?;
+                }
+                let change = Change {
+                    at_ms: now_ms,
+                    action: "replay_endpoint",
+                    subject: format!("endpoint/{id}"),
+                    detail: format!("{at_once} webhooks: {reason}"),
+                };
+                let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
+                audit::append(tx, &changes, &request.cause(), change).await?;
+                let (replayed, more) = (at_once as u64, at_once < given_up.len());
+                let view = ReplaysView { endpoint: id, replayed, more };
+                request.answer(tx, Shard::HOME, &*vault, &view).await
+            })
+        })
+        .await
+    }
+
     /// An endpoint.
     pub async fn endpoint(&self, id: &str) -> Result<EndpointView, Error> {
         let (id, vault, now_ms) = (id.to_owned(), Arc::clone(&self.vault), self.now_ms());
@@ -200,38 +265,5 @@ impl Awards {
             Box::pin(async move { Ok(delivery::backlog(tx, Shard::HOME).await?) })
         })
         .await
-    }
-
-    /// Forgets whose awards a participant's are, and where they go. Doing it again changes nothing. The audit log names them
-    /// by pseudonym.
-    pub async fn erase(
-        &self,
-        participant: &str,
-        pseudonym: &str,
-        (cause, reason): (&Cause, &str),
-    ) -> Result<u64, Error> {
-        let mut forgotten = 0;
-        loop {
-            let (participant, cause, at_ms) = (participant.to_owned(), cause.clone(), self.now_ms());
-            let (pseudonym, reason) = (pseudonym.to_owned(), reason.to_owned());
-            let now: u64 = write(&*self.records, Shard::HOME, move |tx| {
-                Box::pin(async move {
-                    let forgotten = holder::forget(tx, &participant, AT_ONCE).await?;
-                    if forgotten > 0 {
-                        let detail = format!("whose {forgotten} awards are: {reason}");
-                        let subject = format!("participant/{pseudonym}");
-                        let change = Change { at_ms, action: "erase", subject, detail };
-                        let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
-                        audit::append(tx, &changes, &cause, change).await?;
-                    }
-                    Ok::<_, Error>(forgotten)
-                })
-            })
-            .await?;
-            if now == 0 {
-                return Ok(forgotten);
-            }
-            forgotten += now;
-        }
     }
 }

@@ -4,11 +4,32 @@
 use records::migration::Room;
 
 /// Steps of these tables.
-pub const FULFILMENT: Room = Room {
-    name: "fulfilment",
-    steps: &[&[
-        // Who holds which award, by name: the one place where the two stand together, which an erasure empties.
-        "CREATE TABLE award_holder (
+pub const FULFILMENT: Room = Room { name: "fulfilment", steps: &[FIRST, LATER] };
+
+/// Who was erased, by the hash of their name; and whose erasure has to look once more, when all that is older has been sent.
+/// Endpoints of earlier releases were told to remember the ids of webhooks.
+const LATER: &[&str] = &[
+    "CREATE TABLE person_erased (
+        bucket INTEGER NOT NULL,
+        tenant BIGINT NOT NULL,
+        who VARBINARY(16) NOT NULL,
+        at_ms BIGINT NOT NULL,
+        PRIMARY KEY (bucket, tenant, who)
+    ){table_end}",
+    "CREATE TABLE erasure_due (
+        shard INTEGER NOT NULL,
+        tenant BIGINT NOT NULL,
+        at_ms BIGINT NOT NULL,
+        bucket INTEGER NOT NULL,
+        who VARBINARY(16) NOT NULL,
+        PRIMARY KEY (shard, tenant, at_ms, bucket, who)
+    ){table_end}",
+    "ALTER TABLE endpoint ADD COLUMN keeps_ids INTEGER NOT NULL DEFAULT 1",
+];
+
+const FIRST: &[&str] = &[
+    // Who holds which award, by name: the one place where the two stand together, which an erasure empties.
+    "CREATE TABLE award_holder (
             bucket INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             participant VARCHAR(128) NOT NULL,
@@ -17,8 +38,8 @@ pub const FULFILMENT: Room = Room {
             shard INTEGER NOT NULL,
             PRIMARY KEY (bucket, tenant, participant, raffle, seq)
         ){table_end}",
-        // Where a physical prize goes.
-        "CREATE TABLE award_address (
+    // Where a physical prize goes.
+    "CREATE TABLE award_address (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             raffle BIGINT NOT NULL,
@@ -26,8 +47,8 @@ pub const FULFILMENT: Room = Room {
             sealed VARBINARY(8000) NOT NULL,
             PRIMARY KEY (shard, tenant, raffle, seq)
         ){table_end}",
-        // Requests about awards, endpoints and coupons, and what they were answered.
-        "CREATE TABLE award_request (
+    // Requests about awards, endpoints and coupons, and what they were answered.
+    "CREATE TABLE award_request (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             request_key VARCHAR(340) NOT NULL,
@@ -36,8 +57,8 @@ pub const FULFILMENT: Room = Room {
             answer BLOB NOT NULL,
             PRIMARY KEY (shard, tenant, request_key)
         ){table_end}",
-        // Pools of coupon codes, and how many are left.
-        "CREATE TABLE coupon_pool (
+    // Pools of coupon codes, and how many are left.
+    "CREATE TABLE coupon_pool (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             pool VARCHAR(64) NOT NULL,
@@ -48,8 +69,8 @@ pub const FULFILMENT: Room = Room {
             PRIMARY KEY (shard, tenant, pool),
             CHECK (free + given + void = codes)
         ){table_end}",
-        // Codes by SHA-256, so that each stands once in its pool; `state` is 0 free, 1 given, 2 void.
-        "CREATE TABLE coupon (
+    // Codes by SHA-256, so that each stands once in its pool; `state` is 0 free, 1 given, 2 void.
+    "CREATE TABLE coupon (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             pool VARCHAR(64) NOT NULL,
@@ -60,10 +81,10 @@ pub const FULFILMENT: Room = Room {
             sealed VARBINARY(400) NOT NULL,
             PRIMARY KEY (shard, tenant, pool, digest)
         ){table_end}",
-        "CREATE INDEX coupon_free ON coupon (shard, tenant, pool, state, number)",
-        "CREATE UNIQUE INDEX coupon_award ON coupon (shard, tenant, award)",
-        // Awards that wait for a code, in the order of their waiting.
-        "CREATE TABLE coupon_wait (
+    "CREATE INDEX coupon_free ON coupon (shard, tenant, pool, state, number)",
+    "CREATE UNIQUE INDEX coupon_award ON coupon (shard, tenant, award)",
+    // Awards that wait for a code, in the order of their waiting.
+    "CREATE TABLE coupon_wait (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             pool VARCHAR(64) NOT NULL,
@@ -71,8 +92,8 @@ pub const FULFILMENT: Room = Room {
             award VARBINARY(12) NOT NULL,
             PRIMARY KEY (shard, tenant, pool, at_ms, award)
         ){table_end}",
-        // Where webhooks go. The secrets are sealed.
-        "CREATE TABLE endpoint (
+    // Where webhooks go. The secrets are sealed.
+    "CREATE TABLE endpoint (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             id VARCHAR(64) NOT NULL,
@@ -84,9 +105,9 @@ pub const FULFILMENT: Room = Room {
             changed_ms BIGINT NOT NULL,
             PRIMARY KEY (shard, tenant, id)
         ){table_end}",
-        // Webhooks that are owed, those of one key in the order of `n`. `live` is 0 for one that was given up; one without a
-        // due time waits behind another.
-        "CREATE TABLE delivery (
+    // Webhooks that are owed, those of one key in the order of `n`. `live` is 0 for one that was given up; one without a
+    // due time waits behind another.
+    "CREATE TABLE delivery (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             endpoint VARCHAR(64) NOT NULL,
@@ -99,11 +120,11 @@ pub const FULFILMENT: Room = Room {
             body BLOB NOT NULL,
             PRIMARY KEY (shard, tenant, endpoint, order_key, n)
         ){table_end}",
-        "CREATE INDEX delivery_due ON delivery (shard, tenant, endpoint, live, due_ms)",
-        "CREATE UNIQUE INDEX delivery_id ON delivery (shard, tenant, id)",
-        "CREATE INDEX delivery_age ON delivery (shard, tenant, live, at_ms)",
-        // The last place given in an order.
-        "CREATE TABLE delivery_order (
+    "CREATE INDEX delivery_due ON delivery (shard, tenant, endpoint, live, due_ms)",
+    "CREATE UNIQUE INDEX delivery_id ON delivery (shard, tenant, id)",
+    "CREATE INDEX delivery_age ON delivery (shard, tenant, live, at_ms)",
+    // The last place given in an order.
+    "CREATE TABLE delivery_order (
             shard INTEGER NOT NULL,
             tenant BIGINT NOT NULL,
             endpoint VARCHAR(64) NOT NULL,
@@ -111,5 +132,4 @@ pub const FULFILMENT: Room = Room {
             n BIGINT NOT NULL,
             PRIMARY KEY (shard, tenant, endpoint, order_key)
         ){table_end}",
-    ]],
-};
+];

@@ -350,6 +350,7 @@ fn draw_made(draw: &Draw, plan: &Plan, participant: &str) -> Effect {
         prize: draw.prize.as_deref().map(str::to_owned),
         winner: draw.prize.as_ref().map(|_| participant.to_owned()),
         due: award.map(|award| Due { raffle: plan.rules.raffle.clone(), award: award.clone() }),
+        at_ms: Some(draw.at_ms),
     };
     // Texts and numbers can always be written.
     let body = serde_json::to_vec(&made).unwrap_or_default();

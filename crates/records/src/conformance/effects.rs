@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::inbox::{self, Heard};
-use crate::machine::{self, Machine, Outcome, Step};
+use crate::machine::{self, Machine, Outcome, STATE_MAX, Step};
 use crate::outbox::{self, Effect, LetterId, Pressure};
 use crate::port::{Records, read, write};
 use crate::relay::{Pace, Relay};
@@ -83,6 +83,36 @@ pub async fn a_machine_moves_once(records: Arc<dyn Records>) {
     assert_eq!(page, [(vec![2], Parcel::Packed)]);
     assert_eq!(one, Some(sent));
     assert_eq!(backlog(&records).await, (1, 0, 0));
+}
+
+/// A machine that tells much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Report(String);
+
+impl Machine for Report {
+    const KIND: &'static str = "report";
+    type Event = String;
+    type Illegal = ();
+
+    fn on(&self, event: &String) -> Result<Step<Self>, ()> {
+        Ok(Step::Move { to: Self(event.clone()), effects: vec![], due_ms: None })
+    }
+}
+
+/// A state of the greatest length is kept as it is, from the start and after a move.
+pub async fn a_long_state_is_kept(records: Arc<dyn Records>) {
+    // Two quotes are a part of it.
+    let (first, then) = ("a".repeat(STATE_MAX - 2), "\u{e4}".repeat(STATE_MAX - 2));
+    let (start, event) = (Report(first), then.clone());
+    let found: Result<_, Error> = write(&*records, Shard::HOME, move |tx| {
+        Box::pin(async move {
+            machine::start(tx, Shard::HOME, &[(vec![1], start, None)]).await?;
+            machine::apply::<Report>(tx, Shard::HOME, &[1], &event).await?;
+            machine::get::<Report>(tx, Shard::HOME, &[1]).await
+        })
+    })
+    .await;
+    assert_eq!(found, Ok(Some(Report(then))));
 }
 
 /// One timer a machine: a move replaces it.

@@ -63,6 +63,7 @@ macro_rules! records_conformance {
             audits::what_was_tampered_with_is_not_sealed,
             effects::a_machine_moves_once,
             effects::a_timer_follows_its_machine,
+            effects::a_long_state_is_kept,
             effects::an_inbox_hears_once,
             effects::a_rolled_back_transaction_posts_nothing,
             effects::order_holds_within_a_key_and_trouble_stays_there,

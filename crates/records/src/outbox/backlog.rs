@@ -69,12 +69,17 @@ pub async fn lag(tx: &mut dyn Tx, shard: Shard, now_ms: i64) -> Result<BTreeMap<
 #[derive(Debug)]
 pub struct Pressure {
     effects_max: AtomicU64,
+    owed: AtomicU64,
     is_high: AtomicBool,
 }
 
 impl Default for Pressure {
     fn default() -> Self {
-        Self { effects_max: AtomicU64::new(EFFECTS_MAX), is_high: AtomicBool::new(false) }
+        Self {
+            effects_max: AtomicU64::new(EFFECTS_MAX),
+            owed: AtomicU64::new(0),
+            is_high: AtomicBool::new(false),
+        }
     }
 }
 
@@ -82,6 +87,16 @@ impl Pressure {
     /// Sets how many effects may be unsent. More than [`ROWS_MAX`] rows are too much in any case.
     pub fn limit_to(&self, effects_max: u64) {
         self.effects_max.store(effects_max, Ordering::Relaxed);
+    }
+
+    /// How many effects may be unsent.
+    pub fn limit(&self) -> u64 {
+        self.effects_max.load(Ordering::Relaxed)
+    }
+
+    /// Sets how much is owed beside: what effects have led to, and has yet to leave the house. It counts as unsent.
+    pub fn owe(&self, owed: u64) {
+        self.owed.store(owed, Ordering::Relaxed);
     }
 
     /// Refuses what would add to a backlog that is too long.
@@ -93,7 +108,8 @@ impl Pressure {
     pub async fn measure(&self, tx: &mut dyn Tx, shard: Shard) -> Result<(), Error> {
         let counted = count(tx, shard).await?;
         let rows_max = u64::from(ROWS_MAX);
-        let is_high = counted.effects + counted.waiting > self.effects_max.load(Ordering::Relaxed)
+        let owed = self.owed.load(Ordering::Relaxed);
+        let is_high = counted.effects + counted.waiting + owed > self.limit()
             || counted.parcels >= rows_max
             || counted.waiting >= rows_max;
         if is_high != self.is_high.swap(is_high, Ordering::Relaxed) {
@@ -102,6 +118,7 @@ impl Pressure {
                 shard = shard.0,
                 fresh,
                 waiting,
+                owed,
                 is_high,
                 "the backlog of effects has passed its limit"
             );

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use kernel::id::Shard;
 
 use crate::error::Error;
-use crate::port::{Tx, Value};
+use crate::port::{Row, Tx, Value};
 
 /// Names a dead letter: `<topic>-<subject>-<seq>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,13 +78,47 @@ pub async fn letters(
         Value::Int(limit.into()),
     ];
     let rows = tx.fetch(sql, &values).await?;
-    rows.iter()
-        .map(|row| {
-            let id = LetterId { topic: row.text(0)?.to_owned(), subject: row.small(1)?, seq: row.count(2)? };
-            let (at_ms, attempts, fault) = (row.int(3)?, row.small(4)?, row.text(5)?.to_owned());
-            Ok(Letter { id, at_ms, attempts, fault })
-        })
-        .collect()
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<Letter, Error> {
+    let id = LetterId { topic: row.text(0)?.to_owned(), subject: row.small(1)?, seq: row.count(2)? };
+    let (at_ms, attempts, fault) = (row.int(3)?, row.small(4)?, row.text(5)?.to_owned());
+    Ok(Letter { id, at_ms, attempts, fault })
+}
+
+/// Up to `limit` dead letters of one topic after one, with what they say.
+pub async fn bodies(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    after: &LetterId,
+    limit: u32,
+) -> Result<Vec<(Letter, Vec<u8>)>, Error> {
+    let sql = "SELECT topic,subject,seq,at_ms,attempts,fault,body FROM outbox_aside WHERE shard=? AND topic=? AND dead=1
+        AND (subject>? OR (subject=? AND seq>?)) ORDER BY subject,seq LIMIT ?";
+    let values = [
+        Value::Int(shard.0.into()),
+        Value::Text(&after.topic),
+        Value::Int(after.subject.into()),
+        Value::Int(after.subject.into()),
+        Value::count(after.seq),
+        Value::Int(limit.into()),
+    ];
+    let rows = tx.fetch(sql, &values).await?;
+    rows.iter().map(|row| Ok((read(row)?, row.bytes(6)?.to_vec()))).collect()
+}
+
+/// Gives a dead letter another body. One that waits again meanwhile stays as it is.
+pub async fn rewrite(tx: &mut dyn Tx, shard: Shard, letter: &LetterId, body: &[u8]) -> Result<(), Error> {
+    let sql = "UPDATE outbox_aside SET body=? WHERE shard=? AND topic=? AND subject=? AND seq=? AND dead=1";
+    let values = [
+        Value::Bytes(body),
+        Value::Int(shard.0.into()),
+        Value::Text(&letter.topic),
+        Value::Int(letter.subject.into()),
+        Value::count(letter.seq),
+    ];
+    tx.exec(sql, &values).await.map(|_| ())
 }
 
 /// Lets one dead letter wait again, as if it had never failed. Answers whether there was one. Whoever takes it must not mind

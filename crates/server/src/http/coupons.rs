@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use campaign::coupon::{PoolView, read_codes};
+use campaign::coupon::{PoolView, Written, read_codes};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -70,7 +70,13 @@ async fn upload(
 ) -> Result<Response, Problem> {
     id("pool", &pool)?;
     sent.expect_media(MEDIA)?;
-    let codes = read_codes(&sent.body)?;
+    let header = sent.media_parameter("header").and_then(|header| match header {
+        "present" => Some(true),
+        "absent" => Some(false),
+        _ => None,
+    });
+    let written = if sent.is_media("text/csv") { Written::Csv { header } } else { Written::Lines };
+    let codes = read_codes(&sent.body, written)?;
     let request = sent.remembered(&caller, &format!("coupon-pools/{pool}"), app.clock.now_ms())?;
     Ok(answered(StatusCode::CREATED, app.awards.add_coupons(&pool, codes, request).await?))
 }

@@ -31,6 +31,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/endpoints", get(list).post(create))
         .route("/endpoints/{endpoint}", get(show).post(change))
         .route("/endpoints/{endpoint}/rotate", post(rotate))
+        .route("/endpoints/{endpoint}/replay", post(replay))
 }
 
 /// A page of endpoints.
@@ -70,6 +71,9 @@ struct CreateBody {
     /// Where it says whether it has taken a webhook: it is asked by GET with `id` in the query, and answers 200 or 404.
     #[schemars(length(min = 1, max = 2000))]
     status_url: Option<String>,
+    /// That it remembers the `webhook-id` of what it has taken, and takes each once. Needed where it has no `status_url`.
+    #[serde(default)]
+    keeps_ids: bool,
 }
 
 /// How an endpoint is to be.
@@ -82,6 +86,9 @@ struct ChangeBody {
     /// Where it says whether it has taken a webhook; nowhere where it is left out.
     #[schemars(length(min = 1, max = 2000))]
     status_url: Option<String>,
+    /// That it remembers the `webhook-id` of what it has taken, and takes each once. Needed where it has no `status_url`.
+    #[serde(default)]
+    keeps_ids: bool,
     /// Whether webhooks are sent.
     enabled: bool,
 }
@@ -115,8 +122,9 @@ async fn create(
     url(&app, "url", &read.url)?;
     read.status_url.as_deref().map_or(Ok(()), |status| url(&app, "status_url", status))?;
     let request = sent.remembered(&caller, "endpoints", app.clock.now_ms())?;
-    let wanted = Wanted { url: read.url, status_url: read.status_url, enabled: true };
-    Ok(answered(StatusCode::CREATED, app.awards.create_endpoint(&read.endpoint, wanted, request).await?))
+    let CreateBody { endpoint, url, status_url, keeps_ids } = read;
+    let wanted = Wanted { url, status_url, keeps_ids, enabled: true };
+    Ok(answered(StatusCode::CREATED, app.awards.create_endpoint(&endpoint, wanted, request).await?))
 }
 
 async fn change(
@@ -129,7 +137,8 @@ async fn change(
     url(&app, "url", &read.url)?;
     read.status_url.as_deref().map_or(Ok(()), |status| url(&app, "status_url", status))?;
     let request = sent.remembered(&caller, &format!("endpoints/{endpoint}"), app.clock.now_ms())?;
-    let wanted = Wanted { url: read.url, status_url: read.status_url, enabled: read.enabled };
+    let ChangeBody { url, status_url, keeps_ids, enabled } = read;
+    let wanted = Wanted { url, status_url, keeps_ids, enabled };
     Ok(answered(StatusCode::CREATED, app.awards.change_endpoint(&endpoint, wanted, request).await?))
 }
 
@@ -147,4 +156,15 @@ async fn rotate(
     }
     let request = sent.remembered(&caller, &format!("endpoints/{endpoint}/rotate"), app.clock.now_ms())?;
     Ok(answered(StatusCode::CREATED, app.awards.rotate_endpoint(&endpoint, overlap, request).await?))
+}
+
+async fn replay(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Operate>,
+    Ids(endpoint): Ids<String>,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let reason = sent.reason()?;
+    let request = sent.remembered(&caller, &format!("endpoints/{endpoint}/replay"), app.clock.now_ms())?;
+    Ok(answered(StatusCode::CREATED, app.awards.replay_endpoint(&endpoint, reason, request).await?))
 }

@@ -206,6 +206,14 @@ impl Sent {
         self.expect_media(&[kind]).is_ok()
     }
 
+    /// A parameter of what the body says it is, for example `header` of `text/csv; header=present`.
+    pub fn media_parameter(&self, name: &str) -> Option<&str> {
+        let media = self.media.as_ref()?.to_str().ok()?;
+        let parameters = media.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+        let mut named = parameters.filter(|(known, _)| known.trim().eq_ignore_ascii_case(name));
+        named.next().map(|(_, value)| value.trim().trim_matches('\u{22}'))
+    }
+
     /// The body as text; `what` names it where it is none.
     pub fn utf8(&self, what: &str) -> Result<&str, Problem> {
         std::str::from_utf8(&self.body).map_err(|_| bad("edge.bad_body", format!("{what} is not UTF-8")))

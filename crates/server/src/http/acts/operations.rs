@@ -105,7 +105,7 @@ fn bringing() -> Vec<Operation> {
                 "It is noted.",
                 json!({ "act": "referred", "at_ms": AT, "campaign": "summer" }),
             )
-            .refuses(&["campaign.brought_before", "campaign.circular_referral", "campaign.ended"])
+            .refuses(&["campaign.brought_before", "campaign.circular_referral", "campaign.ended", "campaign.not_new"])
             .refuses(&["campaign.missing", "campaign.no_referral", "campaign.no_such_code"])
             .refuses(&["campaign.not_begun", "edge.bad_text", "edge.other_participant"]),
     ]

@@ -25,8 +25,9 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&["coupon.no_such_pool"]),
         Operation::post("/coupon-pools/{pool}/codes", "addCoupons", "Add codes to a pool")
             .describe(
-                "The pool begins with its first upload. One code on each line: as text, as a JSON string, or in the first column \
-                 of CSV without quotes. At most 10000 codes and 1 MiB at once; each stands once in its pool. All are added, or \
+                "The pool begins with its first upload. One code on each line: as text or as a JSON string; of `text/csv` the \
+                 first column. The first line of CSV is a header where the media type says `header=present`, or says nothing \
+                 and the first column is `code`, `codes`, `coupon`, `coupon_code` or `voucher`. At most 10000 codes and 1 MiB at once; each stands once in its pool. All are added, or \
                  none. Awards that wait for a code are served first.",
             )
             .needs::<Operate>()
