@@ -10,7 +10,7 @@ use fairground::bench::process::Answer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use trials::NOON_MS;
-use trials::booth::{AUDITOR, Booth, OPERATOR, SERVICE, code, send};
+use trials::booth::{APPROVER, AUDITOR, Booth, OPERATOR, SERVICE, code, send};
 
 async fn publish(booth: &Booth, raffle: &str) {
     let document = format!(
@@ -377,17 +377,41 @@ async fn a_crowd_of_one_participant_is_exposed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_four_eyes_are_on_nobody_starts_what_they_drafted() {
+async fn where_four_eyes_are_on_an_approver_starts_what_they_have_no_part_in() {
+    const ADMIN: &str = "the key of admin";
     let booth = Booth::open().await;
     publish(&booth, "spring").await;
     publish(&booth, "summer").await;
-    done(&booth, OPERATOR, "/experiments", &wheel("w1")).await;
-    let reason = json!({ "reason": "go" });
-    let alone = post(&booth, OPERATOR, "/experiments/w1/start", &reason).await;
-    assert_eq!(code(&alone), (422, "experiment.one_person"));
-    done(&booth, "the key of admin", "/experiments/w1/start", &reason).await;
-    let weights = json!({ "weights": { "spring": 1, "summer": 1 }, "reason": "the same" });
-    assert_eq!(done(&booth, OPERATOR, "/experiments/w1/weights", &weights).await["generation"], 1);
+    let finer = |id: &str| {
+        let mut document = wheel(id);
+        document["denominator"] = 10.into();
+        (document["arms"][0]["weight"], document["arms"][1]["weight"]) = (5.into(), 5.into());
+        document
+    };
+    let (reason, weights) =
+        (json!({ "reason": "go" }), json!({ "weights": { "spring": 1, "summer": 9 }, "reason": "more" }));
+    let start = async |bearer: &str, id: &str| {
+        post(&booth, bearer, &format!("/experiments/{id}/start"), &reason).await
+    };
+    done(&booth, OPERATOR, "/experiments", &finer("w1")).await;
+    assert_eq!(code(&start(OPERATOR, "w1").await), (422, "experiment.one_person"), "its author");
+    // An admin may approve, and may weigh: whoever has weighed it decides who gets which odds, and is no second pair.
+    done(&booth, ADMIN, "/experiments/w1/weights", &weights).await;
+    let shown = get(&booth, "/experiments/w1").await;
+    assert_eq!(
+        (&shown["generations"][0]["by"], &shown["generations"][1]["by"]),
+        (&"operator-1".into(), &"admin-1".into())
+    );
+    assert_eq!(code(&start(ADMIN, "w1").await), (422, "experiment.one_person"), "who weighed it");
+    assert_eq!(start(APPROVER, "w1").await.status.as_u16(), 200);
+    let again = json!({ "weights": { "spring": 1, "summer": 9 }, "reason": "the same" });
+    assert_eq!(done(&booth, OPERATOR, "/experiments/w1/weights", &again).await["generation"], 2);
+    done(&booth, OPERATOR, "/experiments/w1/stop", &reason).await;
+
+    // Who may not approve is no second pair of eyes either.
+    done(&booth, ADMIN, "/experiments", &finer("w2")).await;
+    assert_eq!(code(&start(OPERATOR, "w2").await), (422, "experiment.one_person"), "an operator");
+    assert_eq!(start(APPROVER, "w2").await.status.as_u16(), 200);
     drop(booth.close().await);
 }
 

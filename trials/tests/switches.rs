@@ -129,6 +129,79 @@ async fn a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is()
     drop(booth.close().await);
 }
 
+/// A limit that is lowered after a draw would else refuse its repeat for good: the caller would take it for undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_drawn_is_told_whatever_a_limit_that_was_lowered_since_lets_through() {
+    let booth = Booth::open().await;
+    publish(booth.address).await;
+    let path = format!("/raffles/{RAFFLE}/draws");
+    let ten = async |key: &str| {
+        send(booth.address, SERVICE, "POST", &path, key, r#"{"participant":"ada","draws":10}"#).await
+    };
+    let first = ten("k1").await;
+    assert_eq!(first.status.as_u16(), 201, "{}", first.text());
+    let limit = r#"{"value":5,"version":0,"reason":"a storm"}"#;
+    assert_eq!(set(&booth, "limit.participant_draws_per_minute", limit).await.status.as_u16(), 200);
+    for _ in 0..3 {
+        let again = ten("k1").await;
+        assert_eq!((again.status.as_u16(), &again.body), (201, &first.body), "{}", again.text());
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+        assert_eq!(code(&ten("k2").await), (422, "edge.beyond_limit"), "a new key draws nothing");
+    }
+    for n in 0..5 {
+        assert_eq!(draw(&booth, "ada", &format!("one{n}")).await.status.as_u16(), 201);
+    }
+    assert_eq!(code(&draw(&booth, "ada", "more").await), (429, "edge.too_many_requests"));
+    assert_eq!(ten("k1").await.body, first.body);
+    drop(booth.close().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_refused_all_requests_reads_what_they_drew_and_does_nothing_else() {
+    let booth = Booth::open().await;
+    publish(booth.address).await;
+    let (ada, path) = (booth.token("ada", 600).await, format!("/raffles/{RAFFLE}/draws"));
+    let draw =
+        async |key: &str| send(booth.address, &ada, "POST", &path, key, r#"{"participant":"ada"}"#).await;
+    let first = draw("k1").await;
+    let id = first.json().expect("json")["draw"].as_str().expect("an id").to_owned();
+    let limit = "limit.participant_requests_per_second";
+    let body = r#"{"value":0,"participant":"ada","version":0,"reason":"a robot"}"#;
+    assert_eq!(set(&booth, limit, body).await.status.as_u16(), 200);
+    let again = draw("k1").await;
+    assert_eq!((again.status.as_u16(), &again.body), (201, &first.body), "{}", again.text());
+    assert_eq!(code(&draw("k2").await), (403, "switch.blocked"));
+    let read = async |path: String| send(booth.address, &ada, "GET", &path, "", "").await;
+    assert_eq!(read(format!("/draws/{id}")).await.status.as_u16(), 200);
+    assert_eq!(code(&read(format!("/raffles/{RAFFLE}")).await), (403, "switch.blocked"));
+    // The limit for all holds them there as it holds everybody.
+    let all = r#"{"value":2,"version":0,"reason":"a storm"}"#;
+    assert_eq!(set(&booth, limit, all).await.status.as_u16(), 200);
+    let mut told = vec![];
+    for _ in 0..3 {
+        told.push(read(format!("/draws/{id}")).await.status.as_u16());
+    }
+    assert_eq!(told, [200, 200, 429]);
+    drop(booth.close().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_not_call_a_route_does_not_use_up_its_limit() {
+    let booth = Booth::open().await;
+    publish(booth.address).await;
+    let (limit, route) = ("limit.route_requests_per_second", "GET /audit");
+    let body = format!("{{\"value\":1,\"route\":\"{route}\",\"version\":0,\"reason\":\"a storm\"}}");
+    assert_eq!(set(&booth, limit, &body).await.status.as_u16(), 200);
+    let read = async |bearer: &str| send(booth.address, bearer, "GET", "/audit", "", "").await;
+    for _ in 0..5 {
+        assert_eq!(code(&read("a guess").await), (401, "edge.no_key"));
+        assert_eq!(code(&read(SERVICE).await), (403, "edge.not_allowed"));
+    }
+    assert_eq!(read(AUDITOR).await.status.as_u16(), 200);
+    assert_eq!(code(&read(AUDITOR).await), (429, "edge.too_many_requests"));
+    drop(booth.close().await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_lists_and_sets() {
     let booth = Booth::open().await;

@@ -135,14 +135,20 @@ impl Experiments {
         Ok(outcome)
     }
 
-    /// Starts an experiment. Answers where it stands, and whether it had been started before.
-    pub async fn start(&self, id: &str, reason: String, cause: Cause) -> Result<(Life, bool), Error> {
-        self.apply(id, Event::Start(self.clock.now_ms()), reason, cause).await
+    /// Starts an experiment. Answers where it stands, and whether it had been started before. Where two people are needed,
+    /// the second one `approves`, and has set nothing of it.
+    pub async fn start(
+        &self,
+        id: &str,
+        reason: String,
+        (cause, approves): (Cause, bool),
+    ) -> Result<(Life, bool), Error> {
+        self.apply(id, Event::Start(self.clock.now_ms()), reason, (cause, approves)).await
     }
 
     /// Stops an experiment for good. Answers where it stands, and whether it had been stopped before.
     pub async fn stop(&self, id: &str, reason: String, cause: Cause) -> Result<(Life, bool), Error> {
-        self.apply(id, Event::Stop(self.clock.now_ms()), reason, cause).await
+        self.apply(id, Event::Stop(self.clock.now_ms()), reason, (cause, false)).await
     }
 
     async fn apply(
@@ -150,7 +156,7 @@ impl Experiments {
         id: &str,
         event: Event,
         reason: String,
-        cause: Cause,
+        (cause, approves): (Cause, bool),
     ) -> Result<(Life, bool), Error> {
         let (tenant, now_ms, four_eyes) = (self.tenant.number, self.clock.now_ms(), self.four_eyes);
         let id = id.to_owned();
@@ -161,8 +167,15 @@ impl Experiments {
                 let found = fetch(tx, tenant, &id).await?;
                 let action = match event {
                     Event::Start(_) if found.life == Life::Draft => {
-                        if four_eyes && found.author == cause.actor.name {
-                            return Err(Error::OnePerson("who drafted an experiment does not start it"));
+                        if four_eyes && !approves {
+                            return Err(Error::OnePerson(
+                                "where four eyes are on, a key with the role approver or admin starts an experiment",
+                            ));
+                        }
+                        if four_eyes && found.is_of(&cause.actor.name) {
+                            return Err(Error::OnePerson(
+                                "who drafted an experiment, or has set its weights, does not start it",
+                            ));
                         }
                         let running = Lives::read(tx, tenant).await?;
                         expect_room(&running, &found.document)?;
@@ -223,7 +236,8 @@ impl Experiments {
                 if latest.generation >= GENERATIONS_MAX {
                     return Err(Error::TooMany(format!("weights were set {GENERATIONS_MAX} times already")));
                 }
-                let next = Generation { generation: latest.generation + 1, weights, since_ms: now_ms };
+                let by = cause.actor.name.clone();
+                let next = Generation { generation: latest.generation + 1, weights, since_ms: now_ms, by };
                 write_generation(tx, tenant, &id, &next).await?;
                 let told = format!("{:?}: {reason}", next.weights);
                 note(tx, tenant, &id, ("reweigh", told), (&cause, now_ms)).await?;

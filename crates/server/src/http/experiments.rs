@@ -17,14 +17,14 @@ use campaign::experiment::document::Document;
 use campaign::experiment::error::Error;
 use campaign::experiment::exposure::{Recorded, VALUE_MAX};
 use campaign::experiment::life::Life;
-use campaign::experiment::register::Experiment;
+use campaign::experiment::register::{Experiment, Generation};
 use campaign::experiment::results::Results;
 use records::audit::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Caller, Operate, Review, Tell, TryOut};
+use super::auth::{Allowed, Approve, Caller, Operate, Review, Start, Tell, TryOut};
 use super::problem::Problem;
 use super::request::{Asked, Ids, PageOf, Sent, answer, each_once, text};
 
@@ -53,6 +53,15 @@ struct GenerationView {
     weights: Vec<u32>,
     /// Since when, in milliseconds since the epoch.
     since_ms: i64,
+    /// The name of the key that set them; empty where an earlier release has not noted it.
+    by: String,
+}
+
+impl GenerationView {
+    fn of(known: Generation) -> Self {
+        let Generation { generation, weights, since_ms, by } = known;
+        Self { generation, weights, since_ms, by }
+    }
 }
 
 /// An experiment as it stands.
@@ -72,17 +81,12 @@ struct ExperimentView<'a> {
 
 impl<'a> ExperimentView<'a> {
     fn of(experiment: &'a Experiment) -> Self {
-        let generation = |known: &campaign::experiment::register::Generation| GenerationView {
-            generation: known.generation,
-            weights: known.weights.clone(),
-            since_ms: known.since_ms,
-        };
         Self {
             document: &experiment.document,
             life: experiment.life,
             author: &experiment.author,
             drafted_ms: experiment.drafted_ms,
-            generations: experiment.generations.iter().map(generation).collect(),
+            generations: experiment.generations.iter().cloned().map(GenerationView::of).collect(),
         }
     }
 }
@@ -150,11 +154,12 @@ struct MovedExperimentView<'a> {
 
 async fn start(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Start>,
     Ids(id): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let (life, replayed) = app.experiments.start(&id, sent.reason()?, cause(&caller, &sent)).await?;
+    let starter = (cause(&caller, &sent), caller.has::<Approve>());
+    let (life, replayed) = app.experiments.start(&id, sent.reason()?, starter).await?;
     Ok(answer(StatusCode::OK, &MovedExperimentView { experiment: &id, life }, replayed))
 }
 
@@ -190,12 +195,7 @@ async fn reweigh(
     text("reason", &reason, 500)?;
     let weights = in_order(&app.experiments, &id, &weights).await?;
     let (generation, replayed) = app.experiments.reweigh(&id, weights, reason, cause(&caller, &sent)).await?;
-    let view = GenerationView {
-        generation: generation.generation,
-        weights: generation.weights,
-        since_ms: generation.since_ms,
-    };
-    Ok(answer(StatusCode::OK, &view, replayed))
+    Ok(answer(StatusCode::OK, &GenerationView::of(generation), replayed))
 }
 
 /// Weights in the order of an experiment's arms, each of which has one.
