@@ -109,7 +109,7 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/experiments/{experiment}", REVIEWERS, false),
     ("POST", "/experiments/{experiment}/start", STARTERS, false),
     ("POST", "/experiments/{experiment}/weights", OPERATORS, false),
-    ("GET", "/experiments/{experiment}/assignment", TRIERS, false),
+    ("GET", "/experiments/{experiment}/assignment", TRIERS, PARTICIPANTS),
     ("POST", "/experiments/{experiment}/assignment", DRAWERS, false),
     ("POST", "/experiments/{experiment}/goals", DRAWERS, false),
     ("POST", "/experiments/{experiment}/stop", OPERATORS, false),

@@ -442,6 +442,62 @@ async fn windows_are_half_open_and_who_was_exposed_within_stays() {
     drop(booth.close().await);
 }
 
+/// Who knows the name of an arm does not draw from it by that: participants come there by being led, and are told what was
+/// drawn before.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_picks_their_arm() {
+    let booth = booth().await;
+    let ada = booth.token("ada", 600).await;
+    let pick = async |bearer: &str, raffle: &str, key: &str| {
+        let path = format!("/raffles/{raffle}/draws");
+        send(booth.address, bearer, "POST", &path, key, "{\"participant\":\"ada\"}").await
+    };
+    let before = pick(&ada, "summer", "before").await;
+    assert_eq!(drawn_from(&before), "summer", "nothing leads there yet");
+    begin(&booth, &wheel("w1")).await;
+    let picked = pick(&ada, "summer", "k1").await;
+    assert_eq!(code(&picked), (422, "experiment.led_only"));
+    assert!(picked.text().contains("draw from `spring`"), "{}", picked.text());
+    assert_eq!(pick(&ada, "summer", "before").await.body, before.body, "what was drawn is told");
+    assert_eq!(drawn_from(&pick(&ada, "spring", "k1").await), expected("w1", "ada"));
+    assert_eq!(drawn_from(&pick(SERVICE, "summer", "k2").await), "summer", "a key answers for what it asks");
+    done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "x" })).await;
+    assert_eq!(drawn_from(&pick(&ada, "summer", "k1").await), "summer");
+    drop(booth.close().await);
+}
+
+/// A participant learns their arm, and with it whose commitment to save before they draw; and whoever shows an arm learns it
+/// also while experiments are off.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arm_is_told_to_whose_it_is_and_while_experiments_are_off() {
+    let booth = booth().await;
+    begin(&booth, &wheel("w1")).await;
+    let who = (0..60).map(|n| format!("p{n}")).filter(|who| expected("w1", who) == "summer");
+    let people: Vec<_> = who.take(2).collect();
+    let [ada, bob] = &people[..] else { unreachable!("two of sixty") };
+    let token = booth.token(ada, 600).await;
+    let path = "/experiments/w1/assignment";
+    let own = async || send(booth.address, &token, "GET", path, "", "").await.json().expect("json");
+    let told = own().await;
+    assert_eq!((&told["arm"], &told["raffle"]), (&json!("summer"), &json!("summer")));
+    assert_eq!(told["exposed_ms"], Value::Null, "reading exposes nobody");
+    let other = send(booth.address, &token, "GET", &format!("{path}?participant={bob}"), "", "").await;
+    assert_eq!(code(&other), (403, "edge.other_participant"));
+    assert_eq!(drawn_from(&draw(&booth, ada, "k1").await), "summer");
+
+    let off = json!({ "value": false, "version": 0, "reason": "a storm" }).to_string();
+    send(booth.address, OPERATOR, "PUT", "/switches/feature.experiments", "", &off).await;
+    let told = own().await;
+    assert_eq!((&told["arm"], told["exposed_ms"].is_null()), (&json!("summer"), false));
+    let asked = done(&booth, SERVICE, path, &json!({ "participant": ada })).await;
+    assert_eq!(asked["arm"], "summer", "who was exposed keeps their arm");
+    let newcomer = done(&booth, SERVICE, path, &json!({ "participant": bob })).await;
+    assert_eq!((&newcomer["arm"], &newcomer["exposed_ms"]), (&Value::Null, &Value::Null), "nobody new");
+    let list = send(booth.address, OPERATOR, "GET", "/experiments", "", "").await;
+    assert_eq!(code(&list), (503, "switch.off"));
+    drop(booth.close().await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raffle_is_led_by_so_many_experiments_and_no_more() {
     let booth = booth().await;

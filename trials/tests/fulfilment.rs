@@ -2,8 +2,11 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use campaign::award::{Kind, State};
+use campaign::brake::Brake;
 use campaign::error::Error;
 use campaign::fulfilment::{AddressView, AwardView};
 use kernel::id::Shard;
@@ -286,6 +289,63 @@ async fn every_step_may_fail_or_be_done_twice() {
             }
         }
     }
+}
+
+/// While fulfilment is off nothing is paid, given or sent, by anybody; what was won stays owed, and is done when it is on
+/// again, once. Claiming goes on, as the time for it does.
+#[tokio::test]
+async fn what_is_held_back_is_owed_and_done_later_once() {
+    let world = World::new(true).await;
+    world.endpoint("pay", false).await;
+    let free = world.house();
+    free.awards.add_coupons("spring", codes(&["A"]), world.request()).await.expect("codes");
+    let physical = || Kind::Physical { claim_seconds: 60 };
+    assert!(world.hear(&free, &[win("ada", 1, webhook()), win("ada", 2, physical())]).await);
+
+    let is_off = Arc::new(AtomicBool::new(true));
+    let (hand, house) = (Arc::clone(&is_off), world.house());
+    let brake = Brake::held_by(move || hand.load(Ordering::SeqCst));
+    let house = House { awards: house.awards.braked(brake.clone()), courier: house.courier.braked(brake) };
+    let kinds = [points(50), coupon(), physical(), webhook(), Kind::Manual, points(7), points(9)];
+    let wins: Vec<_> = (3..).zip(kinds).map(|(seq, kind)| win("bob", seq, kind)).collect();
+    for _ in 0..2 {
+        assert!(world.hear(&house, &wins).await, "they are heard, and opened");
+        assert_eq!((house.courier.round().await, house.awards.tend(Shard::HOME).await), (Ok(0), Ok(0)));
+    }
+    let state = async |who: &str, seq| house.state(who, seq).await;
+    for seq in [3, 4, 5, 6, 8, 9] {
+        assert_eq!(state("bob", seq).await, State::Held, "{seq}");
+    }
+    assert_eq!(state("bob", 7).await, State::Granted, "an operator hands it over, and is refused elsewhere");
+    assert_eq!((world.shop.calls(), world.balance("bob", "main", "point").await), (vec![], 0));
+    assert_eq!(house.awards.pool("spring").await.expect("a pool").free, 1);
+    world.pass(59);
+    house.awards.claim(draw("ada", 2), Some("ada"), address("Ada"), world.request()).await.expect("in time");
+    // One is taken back, and the winner of another is erased, before anything was done.
+    house.awards.reverse(draw("bob", 8), "fraud".to_owned(), world.request()).await.expect("a reversal");
+    assert!(world.hear(&house, &[win("cyd", 10, points(5))]).await);
+    let cause =
+        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    assert_eq!(house.awards.erase("cyd", "a pseudonym", (&cause, "asked")).await, Ok(1));
+
+    world.pass(3_600);
+    is_off.store(false, Ordering::SeqCst);
+    while house.awards.tend(Shard::HOME).await.expect("tended") > 0 {}
+    assert_eq!(house.awards.tend(Shard::HOME).await, Ok(0));
+    let now_ms = world.clock.now_ms();
+    assert_eq!(state("bob", 3).await, State::Paid { at_ms: now_ms, refused: 0 });
+    assert_eq!(state("bob", 4).await, State::CodeGiven { at_ms: now_ms });
+    assert_eq!(state("bob", 5).await, State::ToClaim { until_ms: now_ms + 60_000 }, "its time begins now");
+    assert!(matches!(state("bob", 8).await, State::Reversed { .. }));
+    assert!(matches!(state("cyd", 10).await, State::Unpaid { .. }), "nobody is there to be paid");
+    assert_eq!(world.balance("bob", "main", "point").await, 59, "once, and not what was taken back");
+    house.courier.round().await.expect("a round");
+    let name = |who: &str, seq| format!("{}-granted", draw(who, seq));
+    assert_eq!(world.shop.paid(), [name("ada", 1), name("bob", 6)]);
+    assert!(matches!(state("bob", 6).await, State::Delivered { .. }));
+    world.hear(&house, &wins).await;
+    assert_eq!(world.balance("bob", "main", "point").await, 59);
+    assert_eq!(world.books().await, vec![]);
 }
 
 /// A transaction that is rolled back emits nothing: no award, no webhook, no points, no code.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::award::{Award, Event as AwardEvent, machine_id};
+use crate::brake::Brake;
 use crate::delivery::{self, Delivery, Event, News, backoff_ms};
 use crate::endpoint;
 use crate::error::Error;
@@ -46,6 +47,7 @@ pub struct Courier {
     vault: Arc<dyn Vault>,
     outbound: Arc<dyn Outbound>,
     shard: Shard,
+    brake: Brake,
 }
 
 impl Courier {
@@ -58,7 +60,13 @@ impl Courier {
         outbound: Arc<dyn Outbound>,
         shard: Shard,
     ) -> Self {
-        Self { records, clock, entropy, vault, outbound, shard }
+        Self { records, clock, entropy, vault, outbound, shard, brake: Brake::default() }
+    }
+
+    /// Begins no call while the brake is on. Calls that were begun are ended.
+    #[must_use]
+    pub fn braked(self, brake: Brake) -> Self {
+        Self { brake, ..self }
     }
 
     /// Carries until `stop` is true, then waits for the calls that are under way.
@@ -106,7 +114,7 @@ impl Courier {
 
     /// Begins calls: from here on their outcome is unknown until it is written down.
     async fn begin(&self, busy: &BTreeMap<String, usize>, room: usize) -> Result<Vec<Begun>, Error> {
-        if room == 0 {
+        if room == 0 || self.brake.is_on() {
             return Ok(vec![]);
         }
         let (shard, now_ms, busy) = (self.shard, self.clock.now_ms(), busy.clone());

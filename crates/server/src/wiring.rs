@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campaign::award::DRAW_MADE;
+use campaign::brake::Brake;
 use campaign::campaigns::Campaigns;
 use campaign::courier::Courier;
 use campaign::experiment::board::Experiments;
@@ -45,6 +46,7 @@ use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::store::{Store, StoreError};
 use crate::switches::Board;
+use crate::switches::table::FULFILMENT;
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 use crate::vault::SealedVault;
@@ -210,8 +212,11 @@ impl House {
         drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
+        let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
+        let brake = brake(&switches, &clock);
         let awards =
-            Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault));
+            Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault))
+                .braked(brake.clone());
         let outbound = match ports.outbound {
             Some(outbound) => outbound,
             None => caller(config)?,
@@ -252,7 +257,7 @@ impl House {
                 Arc::clone(&outbound),
                 shard,
             );
-            background.spawn(courier.run(stopped.clone()));
+            background.spawn(courier.braked(brake.clone()).run(stopped.clone()));
             background.spawn(tend(awards.clone(), shard, stopped.clone()));
         }
         if let Some(exporter) = exporter {
@@ -260,7 +265,6 @@ impl House {
         }
         background.spawn(watch_timers(raffles.clone(), stopped.clone()));
         background.spawn(watch_due(ledger.clone(), stopped.clone()));
-        let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
         background.spawn(follow(Arc::clone(&switches), experiments.clone(), stopped.clone()));
         background.spawn(watch_orders(campaigns.clone(), stopped.clone()));
         let audit = AuditLog::new(Arc::clone(&records), Arc::clone(&clock));
@@ -313,6 +317,12 @@ impl House {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
     }
+}
+
+/// Holds what was won back while the switch of fulfilment says so.
+fn brake(switches: &Arc<Board>, clock: &Arc<dyn Clock>) -> Brake {
+    let (switches, clock) = (Arc::clone(switches), Arc::clone(clock));
+    Brake::held_by(move || switches.seen().what.expect_on(FULFILMENT, clock.now_ms()).is_err())
 }
 
 /// Lets dead letters that reveal seeds wait again.
@@ -410,7 +420,6 @@ fn caller(config: &Config) -> Result<Arc<dyn Outbound>, WiringError> {
     Ok(Arc::new(Caller::new(config.outbound.policy()?, certificates)?))
 }
 
-/// Ends what nobody claimed in time, and serves who waits for codes.
 /// Rests between two looks. `false`: it is time to stop.
 async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
     tokio::select! {
@@ -420,6 +429,7 @@ async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
     }
 }
 
+/// Ends what nobody claimed in time, does what was held back, and serves who waits for codes.
 async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
     loop {
         let more = match awards.tend(shard).await {

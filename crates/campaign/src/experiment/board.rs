@@ -32,6 +32,8 @@ pub struct Assignment {
     pub arm: Option<String>,
     /// When they were exposed to it, in milliseconds since the epoch; `None` where they were not.
     pub exposed_ms: Option<i64>,
+    /// The raffle that their draws go to; `None` where the experiment leads none now.
+    pub raffle: Option<String>,
 }
 
 /// A draw, as its effect tells of it.
@@ -304,13 +306,13 @@ impl Experiments {
         Ok(assigned(&live, exposed, would))
     }
 
-    /// Exposes a participant, where the experiment exposes anybody now, and answers where they stand. To be called when they
-    /// are about to be shown what their arm shows, and not before.
-    pub async fn expose(&self, id: &str, participant: &str) -> Result<Assignment, Error> {
+    /// Exposes a participant, where the experiment exposes anybody now and `may_expose` does not say no, and answers where
+    /// they stand. To be called when they are about to be shown what their arm shows, and not before.
+    pub async fn expose(&self, id: &str, participant: &str, may_expose: bool) -> Result<Assignment, Error> {
         let live = self.live(id).await?;
         let Some(guest) = Guest::of(&live, &self.names, participant) else { return Ok(NOT_TAKING_PART) };
         let mut exposed = self.exposed(participant, vec![guest.clone()]).await?.into_iter().next().flatten();
-        if exposed.is_none() && live.exposes(self.clock.now_ms()) {
+        if exposed.is_none() && may_expose && live.exposes(self.clock.now_ms()) {
             exposed = Some(self.newly(guest).await?);
         }
         Ok(assigned(&live, exposed, None))
@@ -438,7 +440,8 @@ impl Experiments {
     }
 }
 
-const NOT_TAKING_PART: Assignment = Assignment { takes_part: false, arm: None, exposed_ms: None };
+const NOT_TAKING_PART: Assignment =
+    Assignment { takes_part: false, arm: None, exposed_ms: None, raffle: None };
 
 fn assigned(live: &Live, exposed: Option<Exposed>, would: Option<usize>) -> Assignment {
     let arm = exposed.map(|exposed| exposed.arm).or(would).and_then(|arm| live.document.arms.get(arm));
@@ -446,6 +449,7 @@ fn assigned(live: &Live, exposed: Option<Exposed>, would: Option<usize>) -> Assi
         takes_part: true,
         arm: arm.map(|arm| arm.arm.clone()),
         exposed_ms: exposed.map(|exposed| exposed.at_ms),
+        raffle: arm.filter(|_| live.is_running()).and_then(|arm| arm.raffle.clone()),
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Lives {
     leading: HashMap<String, Vec<Arc<Live>>>,
     /// Raffles whose draws are goals of some experiment.
     heard: HashSet<String>,
+    /// Raffles that some running experiment leads to from another, with that one.
+    led_to: HashMap<String, Arc<Live>>,
 }
 
 impl Lives {
@@ -93,6 +95,11 @@ impl Lives {
     /// Those that lead, or have led, the draws of a raffle.
     pub fn leading(&self, raffle: &str) -> &[Arc<Live>] {
         self.leading.get(raffle).map_or(&[], Vec::as_slice)
+    }
+
+    /// The running experiment that leads draws of another raffle to this one.
+    pub fn leading_to(&self, raffle: &str) -> Option<&Arc<Live>> {
+        self.led_to.get(raffle)
     }
 
     /// Whether draws of any raffle are goals.
@@ -176,6 +183,12 @@ impl Lives {
     fn add(&mut self, live: Arc<Live>) {
         if let Some(raffle) = live.document.raffle() {
             self.leading.entry(raffle.to_owned()).or_default().push(Arc::clone(&live));
+        }
+        if live.is_running() {
+            let arms = live.document.arms.iter().filter_map(|arm| arm.raffle.as_deref());
+            for raffle in arms.filter(|raffle| live.document.raffle() != Some(raffle)) {
+                self.led_to.insert(raffle.to_owned(), Arc::clone(&live));
+            }
         }
         if hears(&live.document) {
             self.heard.extend(live.document.arms.iter().filter_map(|arm| arm.raffle.clone()));

@@ -107,6 +107,14 @@ impl Permission for TryOut {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
 }
 
+/// Looking up somebody's arm: a participant their own.
+pub struct LookUp;
+
+impl Permission for LookUp {
+    const ROLES: &'static [Role] = TryOut::ROLES;
+    const PARTICIPANTS: bool = true;
+}
+
 /// Moving what the ledger counts, and keeping it back.
 pub struct Move;
 

@@ -196,6 +196,7 @@ async fn draw(
     read.expect_by(&caller)?;
     let participant = read.participant.clone();
     let refusal = blocked.or_else(|| may_draw(&app, &read).err());
+    let refusal = refusal.or_else(|| may_pick(&app, &caller, &raffle).err());
     let (raffle, mut before) = led(&app, raffle, &participant, refusal.is_none()).await?;
     if refusal.is_some() {
         // Who is kept from drawing still learns what they drew: else a lost answer would look like a draw that failed, and
@@ -227,6 +228,15 @@ fn may_draw(app: &App, read: &DrawBody) -> Result<(), Problem> {
     let now_ms = app.clock.now_ms();
     app.rates.admit_draws(&read.participant, read.parts(), now_ms)?;
     Ok(app.switches.seen().what.expect_on(DRAWS, now_ms)?)
+}
+
+/// Whether somebody may draw from the raffle that they name. A key answers for what it asks; a participant would pick the
+/// arm that they like best.
+fn may_pick(app: &App, caller: &Caller, raffle: &str) -> Result<(), Problem> {
+    match caller {
+        Caller::Key { .. } => Ok(()),
+        Caller::Participant { .. } => Ok(app.experiments.expect_led(raffle)?),
+    }
 }
 
 /// The raffle that an experiment leads a participant's draw to, and those in which its key may have drawn before. Whoever

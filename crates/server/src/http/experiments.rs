@@ -24,9 +24,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Approve, Caller, Operate, Review, Start, Tell, TryOut};
+use super::auth::{Allowed, Approve, Caller, LookUp, Operate, Review, Start, Tell};
 use super::problem::Problem;
 use super::request::{Asked, Ids, PageOf, Sent, answer, each_once, text};
+use crate::switches::table::EXPERIMENTS;
 
 /// Routes of experiments.
 pub fn routes() -> Router<Arc<App>> {
@@ -215,9 +216,9 @@ async fn in_order(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WhoQuery {
-    /// The participant: 1 to 128 characters.
+    /// The participant: 1 to 128 characters. A participant's token may leave it out.
     #[schemars(length(min = 1, max = 128))]
-    participant: String,
+    participant: Option<String>,
 }
 
 /// Who is about to be shown what their arm shows.
@@ -240,19 +241,22 @@ struct AssignmentView<'a> {
     arm: Option<String>,
     /// When they were exposed to it, in milliseconds since the epoch; null where they were not.
     exposed_ms: Option<i64>,
+    /// The raffle that their draws go to: its commitment is the one to save. Null where the experiment leads none now.
+    raffle: Option<String>,
 }
 
 fn assignment_view(experiment: &str, assignment: Assignment) -> Response {
-    let Assignment { takes_part, arm, exposed_ms } = assignment;
-    answer(StatusCode::OK, &AssignmentView { experiment, takes_part, arm, exposed_ms }, false)
+    let Assignment { takes_part, arm, exposed_ms, raffle } = assignment;
+    answer(StatusCode::OK, &AssignmentView { experiment, takes_part, arm, exposed_ms, raffle }, false)
 }
 
 async fn look(
     State(app): State<Arc<App>>,
-    _: Allowed<TryOut>,
+    Allowed { caller, .. }: Allowed<LookUp>,
     Ids(id): Ids<String>,
     Asked(WhoQuery { participant }): Asked<WhoQuery>,
 ) -> Result<Response, Problem> {
+    let participant = caller.about_somebody(participant)?;
     text("participant", &participant, 128)?;
     Ok(assignment_view(&id, app.experiments.assignment(&id, &participant).await?))
 }
@@ -266,7 +270,8 @@ async fn expose(
 ) -> Result<Response, Problem> {
     let WhoBody { participant } = sent.json()?;
     text("participant", &participant, 128)?;
-    Ok(assignment_view(&id, app.experiments.expose(&id, &participant).await?))
+    let may_expose = app.switches.seen().what.expect_on(EXPERIMENTS, app.clock.now_ms()).is_ok();
+    Ok(assignment_view(&id, app.experiments.expose(&id, &participant, may_expose).await?))
 }
 
 /// Something that a participant did.

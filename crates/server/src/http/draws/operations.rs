@@ -39,6 +39,7 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&["campaign.tickets_used", "campaign.tickets_used_this_month", "campaign.tickets_used_today"])
             .refuses(&["campaign.no_ticket"])
             .refuses(&["edge.bad_number", "edge.beyond_limit", "edge.bad_text", "edge.other_participant"])
+            .refuses(&["experiment.led_only"])
             .refuses(&["raffle.broken_version", "raffle.budget_spent", "raffle.entropy", "raffle.frozen"])
             .refuses(&["raffle.missing", "raffle.not_eligible", "raffle.over", "raffle.too_often"])
             .refuses(&["raffle.unknown_attribute", "raffle.wrong_seed_key"]),

@@ -7,7 +7,7 @@ use super::{
     AssignmentView, ExperimentView, ExperimentsView, GenerationView, GoalBody, GoalView, MovedExperimentView,
     ShownView, WeightsBody, WhoBody, WhoQuery,
 };
-use crate::http::auth::{Operate, Review, Start, Tell, TryOut};
+use crate::http::auth::{LookUp, Operate, Review, Start, Tell};
 use crate::http::operation::Operation;
 use crate::http::request::{PageQuery, ReasonBody};
 
@@ -127,21 +127,23 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn of_participants() -> Vec<Operation> {
-    let seen =
-        json!({ "experiment": "bigger-wheel", "takes_part": true, "arm": "bigger", "exposed_ms": null });
+    let seen = json!({ "experiment": "bigger-wheel", "takes_part": true, "arm": "bigger", "exposed_ms": null, "raffle": "spring-bigger" });
     let mut exposed = seen.clone();
     exposed["exposed_ms"] = 1_795_404_093_840_i64.into();
     vec![
         Operation::get("/experiments/{experiment}/assignment", "getAssignment", "Where a participant stands")
-            .describe("Exposes nobody.")
-            .needs::<TryOut>()
+            .describe(
+                "Exposes nobody. A participant's token reads its bearer's. Also while experiments are off: who was exposed \
+                 keeps their arm.",
+            )
+            .needs::<LookUp>()
             .query::<WhoQuery>()
             .answers::<AssignmentView<'static>>(200, "Where they stand.", seen)
             .refuses(&["edge.bad_text", "experiment.missing", "experiment.state"]),
         Operation::post("/experiments/{experiment}/assignment", "exposeParticipant", "Expose a participant")
             .describe(
                 "Call it when they are about to be shown what their arm shows. The first exposure stands for ever. Draws of \
-                 the subject do it by themselves.",
+                 the subject do it by themselves. While experiments are off nobody new is exposed: who was not has no arm.",
             )
             .needs::<Tell>()
             .body::<WhoBody>(json!({ "participant": "ada" }))
