@@ -60,6 +60,14 @@ fn wheel(id: &str) -> Value {
     })
 }
 
+/// The same, with room for other weights.
+fn finer(id: &str) -> Value {
+    let mut document = wheel(id);
+    document["denominator"] = 10.into();
+    (document["arms"][0]["weight"], document["arms"][1]["weight"]) = (5.into(), 5.into());
+    document
+}
+
 /// The raffle that the published buckets say.
 fn expected(id: &str, who: &str) -> &'static str {
     if bucket("wheel", "", who) >= 8_000 {
@@ -75,12 +83,10 @@ async fn booth() -> Booth {
     booth
 }
 
-const REASON: &str = "{\"reason\":\"a trial\"}";
-
 async fn begin(booth: &Booth, document: &Value) {
     done(booth, OPERATOR, "/experiments", document).await;
     let id = document["experiment"].as_str().expect("an id");
-    let reason = serde_json::from_str(REASON).expect("json");
+    let reason = json!({ "reason": "a trial" });
     done(booth, OPERATOR, &format!("/experiments/{id}/start"), &reason).await;
 }
 
@@ -150,19 +156,13 @@ async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over
     booth.clock.set(NOON_MS + 2);
     done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "enough" })).await;
     for who in &people {
-        assert_eq!(
-            draw(&booth, who, "k1").await.body,
-            led[who],
-            "a key of an experiment that is over is a repeat"
-        );
+        let again = draw(&booth, who, "k1").await.body;
+        assert_eq!(again, led[who], "a key of an experiment that is over is a repeat");
         assert_eq!(drawn_from(&draw(&booth, who, "k3").await), "spring", "it leads nobody any more");
     }
     settle(&booth).await;
-    assert_eq!(
-        get(&booth, "/experiments/w1").await["results"],
-        shown["results"],
-        "what is over does not change"
-    );
+    let later = get(&booth, "/experiments/w1").await;
+    assert_eq!(later["results"], shown["results"], "what is over does not change");
     let start = post(&booth, OPERATOR, "/experiments/w1/start", &json!({ "reason": "again" })).await;
     assert_eq!(code(&start), (409, "experiment.state"));
     let audit = send(booth.address, AUDITOR, "GET", "/audit?subject=experiment/w1", "", "").await;
@@ -181,23 +181,14 @@ async fn new_weights_move_newcomers_and_nobody_else() {
     for who in &known {
         assert_eq!(drawn_from(&draw(&booth, who, "k1").await), expected("w1", who));
     }
-    let mut wrong = json!({ "weights": { "spring": 1, "autumn": 1 }, "reason": "x" });
-    assert_eq!(
-        code(&post(&booth, OPERATOR, "/experiments/w1/weights", &wrong).await),
-        (422, "experiment.document")
-    );
-    wrong = json!({ "weights": { "spring": 2, "summer": 1 }, "reason": "x" });
-    assert_eq!(
-        code(&post(&booth, OPERATOR, "/experiments/w1/weights", &wrong).await),
-        (422, "experiment.document")
-    );
+    for weights in [json!({ "spring": 1, "autumn": 1 }), json!({ "spring": 2, "summer": 1 })] {
+        let wrong = json!({ "weights": weights, "reason": "x" });
+        let refused = post(&booth, OPERATOR, "/experiments/w1/weights", &wrong).await;
+        assert_eq!(code(&refused), (422, "experiment.document"));
+    }
     // Weights of 2 arms over 2 leave no choice but 1 and 1: another experiment has room for more.
     done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "x" })).await;
-    let mut finer = wheel("w2");
-    finer["denominator"] = 10.into();
-    finer["arms"][0]["weight"] = 5.into();
-    finer["arms"][1]["weight"] = 5.into();
-    begin(&booth, &finer).await;
+    begin(&booth, &finer("w2")).await;
     for who in &known {
         assert_eq!(drawn_from(&draw(&booth, who, "k2").await), expected("w2", who));
     }
@@ -382,12 +373,6 @@ async fn where_four_eyes_are_on_an_approver_starts_what_they_have_no_part_in() {
     let booth = Booth::open().await;
     publish(&booth, "spring").await;
     publish(&booth, "summer").await;
-    let finer = |id: &str| {
-        let mut document = wheel(id);
-        document["denominator"] = 10.into();
-        (document["arms"][0]["weight"], document["arms"][1]["weight"]) = (5.into(), 5.into());
-        document
-    };
     let (reason, weights) =
         (json!({ "reason": "go" }), json!({ "weights": { "spring": 1, "summer": 9 }, "reason": "more" }));
     let start = async |bearer: &str, id: &str| {

@@ -7,7 +7,7 @@
 mod board;
 pub mod table;
 
-pub use board::{Board, Order};
+pub use board::{Board, Order, brake};
 
 use std::collections::HashMap;
 

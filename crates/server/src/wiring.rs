@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campaign::award::DRAW_MADE;
-use campaign::brake::Brake;
 use campaign::campaigns::Campaigns;
 use campaign::courier::Courier;
 use campaign::experiment::board::Experiments;
@@ -45,8 +44,7 @@ use crate::goals::{Each, Goals};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::store::{Store, StoreError};
-use crate::switches::Board;
-use crate::switches::table::FULFILMENT;
+use crate::switches::{self, Board};
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 use crate::vault::SealedVault;
@@ -213,7 +211,7 @@ impl House {
 
         let vault: Arc<dyn Vault> = Arc::new(SealedVault::new(vault_sealer, Arc::clone(&entropy)));
         let switches = Arc::new(Board::open(Arc::clone(&records), Arc::clone(&clock)).await?);
-        let brake = brake(&switches, &clock);
+        let brake = switches::brake(&switches);
         let awards =
             Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault))
                 .braked(brake.clone());
@@ -317,12 +315,6 @@ impl House {
             tracing::error!(shard = Shard::HOME.0, "the store did not close");
         }
     }
-}
-
-/// Holds what was won back while the switch of fulfilment says so.
-fn brake(switches: &Arc<Board>, clock: &Arc<dyn Clock>) -> Brake {
-    let (switches, clock) = (Arc::clone(switches), Arc::clone(clock));
-    Brake::held_by(move || switches.seen().what.expect_on(FULFILMENT, clock.now_ms()).is_err())
 }
 
 /// Lets dead letters that reveal seeds wait again.

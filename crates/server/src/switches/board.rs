@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use campaign::brake::Brake;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use records::audit::Cause;
@@ -10,7 +11,7 @@ use records::follow::{Followed, Follower, Seen, Standing};
 use records::port::{Records, read, write};
 use records::setting::{self, Setting, Wish};
 
-use super::table::{self, DRAWS, Kind, Limit, MODE, Own};
+use super::table::{self, DRAWS, FULFILMENT, Kind, Limit, MODE, Own};
 use super::{Error, Said, Switches, UNITS_MAX, Whose};
 
 /// What somebody wants a switch set to.
@@ -98,6 +99,12 @@ impl Board {
         })
         .await
     }
+}
+
+/// Holds what was won back while the switch of fulfilment says so.
+pub fn brake(board: &Arc<Board>) -> Brake {
+    let board = Arc::clone(board);
+    Brake::held_by(move || board.seen().what.expect_on(FULFILMENT, board.clock.now_ms()).is_err())
 }
 
 /// What is to be written for an order that makes sense.
