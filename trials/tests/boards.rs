@@ -1,4 +1,5 @@
 //! Boards of switches: what one process sets, the others follow, however busy they are; and of two who set at once one does.
+#![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -67,11 +67,8 @@ pub(super) async fn open(
         fulfil(tx, shard, &new, now_ms).await?
     };
     let machines = new.iter().zip(states).map(|(one, state)| {
-        let due_ms = match state {
-            State::ToClaim { until_ms } => Some(until_ms),
-            State::Held => Some(now_ms),
-            _ => None,
-        };
+        let held_ms = (state == State::Held).then_some(now_ms);
+        let due_ms = if let State::ToClaim { until_ms } = state { Some(until_ms) } else { held_ms };
         (id_of(one.draw), one.award(state), due_ms)
     });
     // Most awards have no timer, and go in one statement.
