@@ -474,7 +474,7 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
     );
     for (at, name) in path.split('/').enumerate().filter(|(_, part)| part.starts_with('{')) {
         for id in wrong_ids(name) {
-            // Two parts stand before the route: nothing, and `api/v1`.
+            // Two parts stand before the route.
             let mut parts: Vec<_> = sound.target.split('/').map(str::to_owned).collect();
             let query = parts[at + 2].split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
             parts[at + 2] = format!("{id}{query}");
@@ -493,9 +493,8 @@ pub fn malformed(method: &str, path: &str, draw: &str) -> Vec<Raw> {
 pub fn wrong_methods(path: &str, target: &Raw) -> Vec<Raw> {
     let taken: Vec<_> =
         TABLE.iter().filter(|(_, known, ..)| *known == path).map(|(method, ..)| *method).collect();
-    let is_open = taken.is_empty();
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "get"];
-    let wrong =
-        methods.into_iter().filter(|method| !(taken.contains(method) || (is_open && *method == "GET")));
+    let is_taken = |method: &&str| taken.contains(method) || (taken.is_empty() && *method == "GET");
+    let wrong = methods.into_iter().filter(|method| !is_taken(method));
     wrong.map(|method| Raw { method: method.to_owned(), ..target.clone() }).collect()
 }

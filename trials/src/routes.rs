@@ -7,6 +7,7 @@ const REVIEWERS: &[&str] = &["admin", "operator", "approver", "auditor"];
 const MOVERS: &[&str] = &["admin", "operator", "service"];
 const TRIERS: &[&str] = &["admin", "operator", "service"];
 const OPERATORS: &[&str] = &["admin", "operator"];
+const STARTERS: &[&str] = &["admin", "operator", "approver"];
 const APPROVERS: &[&str] = &["admin", "approver"];
 const DRAWERS: &[&str] = &["admin", "service"];
 const AUDITORS: &[&str] = &["admin", "auditor"];
@@ -107,9 +108,9 @@ pub const TABLE: &[(&str, &str, &[&str], bool)] = &[
     ("GET", "/experiments", REVIEWERS, false),
     ("POST", "/experiments", OPERATORS, false),
     ("GET", "/experiments/{experiment}", REVIEWERS, false),
-    ("POST", "/experiments/{experiment}/start", OPERATORS, false),
+    ("POST", "/experiments/{experiment}/start", STARTERS, false),
     ("POST", "/experiments/{experiment}/weights", OPERATORS, false),
-    ("GET", "/experiments/{experiment}/assignment", TRIERS, false),
+    ("GET", "/experiments/{experiment}/assignment", TRIERS, PARTICIPANTS),
     ("POST", "/experiments/{experiment}/assignment", DRAWERS, false),
     ("POST", "/experiments/{experiment}/goals", DRAWERS, false),
     ("POST", "/experiments/{experiment}/stop", OPERATORS, false),

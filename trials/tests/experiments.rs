@@ -10,7 +10,7 @@ use fairground::bench::process::Answer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use trials::NOON_MS;
-use trials::booth::{AUDITOR, Booth, OPERATOR, SERVICE, code, send};
+use trials::booth::{APPROVER, AUDITOR, Booth, OPERATOR, SERVICE, code, send};
 use trials::profile::Profile;
 
 async fn publish(booth: &Booth, raffle: &str) {
@@ -61,6 +61,14 @@ fn wheel(id: &str) -> Value {
     })
 }
 
+/// The same, with room for other weights.
+fn finer(id: &str) -> Value {
+    let mut document = wheel(id);
+    document["denominator"] = 10.into();
+    (document["arms"][0]["weight"], document["arms"][1]["weight"]) = (5.into(), 5.into());
+    document
+}
+
 /// The raffle that the published buckets say.
 fn expected(id: &str, who: &str) -> &'static str {
     if bucket("wheel", "", who) >= 8_000 {
@@ -76,12 +84,10 @@ async fn booth(profile: Profile) -> Booth {
     booth
 }
 
-const REASON: &str = "{\"reason\":\"a trial\"}";
-
 async fn begin(booth: &Booth, document: &Value) {
     done(booth, OPERATOR, "/experiments", document).await;
     let id = document["experiment"].as_str().expect("an id");
-    let reason = serde_json::from_str(REASON).expect("json");
+    let reason = json!({ "reason": "a trial" });
     done(booth, OPERATOR, &format!("/experiments/{id}/start"), &reason).await;
 }
 
@@ -152,19 +158,13 @@ async fn draws_are_led_by_the_published_buckets_and_a_repeat_stays_a_repeat_over
     booth.clock.set(NOON_MS + 2);
     done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "enough" })).await;
     for who in &people {
-        assert_eq!(
-            draw(&booth, who, "k1").await.body,
-            led[who],
-            "a key of an experiment that is over is a repeat"
-        );
+        let again = draw(&booth, who, "k1").await.body;
+        assert_eq!(again, led[who], "a key of an experiment that is over is a repeat");
         assert_eq!(drawn_from(&draw(&booth, who, "k3").await), "spring", "it leads nobody any more");
     }
     settle(&booth).await;
-    assert_eq!(
-        get(&booth, "/experiments/w1").await["results"],
-        shown["results"],
-        "what is over does not change"
-    );
+    let later = get(&booth, "/experiments/w1").await;
+    assert_eq!(later["results"], shown["results"], "what is over does not change");
     let start = post(&booth, OPERATOR, "/experiments/w1/start", &json!({ "reason": "again" })).await;
     assert_eq!(code(&start), (409, "experiment.state"));
     let audit = send(booth.address, AUDITOR, "GET", "/audit?subject=experiment/w1", "", "").await;
@@ -182,23 +182,14 @@ async fn new_weights_move_newcomers_and_nobody_else(profile: Profile) {
     for who in &known {
         assert_eq!(drawn_from(&draw(&booth, who, "k1").await), expected("w1", who));
     }
-    let mut wrong = json!({ "weights": { "spring": 1, "autumn": 1 }, "reason": "x" });
-    assert_eq!(
-        code(&post(&booth, OPERATOR, "/experiments/w1/weights", &wrong).await),
-        (422, "experiment.document")
-    );
-    wrong = json!({ "weights": { "spring": 2, "summer": 1 }, "reason": "x" });
-    assert_eq!(
-        code(&post(&booth, OPERATOR, "/experiments/w1/weights", &wrong).await),
-        (422, "experiment.document")
-    );
+    for weights in [json!({ "spring": 1, "autumn": 1 }), json!({ "spring": 2, "summer": 1 })] {
+        let wrong = json!({ "weights": weights, "reason": "x" });
+        let refused = post(&booth, OPERATOR, "/experiments/w1/weights", &wrong).await;
+        assert_eq!(code(&refused), (422, "experiment.document"));
+    }
     // Weights of 2 arms over 2 leave no choice but 1 and 1: another experiment has room for more.
     done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "x" })).await;
-    let mut finer = wheel("w2");
-    finer["denominator"] = 10.into();
-    finer["arms"][0]["weight"] = 5.into();
-    finer["arms"][1]["weight"] = 5.into();
-    begin(&booth, &finer).await;
+    begin(&booth, &finer("w2")).await;
     for who in &known {
         assert_eq!(drawn_from(&draw(&booth, who, "k2").await), expected("w2", who));
     }
@@ -374,17 +365,33 @@ async fn a_crowd_of_one_participant_is_exposed_once(profile: Profile) {
     assert_eq!(sum, takes_part as u64);
 }
 
-async fn where_four_eyes_are_on_nobody_starts_what_they_drafted(profile: Profile) {
+async fn where_four_eyes_are_on_an_approver_starts_what_they_have_no_part_in(profile: Profile) {
+    const ADMIN: &str = "the key of admin";
     let booth = Booth::open_on(profile).await;
     publish(&booth, "spring").await;
     publish(&booth, "summer").await;
-    done(&booth, OPERATOR, "/experiments", &wheel("w1")).await;
-    let reason = json!({ "reason": "go" });
-    let alone = post(&booth, OPERATOR, "/experiments/w1/start", &reason).await;
-    assert_eq!(code(&alone), (422, "experiment.one_person"));
-    done(&booth, "the key of admin", "/experiments/w1/start", &reason).await;
-    let weights = json!({ "weights": { "spring": 1, "summer": 1 }, "reason": "the same" });
-    assert_eq!(done(&booth, OPERATOR, "/experiments/w1/weights", &weights).await["generation"], 1);
+    let (reason, weights) =
+        (json!({ "reason": "go" }), json!({ "weights": { "spring": 1, "summer": 9 }, "reason": "more" }));
+    let start = async |bearer: &str, id: &str| {
+        post(&booth, bearer, &format!("/experiments/{id}/start"), &reason).await
+    };
+    done(&booth, OPERATOR, "/experiments", &finer("w1")).await;
+    assert_eq!(code(&start(OPERATOR, "w1").await), (422, "experiment.one_person"), "its author");
+    // An admin may approve, and may weigh: whoever has weighed it decides who gets which odds, and is no second pair.
+    done(&booth, ADMIN, "/experiments/w1/weights", &weights).await;
+    let shown = get(&booth, "/experiments/w1").await;
+    let by = |generation: usize| shown["generations"][generation]["by"].as_str();
+    assert_eq!((by(0), by(1)), (Some("operator-1"), Some("admin-1")));
+    assert_eq!(code(&start(ADMIN, "w1").await), (422, "experiment.one_person"), "who weighed it");
+    assert_eq!(start(APPROVER, "w1").await.status.as_u16(), 200);
+    let again = json!({ "weights": { "spring": 1, "summer": 9 }, "reason": "the same" });
+    assert_eq!(done(&booth, OPERATOR, "/experiments/w1/weights", &again).await["generation"], 2);
+    done(&booth, OPERATOR, "/experiments/w1/stop", &reason).await;
+
+    // Who may not approve is no second pair of eyes either.
+    done(&booth, ADMIN, "/experiments", &finer("w2")).await;
+    assert_eq!(code(&start(OPERATOR, "w2").await), (422, "experiment.one_person"), "an operator");
+    assert_eq!(start(APPROVER, "w2").await.status.as_u16(), 200);
     drop(booth.close().await);
 }
 
@@ -405,12 +412,62 @@ async fn windows_are_half_open_and_who_was_exposed_within_stays(profile: Profile
     booth.clock.set(NOON_MS + 1_500);
     let off = json!({ "value": false, "version": 0, "reason": "a storm" }).to_string();
     send(booth.address, OPERATOR, "PUT", "/switches/feature.experiments", "", &off).await;
-    assert_eq!(
-        drawn_from(&draw(&booth, late, "k2").await),
-        "spring",
-        "nobody new is exposed while they are off"
-    );
+    assert_eq!(drawn_from(&draw(&booth, late, "k2").await), "spring", "nobody new while they are off");
     assert_eq!(drawn_from(&draw(&booth, early, "k4").await), "summer", "who was exposed keeps their arm");
+    drop(booth.close().await);
+}
+
+/// Who knows the name of an arm does not draw from it by that: participants come there by being led, and are told what was
+/// drawn before.
+async fn nobody_picks_their_arm(profile: Profile) {
+    let booth = booth(profile).await;
+    let ada = booth.token("ada", 600).await;
+    let pick = async |bearer: &str, raffle: &str, key: &str| {
+        let path = format!("/raffles/{raffle}/draws");
+        send(booth.address, bearer, "POST", &path, key, "{\"participant\":\"ada\"}").await
+    };
+    let before = pick(&ada, "summer", "before").await;
+    assert_eq!(drawn_from(&before), "summer", "nothing leads there yet");
+    begin(&booth, &wheel("w1")).await;
+    let picked = pick(&ada, "summer", "k1").await;
+    assert_eq!(code(&picked), (422, "experiment.led_only"));
+    assert!(picked.text().contains("draw from `spring`"), "{}", picked.text());
+    assert_eq!(pick(&ada, "summer", "before").await.body, before.body, "what was drawn is told");
+    assert_eq!(drawn_from(&pick(&ada, "spring", "k1").await), expected("w1", "ada"));
+    assert_eq!(drawn_from(&pick(SERVICE, "summer", "k2").await), "summer", "a key answers for what it asks");
+    done(&booth, OPERATOR, "/experiments/w1/stop", &json!({ "reason": "x" })).await;
+    assert_eq!(drawn_from(&pick(&ada, "summer", "k1").await), "summer");
+    drop(booth.close().await);
+}
+
+/// A participant learns their arm, and with it whose commitment to save before they draw; and whoever shows an arm learns it
+/// also while experiments are off.
+async fn an_arm_is_told_to_whose_it_is_and_while_experiments_are_off(profile: Profile) {
+    let booth = booth(profile).await;
+    begin(&booth, &wheel("w1")).await;
+    let who = (0..60).map(|n| format!("p{n}")).filter(|who| expected("w1", who) == "summer");
+    let people: Vec<_> = who.take(2).collect();
+    let [ada, bob] = &people[..] else { unreachable!("two of sixty") };
+    let token = booth.token(ada, 600).await;
+    let path = "/experiments/w1/assignment";
+    let own = async || send(booth.address, &token, "GET", path, "", "").await.json().expect("json");
+    let told = own().await;
+    assert_eq!((&told["arm"], &told["raffle"]), (&json!("summer"), &json!("summer")));
+    assert_eq!(told["exposed_ms"], Value::Null, "reading exposes nobody");
+    let other = send(booth.address, &token, "GET", &format!("{path}?participant={bob}"), "", "").await;
+    assert_eq!(code(&other), (403, "edge.other_participant"));
+    assert_eq!(drawn_from(&draw(&booth, ada, "k1").await), "summer");
+
+    let off = json!({ "value": false, "version": 0, "reason": "a storm" }).to_string();
+    send(booth.address, OPERATOR, "PUT", "/switches/feature.experiments", "", &off).await;
+    let told = own().await;
+    assert_eq!((&told["arm"], told["exposed_ms"].is_null()), (&json!("summer"), false));
+    let asked = done(&booth, SERVICE, path, &json!({ "participant": ada })).await;
+    assert_eq!(asked["arm"], "summer", "who was exposed keeps their arm");
+    let newcomer = done(&booth, SERVICE, path, &json!({ "participant": bob })).await;
+    assert_eq!((&newcomer["arm"], &newcomer["exposed_ms"]), (&Value::Null, &Value::Null), "nobody new");
+    let list = send(booth.address, OPERATOR, "GET", "/experiments", "", "").await;
+    assert_eq!(code(&list), (503, "switch.off"));
     drop(booth.close().await);
 }
 
@@ -433,7 +490,9 @@ trials::in_each_profile!(
     experiments_of_one_layer_share_nobody,
     what_is_told_counts_once_and_only_of_those_who_were_exposed,
     a_crowd_of_one_participant_is_exposed_once,
-    where_four_eyes_are_on_nobody_starts_what_they_drafted,
+    where_four_eyes_are_on_an_approver_starts_what_they_have_no_part_in,
+    nobody_picks_their_arm,
+    an_arm_is_told_to_whose_it_is_and_while_experiments_are_off,
     windows_are_half_open_and_who_was_exposed_within_stays,
     a_raffle_is_led_by_so_many_experiments_and_no_more,
 );

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use campaign::award::{DRAW_MADE, Kind, State};
+use campaign::brake::Brake;
 use campaign::error::Error;
 use campaign::fulfilment::{AddressView, AwardView};
 use embedded::broker::ProcessBroker;
@@ -14,6 +16,7 @@ use kernel::ports::clock::Clock;
 use ledger::account::Account;
 use ledger::ledger::Ledger;
 use ledger::order::{Order, OrderId, Outcome};
+use records::audit::{Actor, Cause};
 use records::batch::Limits;
 use records::outbox::{self, Effect, LetterId};
 use records::port::{Cell, read, write};
@@ -189,8 +192,7 @@ async fn a_thing_is_claimed_in_time_sent_and_its_address_forgotten(profile: Prof
     assert_eq!(house.awards.tend(Shard::HOME).await, Ok(2));
     assert_eq!(house.awards.tend(Shard::HOME).await, Ok(0));
     assert_eq!(house.state("ada", 2).await, State::Expired { at_ms: until_ms });
-    let cause =
-        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
     let sent = house.awards.hand_over(draw("ada", 1), "parcel 7".to_owned(), cause.clone()).await;
     assert!(matches!(sent.expect("sent").award.state, State::HandedOver { .. }));
     let reversed = house.awards.reverse(draw("ada", 1), "x".to_owned(), world.request()).await;
@@ -289,6 +291,61 @@ async fn every_step_may_fail_or_be_done_twice(profile: Profile) {
     }
 }
 
+/// While fulfilment is off nothing is paid, given or sent, by anybody; what was won stays owed, and is done when it is on
+/// again, once. Claiming goes on, as the time for it does.
+async fn what_is_held_back_is_owed_and_done_later_once(profile: Profile) {
+    let world = World::new(profile, true).await;
+    world.endpoint("pay", false).await;
+    let free = world.house();
+    free.awards.add_coupons("spring", codes(&["A"]), world.request()).await.expect("codes");
+    let physical = || Kind::Physical { claim_seconds: 60 };
+    assert!(world.hear(&free, &[win("ada", 1, webhook()), win("ada", 2, physical())]).await);
+
+    let is_off = Arc::new(AtomicBool::new(true));
+    let (hand, house) = (Arc::clone(&is_off), world.house());
+    let brake = Brake::held_by(move || hand.load(Ordering::SeqCst));
+    let house = House { awards: house.awards.braked(brake.clone()), courier: house.courier.braked(brake) };
+    let kinds = [points(50), coupon(), physical(), webhook(), Kind::Manual, points(7), points(9)];
+    let wins: Vec<_> = (3..).zip(kinds).map(|(seq, kind)| win("bob", seq, kind)).collect();
+    for _ in 0..2 {
+        assert!(world.hear(&house, &wins).await, "they are heard, and opened");
+        assert_eq!((house.courier.round().await, house.awards.tend(Shard::HOME).await), (Ok(0), Ok(0)));
+    }
+    let state = async |who: &str, seq| house.state(who, seq).await;
+    for seq in [3, 4, 5, 6, 8, 9] {
+        assert_eq!(state("bob", seq).await, State::Held, "{seq}");
+    }
+    assert_eq!(state("bob", 7).await, State::Granted, "an operator hands it over, and is refused elsewhere");
+    assert_eq!((world.shop.calls(), world.balance("bob", "main", "point").await), (vec![], 0));
+    assert_eq!(house.awards.pool("spring").await.expect("a pool").free, 1);
+    world.pass(59);
+    house.awards.claim(draw("ada", 2), Some("ada"), address("Ada"), world.request()).await.expect("in time");
+    // One is taken back, and the winner of another is erased, before anything was done.
+    house.awards.reverse(draw("bob", 8), "fraud".to_owned(), world.request()).await.expect("a reversal");
+    assert!(world.hear(&house, &[win("cyd", 10, points(5))]).await);
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    assert_eq!(house.awards.erase("cyd", "a pseudonym", (&cause, "asked")).await, Ok(1));
+
+    world.pass(3_600);
+    is_off.store(false, Ordering::SeqCst);
+    while house.awards.tend(Shard::HOME).await.expect("tended") > 0 {}
+    assert_eq!(house.awards.tend(Shard::HOME).await, Ok(0));
+    let now_ms = world.clock.now_ms();
+    assert_eq!(state("bob", 3).await, State::Paid { at_ms: now_ms, refused: 0 });
+    assert_eq!(state("bob", 4).await, State::CodeGiven { at_ms: now_ms });
+    assert_eq!(state("bob", 5).await, State::ToClaim { until_ms: now_ms + 60_000 }, "its time begins now");
+    assert!(matches!(state("bob", 8).await, State::Reversed { .. }));
+    assert!(matches!(state("cyd", 10).await, State::Unpaid { .. }), "nobody is there to be paid");
+    assert_eq!(world.balance("bob", "main", "point").await, 59, "once, and not what was taken back");
+    house.courier.round().await.expect("a round");
+    let name = |who: &str, seq| format!("{}-granted", draw(who, seq));
+    assert_eq!(world.shop.paid(), [name("ada", 1), name("bob", 6)]);
+    assert!(matches!(state("bob", 6).await, State::Delivered { .. }));
+    world.hear(&house, &wins).await;
+    assert_eq!(world.balance("bob", "main", "point").await, 59);
+    assert_eq!(world.books().await, vec![]);
+}
+
 /// A transaction that is rolled back emits nothing: no award, no webhook, no points, no code.
 async fn a_transaction_that_is_rolled_back_emits_nothing(profile: Profile) {
     let world = World::new(profile, true).await;
@@ -349,14 +406,10 @@ async fn an_erased_winner_does_not_come_back_by_news_that_was_on_its_way(profile
         let clock = Arc::clone(&world.clock) as Arc<_>;
         Relay::new(Arc::clone(&world.disk), Arc::new(broker), clock, Shard::HOME, pace)
     };
-    let cause =
-        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
     let erase = async || house.awards.erase(name, "a pseudonym", (&cause, "asked")).await;
     assert_eq!(relay(1, ProcessBroker::default()).round().await.expect("a round").dead, 1);
-    assert!(
-        knows(&world, "body FROM outbox_aside", name).await,
-        "the stranded one, and those that wait behind it"
-    );
+    assert!(knows(&world, "body FROM outbox_aside", name).await, "the stranded one, and those behind it");
     world.pass(1);
     assert_eq!(erase().await, Ok(0));
     let letters = house.awards.letters(LetterId::default(), 10).await.expect("letters");
@@ -392,11 +445,9 @@ async fn an_erased_winner_does_not_come_back_by_news_that_was_on_its_way(profile
         world.pass(1);
         relay(20, heard()).round().await.expect("a round");
     }
-    let mut states = Vec::new();
-    for seq in 1..=5 {
-        states.push(house.state(name, seq).await.word());
+    for (seq, word) in (1..).zip(["expired", "expired", "expired", "expired", "granted"]) {
+        assert_eq!(house.state(name, seq).await.word(), word);
     }
-    assert_eq!(states, ["expired", "expired", "expired", "expired", "granted"]);
     assert_eq!(house.awards.of_participant(name, (0, 0), 10).await, Ok(vec![]));
     assert_eq!(house.awards.pool("spring").await.expect("a pool").free, 1);
     assert_eq!(house.awards.deliveries().await.expect("deliveries"), (0, 0, None));
@@ -415,8 +466,7 @@ async fn a_webhook_that_was_given_up_keeps_no_erased_name(profile: Profile) {
     let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
-    let cause =
-        records::audit::Cause { actor: records::audit::Actor::house(), key: String::new(), body_hash: None };
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
     world.shop.always("", Manner::Answers(422));
     assert!(world.hear(&house, &[win("ada lovelace", 1, webhook())]).await);
     world.carry(&house, 7200).await;
@@ -434,6 +484,7 @@ async fn a_webhook_that_was_given_up_keeps_no_erased_name(profile: Profile) {
 }
 
 trials::in_each_profile!(
+    what_is_held_back_is_owed_and_done_later_once,
     points_and_tickets_are_paid_in_the_transaction_that_opens_the_award,
     a_refused_transfer_waits_for_an_operator_and_a_spent_one_is_not_reversed,
     a_code_is_given_once_and_who_finds_none_is_served_after_the_next_upload,

@@ -6,21 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use embedded::clock::{ManualClock, Stopwatch};
 use fairground::bench::process::Answer;
-use fairground::switches::table::{DRAWS, MODE, Mode, PLACES};
-use fairground::switches::{Board, Error, Order, Said, Whose};
-use kernel::id::{Bucket, Shard};
-use records::audit::{Actor, Cause};
-use records::error::Error as RecordsError;
-use records::follow::LOOK_MS;
-use records::port::{Records, Work};
-use records::setting::{Error as SettingError, STANDING_MAX};
+use fairground::switches::table::{DRAWS, FULFILMENT, Kind, MODE, PLACES, SWITCHES};
 use tokio::task::JoinSet;
 use trials::booth::{AUDITOR, Booth, OPERATOR, RAFFLE, SERVICE, code, publish, send};
 use trials::profile::Profile;
-use trials::{NOON_MS, Trial, count};
+use trials::{NOON_MS, count};
 
 async fn set(booth: &Booth, switch: &str, body: &str) -> Answer {
     send(booth.address, OPERATOR, "PUT", &format!("/switches/{switch}"), "", body).await
@@ -41,6 +32,46 @@ fn every_route_that_needs_a_key_has_its_place_among_the_switches() {
         assert!(placed.contains(route), "{route:?} has no place");
     }
     assert_eq!(placed.len(), routes.len(), "a place without a route, or twice: {placed:?}");
+}
+
+/// What `docs/switches.md` says: made of what the product does. `FAIRGROUND_WRITE_SNAPSHOTS` set writes it anew.
+#[test]
+fn the_page_of_switches_says_what_they_do() {
+    let mut page = "# Switches: what each does\n\nMade of the product's own table; a test keeps it so.\n\n\
+        | switch | what it does |\n|---|---|\n"
+        .to_owned();
+    for switch in SWITCHES {
+        page += &format!("| `{}` | {} |\n", switch.name, switch.about);
+    }
+    page += "\n## Routes\n\nA route is answered in the modes that stand beside it, and refused while its feature is off. \
+        No feature turns off a route without one. Where a feature stands in brackets the route is still answered for what \
+        was begun before, and begins nothing new.\n\n| route | feature | modes |\n|---|---|---|\n";
+    for place in PLACES.iter().filter(|place| !place.path.starts_with("/noop")) {
+        let feature = place.feature.map_or_else(String::new, |feature| format!("`{feature}`"));
+        let feature = if place.asks_itself { format!("({feature})") } else { feature };
+        let modes = ["normal", "reduced", "essential"][..=place.last as usize].join(", ");
+        page += &format!("| `{} {}` | {feature} | {modes} |\n", place.method, place.path);
+    }
+    let path = trials::root().join("docs/switches.md");
+    if std::env::var_os("FAIRGROUND_WRITE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &page).expect("write");
+    }
+    assert_eq!(std::fs::read_to_string(&path).expect("a page"), page);
+
+    let readme = std::fs::read_to_string(trials::root().join("README.md")).expect("a README");
+    let names = SWITCHES.iter().filter(|switch| switch.kind == Kind::Feature);
+    let names: Vec<_> = names
+        .filter_map(|switch| switch.name.strip_prefix("feature."))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    assert!(readme.contains(&format!("turns a group of routes off: {} |", names.join(", "))), "{names:?}");
+    for switch in SWITCHES.iter().filter(|switch| matches!(switch.kind, Kind::Limit(_))) {
+        assert!(
+            readme.contains(&format!("| `{}` |", switch.name)),
+            "the README does not tell of {}",
+            switch.name
+        );
+    }
 }
 
 async fn draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told(profile: Profile) {
@@ -128,9 +159,132 @@ async fn a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is(p
     drop(booth.close().await);
 }
 
+/// A limit that is lowered after a draw would else refuse its repeat for good: the caller would take it for undone.
+async fn what_was_drawn_is_told_whatever_a_limit_that_was_lowered_since_lets_through(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
+    publish(booth.address).await;
+    let path = format!("/raffles/{RAFFLE}/draws");
+    let ten = async |key: &str| {
+        send(booth.address, SERVICE, "POST", &path, key, r#"{"participant":"ada","draws":10}"#).await
+    };
+    let first = ten("k1").await;
+    assert_eq!(first.status.as_u16(), 201, "{}", first.text());
+    let limit = r#"{"value":5,"version":0,"reason":"a storm"}"#;
+    assert_eq!(set(&booth, "limit.participant_draws_per_minute", limit).await.status.as_u16(), 200);
+    for _ in 0..3 {
+        let again = ten("k1").await;
+        assert_eq!((again.status.as_u16(), &again.body), (201, &first.body), "{}", again.text());
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+        assert_eq!(code(&ten("k2").await), (422, "edge.beyond_limit"), "a new key draws nothing");
+    }
+    for n in 0..5 {
+        assert_eq!(draw(&booth, "ada", &format!("one{n}")).await.status.as_u16(), 201);
+    }
+    assert_eq!(code(&draw(&booth, "ada", "more").await), (429, "edge.too_many_requests"));
+    assert_eq!(ten("k1").await.body, first.body);
+    drop(booth.close().await);
+}
+
+async fn whoever_is_refused_all_requests_reads_what_they_drew_and_does_nothing_else(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
+    publish(booth.address).await;
+    let (ada, path) = (booth.token("ada", 600).await, format!("/raffles/{RAFFLE}/draws"));
+    let draw =
+        async |key: &str| send(booth.address, &ada, "POST", &path, key, r#"{"participant":"ada"}"#).await;
+    let first = draw("k1").await;
+    let id = first.json().expect("json")["draw"].as_str().expect("an id").to_owned();
+    let limit = "limit.participant_requests_per_second";
+    let body = r#"{"value":0,"participant":"ada","version":0,"reason":"a robot"}"#;
+    assert_eq!(set(&booth, limit, body).await.status.as_u16(), 200);
+    let again = draw("k1").await;
+    assert_eq!((again.status.as_u16(), &again.body), (201, &first.body), "{}", again.text());
+    assert_eq!(code(&draw("k2").await), (403, "switch.blocked"));
+    let read = async |path: String| send(booth.address, &ada, "GET", &path, "", "").await;
+    assert_eq!(read(format!("/draws/{id}")).await.status.as_u16(), 200);
+    assert_eq!(code(&read(format!("/raffles/{RAFFLE}")).await), (403, "switch.blocked"));
+    // The limit for all holds them there as it holds everybody.
+    let all = r#"{"value":2,"version":0,"reason":"a storm"}"#;
+    assert_eq!(set(&booth, limit, all).await.status.as_u16(), 200);
+    let mut told = vec![];
+    for _ in 0..3 {
+        told.push(read(format!("/draws/{id}")).await.status.as_u16());
+    }
+    assert_eq!(told, [200, 200, 429]);
+    drop(booth.close().await);
+}
+
+async fn whoever_may_not_call_a_route_does_not_use_up_its_limit(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
+    publish(booth.address).await;
+    let (limit, route) = ("limit.route_requests_per_second", "GET /audit");
+    let body = format!("{{\"value\":1,\"route\":\"{route}\",\"version\":0,\"reason\":\"a storm\"}}");
+    assert_eq!(set(&booth, limit, &body).await.status.as_u16(), 200);
+    let read = async |bearer: &str| send(booth.address, bearer, "GET", "/audit", "", "").await;
+    for _ in 0..5 {
+        assert_eq!(code(&read("a guess").await), (401, "edge.no_key"));
+        assert_eq!(code(&read(SERVICE).await), (403, "edge.not_allowed"));
+    }
+    assert_eq!(read(AUDITOR).await.status.as_u16(), 200);
+    assert_eq!(code(&read(AUDITOR).await), (429, "edge.too_many_requests"));
+    drop(booth.close().await);
+}
+
+/// The switch reaches what works by itself, and leaves what ends an emergency alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_lists_and_sets() {
+async fn while_fulfilment_is_off_nothing_that_was_won_leaves_the_house() {
+    const POINTS: &str = "raffle: points\ntitle: Points\ndenominator: 1\nprizes:
+  - {id: p, title: Points, weight: 1, stock: unlimited, award: {kind: points, amount: 50}}\n";
     let booth = Booth::open().await;
+    let published = send(booth.address, OPERATOR, "POST", "/raffles/points/versions", "p", POINTS).await;
+    assert_eq!(published.status.as_u16(), 201, "{}", published.text());
+    let endpoint = r#"{"endpoint":"pay","url":"https://pay.example/"}"#;
+    let made = send(booth.address, OPERATOR, "POST", "/endpoints", "e1", endpoint).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.text());
+    let off = set(&booth, FULFILMENT, r#"{"value":false,"version":0,"reason":"a rogue shop"}"#).await;
+    assert_eq!(off.status.as_u16(), 200, "{}", off.text());
+
+    let drawn =
+        send(booth.address, SERVICE, "POST", "/raffles/points/draws", "k", r#"{"participant":"ada"}"#).await;
+    let id = drawn.json().expect("json")["draw"].as_str().expect("an id").to_owned();
+    let state = async || {
+        let award = send(booth.address, SERVICE, "GET", &format!("/awards/{id}"), "", "").await;
+        award.json().expect("json")["state"].as_str().unwrap_or("not opened yet").to_owned()
+    };
+    let becomes = async |wanted: &str| {
+        let waits = async {
+            while state().await != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waits).await.expect(wanted);
+    };
+    becomes("held").await;
+    let balance = async || {
+        let path = "/participants/ada/balances";
+        send(booth.address, SERVICE, "GET", path, "", "").await.text().contains("50")
+    };
+    assert!(!balance().await);
+    // Two looks of what works by itself later it is as it was.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(state().await == "held" && !balance().await, "a switch that is off was passed");
+    let stopped = r#"{"url":"https://pay.example/","enabled":false}"#;
+    let stop = send(booth.address, OPERATOR, "POST", "/endpoints/pay", "e2", stopped).await;
+    assert_eq!(stop.status.as_u16(), 201, "a rogue endpoint can be stopped: {}", stop.text());
+    let claim = r#"{"name":"Ada","lines":["1 Example Street"],"country":"DE"}"#;
+    let claim = send(booth.address, SERVICE, "POST", &format!("/awards/{id}/claim"), "c", claim).await;
+    assert_eq!(code(&claim), (409, "award.state"), "claims are heard; there is nothing to claim here");
+    let again = send(booth.address, OPERATOR, "POST", "/endpoints", "e3", endpoint).await;
+    assert_eq!(code(&again), (503, "switch.off"));
+
+    let on = set(&booth, FULFILMENT, r#"{"version":1,"reason":"the shop is stopped"}"#).await;
+    assert_eq!(on.status.as_u16(), 200, "{}", on.text());
+    becomes("paid").await;
+    assert!(balance().await);
+    drop(booth.close().await);
+}
+
+async fn the_command_line_lists_and_sets(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
     let key_file = booth.folder.path().join("ops.key");
     std::fs::write(&key_file, OPERATOR).expect("a key");
     let run = async |words: &[&str]| {
@@ -226,118 +380,13 @@ async fn thrown_in_mid_load_no_answer_says_that_a_draw_failed_which_was_made(pro
     let Some(booth) = Arc::into_inner(booth) else { panic!("nobody else holds it") };
     drop(booth.close().await);
 }
-
-/// Records whose reads fail while they are told to.
-struct Flaky {
-    inner: Arc<dyn Records>,
-    fails: std::sync::atomic::AtomicBool,
-}
-
-#[async_trait]
-impl Records for Flaky {
-    fn shards(&self) -> Vec<Shard> {
-        self.inner.shards()
-    }
-
-    fn shard_of(&self, bucket: Bucket) -> Shard {
-        self.inner.shard_of(bucket)
-    }
-
-    async fn write(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), RecordsError> {
-        self.inner.write(shard, work).await
-    }
-
-    async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), RecordsError> {
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(RecordsError::Unavailable("the cable is out".to_owned()));
-        }
-        self.inner.read(shard, work).await
-    }
-}
-
-fn order(switch: &str, said: Option<Said>, version: u64) -> Order {
-    let (switch, reason) = (switch.to_owned(), "a trial".to_owned());
-    Order { switch, whose: Whose::All, said, until_ms: None, version, reason }
-}
-
-fn cause() -> Cause {
-    Cause { actor: Actor::house(), key: String::new(), body_hash: None }
-}
-
-async fn what_one_process_sets_the_others_follow_within_a_second(profile: Profile) {
-    let trial = Trial::open_on(profile).await;
-    let clock = Arc::new(ManualClock::at(NOON_MS));
-    let board = async |records: Arc<dyn Records>| {
-        Board::open(records, Arc::clone(&clock) as Arc<_>).await.expect("a board")
-    };
-    // SQLite lets one process open a store, so here the processes are boards over the same records.
-    let flaky = Arc::new(Flaky { inner: trial.house.records(), fails: false.into() });
-    let (here, there) = (board(trial.house.records()).await, board(Arc::clone(&flaky) as Arc<_>).await);
-    let is_off = |board: &Board| board.seen().what.expect_on(DRAWS, NOON_MS).is_err();
-
-    let set = here.set(order(DRAWS, Some(Said::On(false)), 0), cause()).await.expect("it is set");
-    assert!(is_off(&here) && !is_off(&there), "a process that has not looked does not know");
-    assert!(there.look().await.expect("a look") && is_off(&there));
-    assert!(!there.look().await.expect("a look"), "nothing is read twice");
-    // The house follows by itself.
-    let (watch, limit) = (Stopwatch::start(), Duration::from_secs(1));
-    while !is_off(&trial.house.switches) {
-        assert!(watch.elapsed() < Duration::from_secs(30), "it does not follow");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(Duration::from_millis(LOOK_MS) * 2 < limit, "two looks fit into what is promised");
-
-    // One that cannot read goes on as it did, and says so.
-    flaky.fails.store(true, Ordering::SeqCst);
-    here.set(order(DRAWS, None, set.version), cause()).await.expect("it is taken back");
-    clock.set(NOON_MS + 5_000);
-    assert!(there.look().await.is_err());
-    let standing = there.standing();
-    assert!(is_off(&there) && standing.fault.is_some() && standing.looked_ms == NOON_MS);
-    flaky.fails.store(false, Ordering::SeqCst);
-    assert!(there.look().await.expect("a look") && !is_off(&there));
-    assert_eq!((there.standing().fault, there.standing().looked_ms), (None, NOON_MS + 5_000));
-}
-
-async fn of_two_who_change_a_switch_at_once_one_is_told_so(profile: Profile) {
-    let trial = Trial::open_on(profile).await;
-    let mut crowd = JoinSet::new();
-    for _ in 0..20 {
-        let board = Arc::clone(&trial.house.switches);
-        crowd.spawn(async move { board.set(order(MODE, Some(Said::Mode(Mode::Reduced)), 0), cause()).await });
-    }
-    let outcomes = crowd.join_all().await;
-    let set: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
-    assert_eq!(set.len(), 1);
-    let told = |error: &Error| *error == Error::Setting(SettingError::Changed(set[0].version));
-    assert!(outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).all(told));
-    assert_eq!(trial.house.switches.changes(MODE, 0, 10).await.expect("changes").len(), 1);
-}
-
-async fn so_many_stand_at_once_and_those_whose_time_is_over_make_room(profile: Profile) {
-    let trial = Trial::open_on(profile).await;
-    let board = &trial.house.switches;
-    let block = |n: u64, until_ms| Order {
-        whose: Whose::Participant(format!("{n:032x}")),
-        until_ms,
-        ..order("limit.participant_draws_per_second", Some(Said::Units(0)), 0)
-    };
-    for n in 0..STANDING_MAX {
-        board.set(block(n, (n == 0).then_some(NOON_MS + 1_000)), cause()).await.expect("it is set");
-    }
-    let beyond = board.set(block(STANDING_MAX, None), cause()).await;
-    assert_eq!(beyond, Err(Error::Setting(SettingError::TooMany)));
-    trial.clock.set(NOON_MS + 1_000);
-    board.set(block(STANDING_MAX, None), cause()).await.expect("there is room");
-    assert_eq!(board.all().await.expect("all").len() as u64, STANDING_MAX);
-}
-
 trials::in_each_profile!(
+    what_was_drawn_is_told_whatever_a_limit_that_was_lowered_since_lets_through,
+    whoever_is_refused_all_requests_reads_what_they_drew_and_does_nothing_else,
+    whoever_may_not_call_a_route_does_not_use_up_its_limit,
+    the_command_line_lists_and_sets,
     draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told,
     a_mode_ends_by_itself_and_switches_are_answered_in_every_one,
     a_participant_who_is_blocked_learns_what_they_drew_and_nobody_else_is,
     thrown_in_mid_load_no_answer_says_that_a_draw_failed_which_was_made,
-    what_one_process_sets_the_others_follow_within_a_second,
-    of_two_who_change_a_switch_at_once_one_is_told_so,
-    so_many_stand_at_once_and_those_whose_time_is_over_make_room,
 );

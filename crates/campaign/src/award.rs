@@ -116,6 +116,8 @@ pub struct Award {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
+    /// Won while fulfilment was off: what its kind does is done once it is on again.
+    Held,
     /// Won; an operator hands it over, or a webhook is under way.
     Granted,
     /// In the winner's hands, or sent to them.
@@ -183,6 +185,7 @@ impl State {
     /// Its name.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Held => "held",
             Self::Granted => "granted",
             Self::HandedOver { .. } => "handed_over",
             Self::Paid { .. } => "paid",
@@ -199,7 +202,8 @@ impl State {
     }
 
     /// All names.
-    pub const WORDS: [&str; 12] = [
+    pub const WORDS: [&str; 13] = [
+        "held",
         "granted",
         "handed_over",
         "paid",
@@ -218,6 +222,8 @@ impl State {
 /// What can happen to an award.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// What was held back is done, and has led here.
+    Release(i64, State),
     /// An operator handed the prize over, or sent it.
     HandOver {
         /// When.
@@ -247,7 +253,8 @@ impl Event {
     /// When it happened.
     fn at_ms(&self) -> i64 {
         match self {
-            Self::HandOver { at_ms, .. }
+            Self::Release(at_ms, _)
+            | Self::HandOver { at_ms, .. }
             | Self::Paid(at_ms, _)
             | Self::Code(at_ms)
             | Self::Claim(at_ms)
@@ -276,6 +283,7 @@ impl Machine for Award {
             (S::HandedOver { note: before, .. }, Event::HandOver { note, .. }) if before == note => {
                 return Ok(Step::Replay);
             }
+            (S::Held, Event::Release(_, to)) => to.clone(),
             (S::Granted, Event::HandOver { at_ms, note }) if self.award.is_manual() => {
                 S::HandedOver { at_ms: *at_ms, note: note.clone() }
             }
@@ -382,25 +390,27 @@ mod tests {
             Event::GivenUp(9, "no".to_owned()),
             Event::TryAgain(9),
             Event::Reverse(9),
+            Event::Release(9, State::CodeGiven { at_ms: 9 }),
         ];
         let at_ms = 5;
         let webhook = || Kind::Webhook { endpoint: "pay".to_owned() };
         for (award, expected) in [
-            (award(Kind::Manual, State::Granted), "mm--------m"),
-            (award(webhook(), State::Granted), "-------mm-m"),
-            (award(Kind::Manual, State::HandedOver { at_ms, note: "parcel 7".to_owned() }), "r----------"),
-            (award(Kind::Manual, State::Paid { at_ms, refused: 0 }), "----------m"),
-            (award(Kind::Manual, State::Unpaid { why: String::new(), refused: 1 }), "--mm------m"),
-            (award(Kind::Manual, State::WaitsForCode), "----m-----m"),
-            (award(Kind::Manual, State::CodeGiven { at_ms }), "----------m"),
-            (award(Kind::Manual, State::ToClaim { until_ms: 10 }), "-----mm---m"),
-            (award(Kind::Manual, State::ToClaim { until_ms: 9 }), "------m---m"),
-            (award(Kind::Manual, State::ToClaim { until_ms: 11 }), "-----m----m"),
-            (award(Kind::Manual, State::Claimed { at_ms }), "mm----r---m"),
-            (award(Kind::Manual, State::Expired { at_ms }), "------r----"),
-            (award(webhook(), State::Delivered { at_ms }), "-------r--m"),
-            (award(webhook(), State::Undeliverable { fault: String::new() }), "-------mrmm"),
-            (award(Kind::Manual, State::Reversed { at_ms }), "------rrr-r"),
+            (award(webhook(), State::Held), "----------mm"),
+            (award(Kind::Manual, State::Granted), "mm--------m-"),
+            (award(webhook(), State::Granted), "-------mm-m-"),
+            (award(Kind::Manual, State::HandedOver { at_ms, note: "parcel 7".to_owned() }), "r-----------"),
+            (award(Kind::Manual, State::Paid { at_ms, refused: 0 }), "----------m-"),
+            (award(Kind::Manual, State::Unpaid { why: String::new(), refused: 1 }), "--mm------m-"),
+            (award(Kind::Manual, State::WaitsForCode), "----m-----m-"),
+            (award(Kind::Manual, State::CodeGiven { at_ms }), "----------m-"),
+            (award(Kind::Manual, State::ToClaim { until_ms: 10 }), "-----mm---m-"),
+            (award(Kind::Manual, State::ToClaim { until_ms: 9 }), "------m---m-"),
+            (award(Kind::Manual, State::ToClaim { until_ms: 11 }), "-----m----m-"),
+            (award(Kind::Manual, State::Claimed { at_ms }), "mm----r---m-"),
+            (award(Kind::Manual, State::Expired { at_ms }), "------r-----"),
+            (award(webhook(), State::Delivered { at_ms }), "-------r--m-"),
+            (award(webhook(), State::Undeliverable { fault: String::new() }), "-------mrmm-"),
+            (award(Kind::Manual, State::Reversed { at_ms }), "------rrr-r-"),
         ] {
             let outcomes = events.iter().map(|event| match award.on(event) {
                 Ok(Step::Move { .. }) => 'm',

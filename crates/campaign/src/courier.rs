@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::award::{Award, Event as AwardEvent, machine_id};
+use crate::brake::Brake;
 use crate::delivery::{self, Delivery, Event, News, backoff_ms};
 use crate::endpoint::{self, Endpoint};
 use crate::error::Error;
@@ -133,6 +134,7 @@ pub struct Courier {
     vault: Arc<dyn Vault>,
     outbound: Arc<dyn Outbound>,
     shard: Shard,
+    brake: Brake,
     pressure: Arc<Pressure>,
     witness: Arc<dyn Witness>,
 }
@@ -148,7 +150,13 @@ impl Courier {
         shard: Shard,
     ) -> Self {
         let (pressure, witness) = (Arc::default(), Arc::new(()));
-        Self { records, clock, entropy, vault, outbound, shard, pressure, witness }
+        Self { records, clock, entropy, vault, outbound, shard, brake: Brake::default(), pressure, witness }
+    }
+
+    /// Begins no call while the brake is on. Calls that were begun are ended.
+    #[must_use]
+    pub fn braked(self, brake: Brake) -> Self {
+        Self { brake, ..self }
     }
 
     /// The same, with somebody who hears how calls have ended.
@@ -219,7 +227,7 @@ impl Courier {
     /// Begins calls: from here on their outcome is unknown until it is written down.
     async fn begin(&self, rota: &mut Rota, room: usize) -> Result<Vec<Begun>, Error> {
         self.measure(rota).await?;
-        if room == 0 {
+        if room == 0 || self.brake.is_on() {
             return Ok(vec![]);
         }
         let (shard, now_ms, known) = (self.shard, self.clock.now_ms(), rota.clone());

@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::award::{Award, DrawMade, Kind, id_of, machine_id, place_of};
+use crate::brake::Brake;
 use crate::coupon;
 use crate::delivery::{self, Delivery, News};
 use crate::error::Error;
@@ -61,6 +62,7 @@ pub struct Awards {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     vault: Arc<dyn Vault>,
+    brake: Brake,
 }
 
 /// Most awards that are looked at for one page, so that a rare state does not read all of them at once.
@@ -74,7 +76,14 @@ impl Awards {
         entropy: Arc<dyn Entropy>,
         vault: Arc<dyn Vault>,
     ) -> Self {
-        Self { records, clock, entropy, vault }
+        Self { records, clock, entropy, vault, brake: Brake::default() }
+    }
+
+    /// Holds awards back while the brake is on: those that are opened then stay as they are won, and nothing happens to any
+    /// by itself.
+    #[must_use]
+    pub fn braked(self, brake: Brake) -> Self {
+        Self { brake, ..self }
     }
 
     pub(crate) fn records(&self) -> Arc<dyn Records> {
@@ -171,9 +180,9 @@ impl Awards {
     }
 
     async fn open(&self, shard: Shard, won: Vec<Won>) -> Result<(), Error> {
-        let now_ms = self.clock.now_ms();
+        let (now_ms, is_held) = (self.clock.now_ms(), self.brake.is_on());
         write(&*self.records, shard, move |tx| {
-            Box::pin(async move { opening::open(tx, shard, &won, now_ms).await })
+            Box::pin(async move { opening::open(tx, shard, (&won, is_held), now_ms).await })
         })
         .await
     }

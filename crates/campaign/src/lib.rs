@@ -8,7 +8,7 @@
 //! For awards: [`courier`] carries webhooks out; [`letter`] lists effects that could not be delivered; [`fulfilment`] opens
 //! awards and does what people ask of them; [`delivery`], [`coupon`], [`endpoint`] and [`holder`] are what stands behind them,
 //! [`forgotten`] says whose names must not come back;
-//! [`award`] is their life as a pure function; [`request`] answers a repeat as before, [`vault`] keeps secrets.
+//! [`award`] is their life as a pure function, [`brake`] holds them back; [`request`] answers a repeat as before, [`vault`] keeps secrets.
 //!
 //! [`experiment`] is what is tried on whom; [`ticket`] says how often one may draw, [`window`] when.
 
@@ -31,6 +31,7 @@ pub mod endpoint;
 pub mod holder;
 pub mod forgotten;
 pub mod award;
+pub mod brake;
 pub mod request;
 pub mod vault;
 pub mod tables;

@@ -1,4 +1,5 @@
-//! [`Records`] on one MariaDB database: a few lanes write, a few read, each on a connection of its own.
+//! [`Records`] on one MariaDB database: a few lanes write, a few read, one looks at what must be seen in time, each on a
+//! connection of its own.
 //!
 //! Writers run under READ COMMITTED and lock what judges; readers see one snapshot and cannot write. The lanes live on a
 //! runtime of their own, so that a transaction that was begun is ended, whoever has lost interest in it.
@@ -24,6 +25,8 @@ use lane::{Lane, Mode};
 const WRITERS: usize = 4;
 /// Lanes that read.
 const READERS: usize = 4;
+/// Lanes that look.
+const LOOKERS: usize = 1;
 /// Threads that carry the lanes.
 const THREADS: usize = 2;
 
@@ -60,6 +63,7 @@ pub(crate) struct Job {
 struct Lanes {
     write: mpsc::UnboundedSender<Job>,
     read: mpsc::UnboundedSender<Job>,
+    look: mpsc::UnboundedSender<Job>,
 }
 
 /// One MariaDB database as [`Records`].
@@ -78,13 +82,15 @@ impl MariaRecords {
             .build()?;
         let (write, writes) = mpsc::unbounded_channel();
         let (read, reads) = mpsc::unbounded_channel();
-        let (writes, reads) =
-            (Arc::new(tokio::sync::Mutex::new(writes)), Arc::new(tokio::sync::Mutex::new(reads)));
+        let (look, looks) = mpsc::unbounded_channel();
         let mut lanes = Vec::new();
-        for (mode, jobs, count) in [(Mode::Write, writes, WRITERS), (Mode::Read, reads, READERS)] {
+        for (mode, jobs, count) in
+            [(Mode::Write, writes, WRITERS), (Mode::Read, reads, READERS), (Mode::Read, looks, LOOKERS)]
+        {
+            let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
             lanes.extend((0..count).map(|_| Lane::new(address.clone(), mode).run(Arc::clone(&jobs))));
         }
-        let (looked, look) = std::sync::mpsc::channel();
+        let (looked, fitness) = std::sync::mpsc::channel();
         let address = address.clone();
         let run = move || {
             let fit = runtime.block_on(lane::look(&address));
@@ -94,8 +100,9 @@ impl MariaRecords {
             }
         };
         let thread = std::thread::Builder::new().name("records-lanes".to_owned()).spawn(run)?;
-        look.recv().map_err(|_| std::io::Error::other("the thread of the lanes is gone"))??;
-        Ok(Self { lanes: Mutex::new(Some(Lanes { write, read })), thread: Mutex::new(Some(thread)) })
+        fitness.recv().map_err(|_| std::io::Error::other("the thread of the lanes is gone"))??;
+        let lanes = Mutex::new(Some(Lanes { write, read, look }));
+        Ok(Self { lanes, thread: Mutex::new(Some(thread)) })
     }
 
     fn lanes(&self) -> Result<Lanes, Error> {
@@ -143,6 +150,10 @@ impl Records for MariaRecords {
 
     async fn read(&self, _shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
         hand_over(&self.lanes()?.read, work).await
+    }
+
+    async fn look(&self, _shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        hand_over(&self.lanes()?.look, work).await
     }
 }
 

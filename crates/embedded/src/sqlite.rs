@@ -1,4 +1,4 @@
-//! [`Records`] on one SQLite file: one thread writes, a few read, one checkpoints.
+//! [`Records`] on one SQLite file: one thread writes, a few read, one looks at what must be seen in time, one checkpoints.
 //!
 //! WAL with `synchronous=FULL`: a commit is on the disk when it is answered. Checkpoints run on a thread of their own,
 //! so that a commit costs one append and one fsync.
@@ -87,7 +87,11 @@ pub struct SqliteRecords {
 struct Lanes {
     write: std::sync::mpsc::Sender<Job>,
     read: std::sync::mpsc::Sender<Job>,
+    look: std::sync::mpsc::Sender<Job>,
 }
+
+/// Page cache of the connection that looks, in KiB: what it reads fits a few pages.
+const LOOKER_KIB: u32 = 512;
 
 /// The database file within a data folder.
 pub fn database_path(folder: &Path) -> PathBuf {
@@ -116,16 +120,18 @@ impl SqliteRecords {
 
         let writing = connect(&path, caches.writer_kib).map_err(in_database)?;
         let checkpointing = connect(&path, 512).map_err(in_database)?;
-        let mut reading = Vec::new();
-        for _ in 0..READERS {
-            let connection = connect(&path, caches.reader_kib).map_err(in_database)?;
-            connection.pragma_update(None, "query_only", true).map_err(in_database)?;
-            reading.push(connection);
-        }
+        let reader = |cache_kib| {
+            let connection = connect(&path, cache_kib)?;
+            connection.pragma_update(None, "query_only", true).map(|()| connection)
+        };
+        let looking = reader(LOOKER_KIB).map_err(in_database)?;
+        let reading = (0..READERS).map(|_| reader(caches.reader_kib));
+        let reading: Vec<_> = reading.collect::<Result<_, _>>().map_err(in_database)?;
 
         let (write, writes) = std::sync::mpsc::channel();
         let (read, reads) = std::sync::mpsc::channel();
-        let reads = Arc::new(Mutex::new(reads));
+        let (look, looks) = std::sync::mpsc::channel();
+        let (reads, looks) = (Arc::new(Mutex::new(reads)), Arc::new(Mutex::new(looks)));
         let (grown, growth) = std::sync::mpsc::channel();
         let is_too_long = Arc::new(AtomicBool::new(false));
         let tells = Arc::clone(&is_too_long);
@@ -134,12 +140,14 @@ impl SqliteRecords {
                 .map_err(in_folder)?,
             spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth, &tells))
                 .map_err(in_folder)?,
+            spawn("records-look", move || reader::run(looking, &looks)).map_err(in_folder)?,
         ];
         for connection in reading {
             let reads = Arc::clone(&reads);
             threads.push(spawn("records-read", move || reader::run(connection, &reads)).map_err(in_folder)?);
         }
-        Ok(Self { lanes: Mutex::new(Some(Lanes { write, read })), threads: Mutex::new(threads), _lock: lock })
+        let lanes = Mutex::new(Some(Lanes { write, read, look }));
+        Ok(Self { lanes, threads: Mutex::new(threads), _lock: lock })
     }
 
     fn lanes(&self) -> Result<Lanes, Error> {
@@ -179,6 +187,10 @@ impl Records for SqliteRecords {
 
     async fn read(&self, _shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
         hand_over(&self.lanes()?.read, work).await
+    }
+
+    async fn look(&self, _shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        hand_over(&self.lanes()?.look, work).await
     }
 }
 

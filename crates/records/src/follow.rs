@@ -11,7 +11,7 @@ use kernel::id::Shard;
 use kernel::ports::clock::Clock;
 
 use crate::error::Error;
-use crate::port::{Records, Tx, Value, read};
+use crate::port::{Records, Tx, Value, look};
 use crate::statement::Insert;
 
 pub(crate) const REVISION_TABLE: &str = "CREATE TABLE revision (
@@ -22,8 +22,9 @@ pub(crate) const REVISION_TABLE: &str = "CREATE TABLE revision (
     PRIMARY KEY (shard, tenant, name)
 ){table_end}";
 
-/// How often every process looks, in milliseconds. A look that finds a change reads it in the same transaction, so that a
-/// change is in force everywhere within this time and that of two reads: the product promises one second.
+/// How often every process looks, in milliseconds. A look that finds a change reads it in the same transaction, and waits
+/// behind no other reader, so that a change is in force everywhere within this time and that of two looks: the product
+/// promises one second.
 pub const LOOK_MS: u64 = 250;
 
 /// What processes follow. Its default is what holds before anything was ever changed.
@@ -116,7 +117,7 @@ impl<F: Followed> Follower<F> {
     /// Looks once. Answers whether something had changed.
     pub async fn look(&self) -> Result<bool, Error> {
         let (tenant, known) = (self.tenant, self.seen().revision);
-        let found = read(&*self.records, Shard::HOME, move |tx| {
+        let found = look(&*self.records, Shard::HOME, move |tx| {
             Box::pin(async move {
                 let revision = number::<F>(tx, tenant, "").await?;
                 if revision == known {
@@ -135,12 +136,17 @@ impl<F: Followed> Follower<F> {
             latest.1 = fault;
         }
         let Some(found) = found? else { return Ok(false) };
+        self.tell(found);
+        Ok(true)
+    }
+
+    /// Takes what somebody has read, or written, elsewhere. Older than what is known it changes nothing.
+    pub fn tell(&self, found: Seen<F>) {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         // Of two looks at once, the one that saw less may end last.
         if found.revision > seen.revision {
             *seen = Arc::new(found);
         }
-        Ok(true)
     }
 
     /// How following goes.

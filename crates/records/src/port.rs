@@ -147,6 +147,7 @@ pub trait Work: Send {
 /// 6. A CHECK, a unique key and a NOT NULL are enforced; a broken unique key is `Duplicate`.
 /// 7. Keys compare byte by byte: case, accents and trailing blanks count.
 /// 8. Where transactions stand in each other's way, one may be told `Contended`; it does not go on.
+/// 9. `look` reads as `read` does, and waits behind no `read`, however many there are.
 #[async_trait]
 pub trait Records: Send + Sync {
     /// The databases behind this port, home first.
@@ -157,6 +158,11 @@ pub trait Records: Send + Sync {
     async fn write(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error>;
     /// Runs work in a transaction that only reads.
     async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error>;
+    /// Runs short work in a transaction that only reads, on a lane of its own: what every process must learn in time. An
+    /// adapter in which no read waits for another needs none.
+    async fn look(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        self.read(shard, work).await
+    }
 }
 
 /// The future of a closure that borrows its transaction.
@@ -186,6 +192,7 @@ where
 enum Mode {
     Write,
     Read,
+    Look,
 }
 
 async fn once<T, E, F>(records: &dyn Records, mode: Mode, shard: Shard, job: F) -> Result<T, E>
@@ -199,6 +206,7 @@ where
     let outcome = match mode {
         Mode::Write => records.write(shard, work).await,
         Mode::Read => records.read(shard, work).await,
+        Mode::Look => records.look(shard, work).await,
     };
     let result = out.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (outcome, result) {
@@ -226,4 +234,14 @@ where
     E: From<Error> + Send + 'static,
 {
     once(records, Mode::Read, shard, job).await
+}
+
+/// Runs a closure in a transaction that only reads, and that waits behind no other reader. For short work alone.
+pub async fn look<T, E, F>(records: &dyn Records, shard: Shard, job: F) -> Result<T, E>
+where
+    F: for<'t> FnOnce(&'t mut dyn Tx) -> InTx<'t, T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    once(records, Mode::Look, shard, job).await
 }

@@ -137,14 +137,14 @@ pub struct Wish {
     pub value: Option<String>,
     /// Until when, in milliseconds since the epoch.
     pub until_ms: Option<i64>,
-    /// The version that the caller has seen; 0 where the setting did not stand.
+    /// The version that the caller has seen; 0 where the setting did not stand, or its time was over.
     pub version: u64,
     /// Why. At most 500 characters.
     pub reason: String,
 }
 
-/// Changes a setting, with its revision, its history and its entry of the audit log. What the time is over of is taken out
-/// on the way, and counts as never set.
+/// Changes a setting, with its revision, its history and its entry of the audit log. A setting whose time is over counts as
+/// never set, and is known by its version all the same, for as long as it is told. All of those are taken out on the way.
 pub async fn change<F: Followed>(
     tx: &mut dyn Tx,
     tenant: u32,
@@ -153,14 +153,18 @@ pub async fn change<F: Followed>(
 ) -> Result<Setting, Error> {
     let version = advance::<F>(tx, tenant).await?;
     let family = family::<F>(tenant);
-    let over = "DELETE FROM setting WHERE shard=? AND tenant=? AND family=? AND until_ms<=?";
-    tx.exec(over, &[&family[..], &[Value::Int(now_ms)]].concat()).await?;
     let key = [&family[..], &[Value::Text(wish.name), Value::Text(&wish.whose)]].concat();
-    let select = "SELECT version FROM setting WHERE shard=? AND tenant=? AND family=? AND name=? AND whose=?";
-    let stands = tx.fetch(select, &key).await?.first().map_or(Ok(0), |row| row.count(0))?;
-    if stands != wish.version {
+    let select =
+        "SELECT version,until_ms FROM setting WHERE shard=? AND tenant=? AND family=? AND name=? AND whose=?";
+    let (stands, is_over) = match tx.fetch(select, &key).await?.first() {
+        Some(row) => (row.count(0)?, row.int_or_null(1)?.is_some_and(|until_ms| until_ms <= now_ms)),
+        None => (0, true),
+    };
+    if wish.version != stands && !(is_over && wish.version == 0) {
         return Err(Error::Changed(stands));
     }
+    let over = "DELETE FROM setting WHERE shard=? AND tenant=? AND family=? AND until_ms<=?";
+    tx.exec(over, &[&family[..], &[Value::Int(now_ms)]].concat()).await?;
     let delete = "DELETE FROM setting WHERE shard=? AND tenant=? AND family=? AND name=? AND whose=?";
     tx.exec(delete, &key).await?;
     let by: String = cause.actor.name.chars().take(128).collect();

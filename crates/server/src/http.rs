@@ -171,12 +171,16 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Asks the switches, before anything is begun and before anybody is looked up.
 fn admit(app: &App, method: &Method, route: Option<&MatchedPath>) -> Result<(), Problem> {
-    let Some(path) = route.and_then(|route| route.as_str().strip_prefix(API)) else { return Ok(()) };
+    let Some((method, path)) = route_of(method, route) else { return Ok(()) };
+    Ok(app.switches.seen().what.admit(method, path, app.clock.now_ms())?)
+}
+
+/// A route of the API as switches and limits name it.
+fn route_of<'a>(method: &'a Method, route: Option<&'a MatchedPath>) -> Option<(&'a str, &'a str)> {
+    let path = route?.as_str().strip_prefix(API)?;
     // What answers GET answers HEAD too.
-    let method = if method == Method::HEAD { &Method::GET } else { method };
-    let now_ms = app.clock.now_ms();
-    app.switches.seen().what.admit(method.as_str(), path, now_ms)?;
-    app.rates.admit_route(method.as_str(), path, now_ms)
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    Some((method, path))
 }
 
 /// Where the routes of the API are nested.

@@ -137,4 +137,8 @@ impl Records for Store {
     async fn read(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
         self.records().read(shard, work).await
     }
+
+    async fn look(&self, shard: Shard, work: Box<dyn Work>) -> Result<(), Error> {
+        self.records().look(shard, work).await
+    }
 }

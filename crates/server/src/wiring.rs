@@ -44,7 +44,7 @@ use crate::metrics::Metrics;
 use crate::rooms::{main_rooms, open_projection};
 use crate::secrets::{self, SecretError};
 use crate::store::{Store, StoreError};
-use crate::switches::Board;
+use crate::switches::{self, Board};
 use crate::traces::Tracer;
 use crate::traces::export::{Endpoint, Exporter};
 use crate::vault::SealedVault;
@@ -207,7 +207,8 @@ impl House {
         drivers.push(spawn_driver("campaign-batch", driver)?);
 
         let awards =
-            Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault));
+            Awards::new(Arc::clone(&records), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&vault))
+                .braked(switches::brake(&switches));
         let outbound = ports.outbound.map_or_else(|| caller(config), Ok)?;
         let reveals = Reveals::new(Arc::clone(&records), Arc::clone(raffles.catalog()), Arc::clone(&clock));
         let goals = Goals { raffles: raffles.clone(), experiments: experiments.clone() };
@@ -256,6 +257,7 @@ impl House {
                 Arc::clone(&outbound),
                 shard,
             )
+            .braked(switches::brake(&switches))
             .telling(told())
             .pressing(Arc::clone(raffles.pressure()));
             background.spawn(courier.run(stopped.clone()));

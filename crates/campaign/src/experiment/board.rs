@@ -32,6 +32,8 @@ pub struct Assignment {
     pub arm: Option<String>,
     /// When they were exposed to it, in milliseconds since the epoch; `None` where they were not.
     pub exposed_ms: Option<i64>,
+    /// The raffle that their draws go to; `None` where the experiment leads none now.
+    pub raffle: Option<String>,
 }
 
 /// A draw, as its effect tells of it.
@@ -135,14 +137,20 @@ impl Experiments {
         Ok(outcome)
     }
 
-    /// Starts an experiment. Answers where it stands, and whether it had been started before.
-    pub async fn start(&self, id: &str, reason: String, cause: Cause) -> Result<(Life, bool), Error> {
-        self.apply(id, Event::Start(self.clock.now_ms()), reason, cause).await
+    /// Starts an experiment. Answers where it stands, and whether it had been started before. Where two people are needed,
+    /// the second one `approves`, and has set nothing of it.
+    pub async fn start(
+        &self,
+        id: &str,
+        reason: String,
+        (cause, approves): (Cause, bool),
+    ) -> Result<(Life, bool), Error> {
+        self.apply(id, Event::Start(self.clock.now_ms()), reason, (cause, approves)).await
     }
 
     /// Stops an experiment for good. Answers where it stands, and whether it had been stopped before.
     pub async fn stop(&self, id: &str, reason: String, cause: Cause) -> Result<(Life, bool), Error> {
-        self.apply(id, Event::Stop(self.clock.now_ms()), reason, cause).await
+        self.apply(id, Event::Stop(self.clock.now_ms()), reason, (cause, false)).await
     }
 
     async fn apply(
@@ -150,7 +158,7 @@ impl Experiments {
         id: &str,
         event: Event,
         reason: String,
-        cause: Cause,
+        (cause, approves): (Cause, bool),
     ) -> Result<(Life, bool), Error> {
         let (tenant, now_ms, four_eyes) = (self.tenant.number, self.clock.now_ms(), self.four_eyes);
         let id = id.to_owned();
@@ -161,8 +169,15 @@ impl Experiments {
                 let found = fetch(tx, tenant, &id).await?;
                 let action = match event {
                     Event::Start(_) if found.life == Life::Draft => {
-                        if four_eyes && found.author == cause.actor.name {
-                            return Err(Error::OnePerson("who drafted an experiment does not start it"));
+                        if four_eyes && !approves {
+                            return Err(Error::OnePerson(
+                                "where four eyes are on, a key with the role approver or admin starts an experiment",
+                            ));
+                        }
+                        if four_eyes && found.is_of(&cause.actor.name) {
+                            return Err(Error::OnePerson(
+                                "who drafted an experiment, or has set its weights, does not start it",
+                            ));
                         }
                         let running = Lives::read(tx, tenant).await?;
                         expect_room(&running, &found.document)?;
@@ -223,7 +238,8 @@ impl Experiments {
                 if latest.generation >= GENERATIONS_MAX {
                     return Err(Error::TooMany(format!("weights were set {GENERATIONS_MAX} times already")));
                 }
-                let next = Generation { generation: latest.generation + 1, weights, since_ms: now_ms };
+                let by = cause.actor.name.clone();
+                let next = Generation { generation: latest.generation + 1, weights, since_ms: now_ms, by };
                 write_generation(tx, tenant, &id, &next).await?;
                 let told = format!("{:?}: {reason}", next.weights);
                 note(tx, tenant, &id, ("reweigh", told), (&cause, now_ms)).await?;
@@ -290,13 +306,13 @@ impl Experiments {
         Ok(assigned(&live, exposed, would))
     }
 
-    /// Exposes a participant, where the experiment exposes anybody now, and answers where they stand. To be called when they
-    /// are about to be shown what their arm shows, and not before.
-    pub async fn expose(&self, id: &str, participant: &str) -> Result<Assignment, Error> {
+    /// Exposes a participant, where the experiment exposes anybody now and `may_expose` does not say no, and answers where
+    /// they stand. To be called when they are about to be shown what their arm shows, and not before.
+    pub async fn expose(&self, id: &str, participant: &str, may_expose: bool) -> Result<Assignment, Error> {
         let live = self.live(id).await?;
         let Some(guest) = Guest::of(&live, &self.names, participant) else { return Ok(NOT_TAKING_PART) };
         let mut exposed = self.exposed(participant, vec![guest.clone()]).await?.into_iter().next().flatten();
-        if exposed.is_none() && live.exposes(self.clock.now_ms()) {
+        if exposed.is_none() && may_expose && live.exposes(self.clock.now_ms()) {
             exposed = Some(self.newly(guest).await?);
         }
         Ok(assigned(&live, exposed, None))
@@ -424,7 +440,8 @@ impl Experiments {
     }
 }
 
-const NOT_TAKING_PART: Assignment = Assignment { takes_part: false, arm: None, exposed_ms: None };
+const NOT_TAKING_PART: Assignment =
+    Assignment { takes_part: false, arm: None, exposed_ms: None, raffle: None };
 
 fn assigned(live: &Live, exposed: Option<Exposed>, would: Option<usize>) -> Assignment {
     let arm = exposed.map(|exposed| exposed.arm).or(would).and_then(|arm| live.document.arms.get(arm));
@@ -432,6 +449,7 @@ fn assigned(live: &Live, exposed: Option<Exposed>, would: Option<usize>) -> Assi
         takes_part: true,
         arm: arm.map(|arm| arm.arm.clone()),
         exposed_ms: exposed.map(|exposed| exposed.at_ms),
+        raffle: arm.filter(|_| live.is_running()).and_then(|arm| arm.raffle.clone()),
     }
 }
 

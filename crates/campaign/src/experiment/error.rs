@@ -31,6 +31,16 @@ pub enum Error {
     /// Two people are needed, and this is one.
     #[error("{0}")]
     OnePerson(&'static str),
+    /// A participant would pick their arm.
+    #[error(
+        "`{raffle}` is an arm of a running experiment: draw from `{from}`, which leads to whom it is for"
+    )]
+    LedOnly {
+        /// The arm's raffle.
+        raffle: String,
+        /// The raffle that leads there.
+        from: String,
+    },
     /// No such goal.
     #[error("the experiment has no goal `{0}` that can be told")]
     NoSuchGoal(String),
@@ -49,9 +59,11 @@ impl Classify for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::NoSuchExperiment(_) | Self::NoSuchGoal(_) => Fault::Missing,
-            Self::Document(_) | Self::TooMany(_) | Self::OnePerson(_) | Self::BeyondTotal(_) => {
-                Fault::Refused
-            }
+            Self::Document(_)
+            | Self::TooMany(_)
+            | Self::OnePerson(_)
+            | Self::LedOnly { .. }
+            | Self::BeyondTotal(_) => Fault::Refused,
             Self::Exists(_)
             | Self::State(_)
             | Self::LayerTaken(_)
@@ -71,6 +83,7 @@ impl Classify for Error {
             Self::SubjectTaken(_) => "experiment.subject_taken",
             Self::TooMany(_) => "experiment.too_many",
             Self::OnePerson(_) => "experiment.one_person",
+            Self::LedOnly { .. } => "experiment.led_only",
             Self::NoSuchGoal(_) => "experiment.no_such_goal",
             Self::EventReused => "experiment.event_reused",
             Self::BeyondTotal(_) => "experiment.beyond_total",

@@ -84,6 +84,8 @@ pub struct Lives {
     heard: HashSet<String>,
     /// Those that are about offers of a campaign.
     offered: HashMap<String, Vec<Arc<Live>>>,
+    /// Raffles that some running experiment leads to from another, with that one.
+    led_to: HashMap<String, Arc<Live>>,
 }
 
 impl Lives {
@@ -106,6 +108,11 @@ impl Lives {
     pub fn offered(&self, campaign: &str) -> impl Iterator<Item = &Arc<Live>> {
         let all = self.offered.get(campaign).map_or(&[][..], Vec::as_slice);
         all.iter().filter(|live| live.is_running())
+    }
+
+    /// The running experiment that leads draws of another raffle to this one.
+    pub fn leading_to(&self, raffle: &str) -> Option<&Arc<Live>> {
+        self.led_to.get(raffle)
     }
 
     /// Whether draws of any raffle are goals.
@@ -192,6 +199,12 @@ impl Lives {
         }
         if let Some((campaign, _)) = live.document.offer() {
             self.offered.entry(campaign.to_owned()).or_default().push(Arc::clone(&live));
+        }
+        if live.is_running() {
+            let arms = live.document.arms.iter().filter_map(|arm| arm.raffle.as_deref());
+            for raffle in arms.filter(|raffle| live.document.raffle() != Some(raffle)) {
+                self.led_to.insert(raffle.to_owned(), Arc::clone(&live));
+            }
         }
         if hears(&live.document) {
             self.heard.extend(live.document.arms.iter().filter_map(|arm| arm.raffle.clone()));

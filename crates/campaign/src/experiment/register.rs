@@ -22,6 +22,8 @@ pub struct Generation {
     pub weights: Vec<u32>,
     /// Since when, in milliseconds since the epoch.
     pub since_ms: i64,
+    /// Who set them, by the name of their key; empty where an earlier release has not noted it.
+    pub by: String,
 }
 
 /// An experiment as it stands.
@@ -37,6 +39,21 @@ pub struct Experiment {
     pub drafted_ms: i64,
     /// Its weights, oldest first.
     pub generations: Vec<Generation>,
+}
+
+impl Experiment {
+    /// Whether somebody drafted it or has set weights of it. Nobody is cleared by weights of which it is not known who set
+    /// them: a draft of an earlier release that was re-weighed is drafted anew.
+    pub fn is_of(&self, name: &str) -> bool {
+        let name = kept(name);
+        let set = |known: &Generation| known.by == name || (known.generation > 1 && known.by.is_empty());
+        self.author == name || self.generations.iter().any(set)
+    }
+}
+
+/// As much of a key's name as its column holds.
+fn kept(name: &str) -> String {
+    name.chars().take(128).collect()
 }
 
 /// The beginning of every key at home.
@@ -64,13 +81,15 @@ pub(super) async fn write_generation(
     generation: &Generation,
 ) -> Result<(), Error> {
     let weights = serde_json::to_string(&generation.weights).map_err(unwritable)?;
-    let insert = "INSERT INTO experiment_weights (shard,tenant,experiment,generation,weights,since_ms)
-        VALUES (?,?,?,?,?,?)";
+    let by = kept(&generation.by);
+    let insert = "INSERT INTO experiment_weights (shard,tenant,experiment,generation,weights,since_ms,actor)
+        VALUES (?,?,?,?,?,?,?)";
     let rest = [
         Value::Text(id),
         Value::Int(generation.generation.into()),
         Value::Text(&weights),
         Value::Int(generation.since_ms),
+        Value::Text(&by),
     ];
     tx.exec(insert, &[&home(tenant)[..], &rest].concat()).await?;
     Ok(())
@@ -101,11 +120,12 @@ pub(super) async fn draft(
         return Err(Error::TooMany(format!("there are {EXPERIMENTS_MAX} experiments already")));
     }
     let text = serde_json::to_string(&document).map_err(unwritable)?;
-    let author: String = cause.actor.name.chars().take(128).collect();
+    let author = kept(&cause.actor.name);
     let insert = "INSERT INTO experiment (shard,tenant,id,document,author,drafted_ms) VALUES (?,?,?,?,?,?)";
     let rest = [Value::Text(&id), Value::Text(&text), Value::Text(&author), Value::Int(now_ms)];
     tx.exec(insert, &[&home(tenant)[..], &rest].concat()).await?;
-    let first = Generation { generation: 1, weights: document.weights(), since_ms: now_ms };
+    let weights = document.weights();
+    let first = Generation { generation: 1, weights, since_ms: now_ms, by: author.clone() };
     write_generation(tx, tenant, &id, &first).await?;
     machine::start(tx, Shard::HOME, &[(machine_id(tenant, &id), Life::Draft, None)]).await?;
     note(tx, tenant, &id, ("draft", document.title.clone()), (cause, now_ms)).await?;
@@ -121,10 +141,11 @@ pub(super) async fn fetch(tx: &mut dyn Tx, tenant: u32, id: &str) -> Result<Expe
     let row = rows.first().ok_or_else(|| Error::NoSuchExperiment(id.to_owned()))?;
     let life = machine::get::<Life>(tx, Shard::HOME, &machine_id(tenant, id)).await?;
     let life = life.ok_or_else(|| RecordsError::Corrupt(format!("the experiment {id} has no state")))?;
-    let sql = "SELECT generation,weights,since_ms FROM experiment_weights
+    let sql = "SELECT generation,weights,since_ms,actor FROM experiment_weights
         WHERE shard=? AND tenant=? AND experiment=? ORDER BY generation";
     let read_generation = |row: &Row| {
-        Ok(Generation { generation: row.small(0)?, weights: read_weights(row, 1)?, since_ms: row.int(2)? })
+        let (generation, weights) = (row.small(0)?, read_weights(row, 1)?);
+        Ok(Generation { generation, weights, since_ms: row.int(2)?, by: row.text(3)?.to_owned() })
     };
     let weights = tx.fetch(sql, &key).await?;
     let generations = weights.iter().map(read_generation).collect::<Result<_, RecordsError>>()?;

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::bucketing::{ends, widths};
 use super::document::{Document, Measure};
-use super::significance::{self, MISMATCH, Share, Values, always_valid, fit, fit_p};
+use super::significance::{
+    self, EXPECTED_MIN, MISMATCH, Share, Values, always_valid, expected_min, fit, fit_p,
+};
 
 /// The weights of an experiment, each with its generation, oldest first.
 pub type Generations = Vec<(u32, Vec<u32>)>;
@@ -110,9 +112,11 @@ pub struct GoalResult {
 /// Whether the arms have the shares of participants that they should.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Ratio {
-    /// The p-value of a chi-square test over all generations of weights.
+    /// The p-value of a chi-square test over all generations of weights under which at least 5 participants were to be
+    /// expected in the smallest arm; 1 while there is none. For one look at a time that was fixed before.
     pub p: f64,
-    /// Whether something is wrong with the assignment or with what is counted: then no other number here means anything.
+    /// Whether `p` is below 0.001: then something is wrong with the assignment or with what is counted, and no other number
+    /// here means anything.
     pub alarm: bool,
 }
 
@@ -140,7 +144,8 @@ impl Results {
                 .collect();
             // The buckets, not the weights: rounding gives an arm what it gives it.
             let shares: Vec<_> = widths(&ends(weights)).into_iter().map(f64::from).collect();
-            if counts.iter().sum::<f64>() > 0.0 {
+            // A chi-square of a few participants is none: while a generation has too few of them it has no say.
+            if expected_min(&counts, &shares) >= EXPECTED_MIN {
                 let (statistic, degrees) = fit(&counts, &shares);
                 ratio = (ratio.0 + statistic, ratio.1 + degrees);
             }
@@ -187,4 +192,40 @@ fn arm_result(arm: String, measure: Measure, own: (u64, Sums), control: Option<(
     });
     let total = u64::try_from(own.1.total).unwrap_or(u64::MAX);
     ArmResult { arm, reached: own.1.participants, total, value, interval, against_control: compared }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document of two arms, and what was counted under each generation of weights.
+    fn ratio(generations: &[([u32; 2], [u64; 2])]) -> Ratio {
+        let document = r#"{"experiment":"e","title":"E","subject":{"named":"e"},"denominator":100,
+            "arms":[{"arm":"a","weight":50},{"arm":"b","weight":50}]}"#;
+        let document: Document = serde_json::from_str(document).expect("a document");
+        let mut counted = Counted::default();
+        let numbered = || (1..).zip(generations);
+        for (generation, (_, counts)) in numbered() {
+            for (arm, participants) in counts.iter().enumerate() {
+                let sums = Sums { participants: *participants, ..Sums::default() };
+                counted.0.push((generation, arm, String::new(), sums));
+            }
+        }
+        let weights = numbered().map(|(generation, (weights, _))| (generation, weights.to_vec())).collect();
+        Results::of(&document, &weights, &counted).ratio
+    }
+
+    #[test]
+    fn a_few_participants_are_no_mismatch_and_many_that_should_not_be_are() {
+        let quiet = Ratio { p: 1.0, alarm: false };
+        // Two people of whom one comes to an arm of one in a hundred: of 1,000 such beginnings 20 are so.
+        assert_eq!(ratio(&[([99, 1], [1, 1])]), quiet);
+        assert_eq!(ratio(&[([50, 50], [9, 0])]), quiet, "4.5 are expected");
+        assert!(ratio(&[([50, 50], [10, 0])]).p < 0.01, "5 are");
+        assert!(ratio(&[([50, 50], [600, 400])]).alarm);
+        assert!(ratio(&[([50, 50], [600, 400]), ([99, 1], [1, 1])]).alarm, "fresh weights hide nothing");
+        let settled = ratio(&[([50, 50], [500, 500])]);
+        assert_eq!(ratio(&[([50, 50], [500, 500]), ([99, 1], [2, 2])]), settled, "and add nothing");
+        assert!(!ratio(&[([50, 50], [510, 490]), ([90, 10], [903, 97])]).alarm);
+    }
 }

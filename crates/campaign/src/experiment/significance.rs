@@ -20,6 +20,10 @@ const MIXING_SD: f64 = 0.02;
 /// KDD 2019).
 pub const MISMATCH: f64 = 0.001;
 
+/// Smallest count to be expected from which on the distribution of [`fit`] is that of chi-square (Cochran, "Some methods for
+/// strengthening the common chi-square tests", Biometrics 10, 1954).
+pub const EXPECTED_MIN: f64 = 5.0;
+
 /// So many of so many.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
@@ -139,6 +143,12 @@ pub fn always_valid(control: Share, other: Share) -> Option<f64> {
     let exponent = difference * difference * mixing / (2.0 * variance * (variance + mixing));
     let ratio = (variance / (variance + mixing)).sqrt() * exponent.exp();
     Some((1.0 / ratio).min(1.0))
+}
+
+/// The smallest count to be expected of so many under shares.
+pub fn expected_min(counts: &[f64], shares: &[f64]) -> f64 {
+    let (all, whole): (f64, f64) = (counts.iter().sum(), shares.iter().sum());
+    shares.iter().map(|share| all * share / whole).fold(f64::INFINITY, f64::min)
 }
 
 /// Whether counts are as likely as the shares they were asked for: Pearson's chi-square statistic and its degrees of

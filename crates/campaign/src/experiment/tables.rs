@@ -3,8 +3,13 @@
 use records::migration::Room;
 
 /// Their tables. What is a participant's begins with their bucket; what is read together begins with the shard.
-pub const ROOM: Room =
-    Room { name: "experiment", steps: &[&[EXPERIMENT, WEIGHTS, EXPOSURE, EVENT, TALLY, COUNT]] };
+pub const ROOM: Room = Room {
+    name: "experiment",
+    steps: &[
+        &[EXPERIMENT, WEIGHTS, EXPOSURE, EVENT, TALLY, COUNT],
+        &["ALTER TABLE experiment_weights ADD COLUMN actor VARCHAR(128) NOT NULL DEFAULT ''"],
+    ],
+};
 
 const EXPERIMENT: &str = "CREATE TABLE experiment (
     shard INTEGER NOT NULL,

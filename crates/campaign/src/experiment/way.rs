@@ -17,6 +17,15 @@ pub struct Way {
 }
 
 impl Experiments {
+    /// Refuses to let somebody pick their arm: draws of a raffle that a running experiment leads to come from where it leads.
+    pub fn expect_led(&self, raffle: &str) -> Result<(), Error> {
+        let seen = self.seen();
+        match seen.what.leading_to(raffle).and_then(|live| live.document.raffle()) {
+            None => Ok(()),
+            Some(from) => Err(Error::LedOnly { raffle: raffle.to_owned(), from: from.to_owned() }),
+        }
+    }
+
     /// Where a participant's draws of a raffle go; `None` where no experiment leads or has led them. Who is led for the first
     /// time is exposed by this, in a transaction that is kept before this answers; unless `may_expose` says no.
     pub async fn way(&self, raffle: &str, participant: &str, may_expose: bool) -> Result<Option<Way>, Error> {

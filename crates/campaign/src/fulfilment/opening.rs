@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::amount::Unit;
-use kernel::hex::hex;
+use kernel::hex::{from_hex, hex};
 use kernel::id::{DrawId, Shard, Tenant};
 use ledger::account::{Account, ISSUED};
 use ledger::desk::Desk;
-use ledger::order::{Leg, Order, OrderId, Outcome, Terms, What};
-use records::machine;
+use ledger::order::{Leg, Order, OrderId, Outcome as LedgerOutcome, Terms, What};
+use records::machine::{self, Outcome};
 use records::port::Tx;
 
 use super::corrupt;
-use crate::award::{Award, Due, Kind, State, id_of, wallet_of};
+use crate::award::{Award, Due, Event, Kind, State, id_of, wallet_of};
 use crate::coupon;
 use crate::delivery::{self, News, Owed};
 use crate::error::Error;
@@ -48,8 +48,14 @@ impl Won {
     }
 }
 
-/// Opens awards. Those that were opened before stay as they are.
-pub(super) async fn open(tx: &mut dyn Tx, shard: Shard, won: &[Won], now_ms: i64) -> Result<(), Error> {
+/// Opens awards. Those that were opened before stay as they are. While they are held back, those that fulfil themselves
+/// wait, due at once.
+pub(super) async fn open(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (won, is_held): (&[Won], bool),
+    now_ms: i64,
+) -> Result<(), Error> {
     let won = &note_holders(tx, won).await?;
     let fulfil_themselves = won.iter().any(|won| won.due.is_some());
     let known = if fulfil_themselves {
@@ -60,11 +66,56 @@ pub(super) async fn open(tx: &mut dyn Tx, shard: Shard, won: &[Won], now_ms: i64
         std::collections::HashSet::new()
     };
     let new: Vec<&Won> = won.iter().filter(|won| !known.contains(&id_of(won.draw))).collect();
-    let paid = pay(tx, shard, &new, now_ms).await?;
-    let coded = give_codes(tx, shard, &new, now_ms).await?;
-    let mut machines = Vec::with_capacity(new.len());
+    let states = if is_held {
+        new.iter().map(|won| if won.due.is_some() { State::Held } else { State::Granted }).collect()
+    } else {
+        fulfil(tx, shard, &new, now_ms).await?
+    };
+    let machines = new.iter().zip(states).map(|(one, state)| {
+        let held_ms = (state == State::Held).then_some(now_ms);
+        let due_ms = if let State::ToClaim { until_ms } = state { Some(until_ms) } else { held_ms };
+        (id_of(one.draw), one.award(state), due_ms)
+    });
+    // Most awards have no timer, and go in one statement.
+    let (with_timer, without): (Vec<_>, Vec<_>) = machines.partition(|(_, _, due_ms)| due_ms.is_some());
+    machine::start(tx, shard, &without).await?;
+    machine::start(tx, shard, &with_timer).await?;
+    Ok(())
+}
+
+/// Does for an award that was held back what its kind does. Answers whether it was; one that moved meanwhile stays.
+pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, id: &[u8], now_ms: i64) -> Result<bool, Error> {
+    let Some(award) = machine::get::<Award>(tx, shard, id).await? else { return Ok(false) };
+    if award.state != State::Held {
+        return Ok(false);
+    }
+    let draw: DrawId = award.draw.parse().map_err(|_| corrupt("the draw of an award"))?;
+    let key: [u8; 16] = from_hex(&award.winner).ok_or_else(|| corrupt("the winner of an award"))?;
+    let winner = holder::of(tx, draw).await?;
+    let due = Some(Due { raffle: award.raffle, award: award.award });
+    let won = Won { draw, key: key.to_vec(), prize: award.prize, winner, due, at_ms: None };
+    let state = if won.winner.is_some() {
+        fulfil(tx, shard, &[&won], now_ms).await?.pop()
+    } else {
+        Some(State::Unpaid { why: "winner_forgotten".to_owned(), refused: 0 })
+    };
+    let state = state.ok_or_else(|| corrupt("an award that is released"))?;
+    match machine::apply::<Award>(tx, shard, id, &Event::Release(now_ms, state)).await? {
+        Outcome::Moved(_) => Ok(true),
+        // Another process was faster; what was done here for it is undone.
+        Outcome::Replayed(_) | Outcome::Illegal(_) | Outcome::Missing => {
+            Err(records::error::Error::Surprise("award").into())
+        }
+    }
+}
+
+/// Does what the kinds of awards do, and answers how they stand then.
+async fn fulfil(tx: &mut dyn Tx, shard: Shard, new: &[&Won], now_ms: i64) -> Result<Vec<State>, Error> {
+    let paid = pay(tx, shard, new, now_ms).await?;
+    let coded = give_codes(tx, shard, new, now_ms).await?;
+    let mut states = Vec::with_capacity(new.len());
     for (place, one) in new.iter().enumerate() {
-        let state = match (&one.due, paid.get(&place), coded.get(&place)) {
+        states.push(match (&one.due, paid.get(&place), coded.get(&place)) {
             (_, Some(state), _) | (_, None, Some(state)) => state.clone(),
             (Some(_), ..) if one.winner.is_none() => State::Expired { at_ms: now_ms },
             (Some(Due { award: Kind::Physical { claim_seconds }, .. }), ..) => {
@@ -77,16 +128,9 @@ pub(super) async fn open(tx: &mut dyn Tx, shard: Shard, won: &[Won], now_ms: i64
                 State::Granted
             }
             (None, ..) => State::Granted,
-        };
-        let due_ms = if let State::ToClaim { until_ms } = state { Some(until_ms) } else { None };
-        machines.push((id_of(one.draw), one.award(state), due_ms));
+        });
     }
-    // Most awards have no timer, and go in one statement.
-    let (with_timer, without): (Vec<_>, Vec<_>) =
-        machines.into_iter().partition(|(_, _, due_ms)| due_ms.is_some());
-    machine::start(tx, shard, &without).await?;
-    machine::start(tx, shard, &with_timer).await?;
-    Ok(())
+    Ok(states)
 }
 
 /// Notes whose awards these are. Whoever was erased since they drew is forgotten again, at once: their awards come back
@@ -166,14 +210,14 @@ pub(super) fn paid_by(draw: DrawId, refused: u32) -> OrderId {
 }
 
 /// What the ledger did, as the award tells it.
-pub(super) fn paid_or_why(outcome: Option<Outcome>) -> Result<(), String> {
+pub(super) fn paid_or_why(outcome: Option<LedgerOutcome>) -> Result<(), String> {
     match outcome {
-        Some(Outcome::Created(_) | Outcome::Exists(_)) => Ok(()),
-        Some(Outcome::Refused { why, .. }) => Err(why.word().to_owned()),
-        Some(Outcome::ExistsWithDifferent(field)) => {
+        Some(LedgerOutcome::Created(_) | LedgerOutcome::Exists(_)) => Ok(()),
+        Some(LedgerOutcome::Refused { why, .. }) => Err(why.word().to_owned()),
+        Some(LedgerOutcome::ExistsWithDifferent(field)) => {
             Err(format!("another order has its id: {field} differs"))
         }
-        Some(Outcome::Nothing) | None => Err("the ledger did nothing".to_owned()),
+        Some(LedgerOutcome::Nothing) | None => Err("the ledger did nothing".to_owned()),
     }
 }
 

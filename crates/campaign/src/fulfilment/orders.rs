@@ -182,7 +182,8 @@ impl Awards {
                     State::Reversed { .. } => {
                         return replay_reversal(tx, (draw, award), &reason, &request, &*vault).await;
                     }
-                    state @ (State::Granted
+                    state @ (State::Held
+                    | State::Granted
                     | State::HandedOver { .. }
                     | State::Paid { .. }
                     | State::WaitsForCode
@@ -268,6 +269,8 @@ async fn replay_reversal(
 async fn undo(tx: &mut dyn Tx, draw: DrawId, award: &Award, request: &Request) -> Result<(), Error> {
     let (id, now_ms) = (id_of(draw), request.at_ms);
     match (&award.award, &award.state) {
+        // Nothing was done yet.
+        (_, State::Held) => Ok(()),
         (_, State::Paid { refused, .. }) => {
             let what = What::Reverse { of: paid_by(draw, *refused) };
             // A refusal undoes this transaction, and its id with it: the same may be tried again another day.

@@ -9,8 +9,8 @@ use records::port::{Tx, read, write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Awards;
-use crate::award::{Award, Event, machine_id};
+use super::{Awards, opening};
+use crate::award::{Award, Event, State, machine_id};
 use crate::coupon::{self, PoolView};
 use crate::delivery::{self, News};
 use crate::endpoint::{self, EndpointView, Wanted};
@@ -60,22 +60,36 @@ pub struct ReplaysView {
 }
 
 impl Awards {
-    /// Ends the time of awards that nobody claimed, and serves those that wait for codes. Answers how many moved; where that
-    /// is none, nothing more is to be done now.
+    /// Ends the time of awards that nobody claimed, does what was held back, and serves those that wait for codes. Answers how
+    /// many moved; where that is none, nothing more is to be done now. While awards are held back it does nothing.
     pub async fn tend(&self, shard: Shard) -> Result<usize, Error> {
         self.end_erasures(shard).await?;
+        if self.brake.is_on() {
+            return Ok(0);
+        }
         let now_ms = self.now_ms();
-        let (overdue, pools) = read(&*self.records, shard, move |tx| {
+        let ((held, overdue), pools) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let overdue = machine::due::<Award>(tx, shard, now_ms, AT_ONCE).await?;
-                Ok::<_, Error>((overdue, coupon::servable(tx, shard, AT_ONCE).await?))
+                let due = machine::due::<Award>(tx, shard, now_ms, AT_ONCE).await?;
+                let awards = machine::find::<Award>(tx, shard, &due).await?;
+                let is_held = |id: &Vec<u8>| awards.get(id).is_some_and(|award| award.state == State::Held);
+                let due: (Vec<_>, Vec<_>) = due.into_iter().partition(is_held);
+                Ok::<_, Error>((due, coupon::servable(tx, shard, AT_ONCE).await?))
             })
         })
         .await?;
-        if overdue.is_empty() && pools.is_empty() {
-            return Ok(0);
+        let mut moved = 0;
+        for id in held {
+            match self.release(shard, id).await {
+                Ok(is_released) => moved += usize::from(is_released),
+                // One that cannot be done keeps no other from it.
+                Err(error) => tracing::warn!(shard = shard.0, %error, "an award that was held back stays so"),
+            }
         }
-        write(&*self.records, shard, move |tx| {
+        if overdue.is_empty() && pools.is_empty() {
+            return Ok(moved);
+        }
+        let more: usize = write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let mut moved = 0;
                 for id in &overdue {
@@ -85,8 +99,18 @@ impl Awards {
                 for pool in &pools {
                     moved += serve(tx, shard, pool, now_ms).await?;
                 }
-                Ok(moved)
+                Ok::<_, Error>(moved)
             })
+        })
+        .await?;
+        Ok(moved + more)
+    }
+
+    /// Does what was held back of an award, if it was. In a transaction of its own: what spoils it spoils no other.
+    async fn release(&self, shard: Shard, id: Vec<u8>) -> Result<bool, Error> {
+        let now_ms = self.now_ms();
+        write(&*self.records, shard, move |tx| {
+            Box::pin(async move { opening::release(tx, shard, &id, now_ms).await })
         })
         .await
     }

@@ -51,6 +51,7 @@ macro_rules! records_conformance {
             transactions::keys_are_unique_and_compare_as_bytes,
             transactions::guards_are_enforced,
             transactions::readers_see_one_moment_and_cannot_write,
+            transactions::a_look_waits_behind_no_reader,
             transactions::writers_run_one_after_the_other,
             transactions::values_survive_the_round_trip,
             transactions::a_newer_schema_is_refused,

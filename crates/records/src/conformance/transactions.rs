@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a check speaks by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernel::id::Shard;
 use tokio::task::JoinSet;
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 use super::{balance, set};
 use crate::error::Error;
 use crate::migration::{self, RECORDS, Room};
-use crate::port::{Cell, Records, Value, read, write};
+use crate::port::{Cell, Records, Value, look, read, write};
 
 /// Contract 2.
 pub async fn keeps_only_what_ended_well(records: Arc<dyn Records>) {
@@ -54,6 +55,48 @@ pub async fn guards_are_enforced(records: Arc<dyn Records>) {
     .await;
     assert!(null.is_err());
     assert_eq!(balance(&records, "guarded").await, Some(5));
+}
+
+/// Contract 9.
+pub async fn a_look_waits_behind_no_reader(records: Arc<dyn Records>) {
+    set(&records, "looked at", 7).await.expect("insert");
+    let (ended, mut crowd) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for _ in 0..60 {
+        let (records, ended) = (Arc::clone(&records), Arc::clone(&ended));
+        crowd.spawn(async move {
+            let slow: Result<(), Error> = read(&*records, Shard::HOME, |tx| {
+                Box::pin(async move {
+                    for _ in 0..400 {
+                        tx.fetch("SELECT balance FROM till", &[]).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await;
+            slow.expect("a read");
+            ended.fetch_add(1, Ordering::SeqCst);
+        });
+    }
+    // By now all have handed in their work, or have done it.
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    let before = ended.load(Ordering::SeqCst);
+    let found = look(&*records, Shard::HOME, |tx| {
+        Box::pin(async move {
+            let rows = tx.fetch("SELECT balance FROM till WHERE name='looked at'", &[]).await?;
+            rows.first().map_or(Ok(0), |row| row.int(0))
+        })
+    });
+    assert_eq!(found.await, Ok::<_, Error>(7));
+    let meanwhile = ended.load(Ordering::SeqCst) - before;
+    assert!(meanwhile < 30, "{meanwhile} of {} reads went before the look", 60 - before);
+    crowd.join_all().await;
+    let written: Result<u64, Error> = look(&*records, Shard::HOME, |tx| {
+        Box::pin(async move { tx.exec("UPDATE till SET balance = 8", &[]).await })
+    })
+    .await;
+    assert!(written.is_err(), "who looks does not write");
 }
 
 /// Contract 5.

@@ -121,6 +121,10 @@ fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activi
     let instant = |at_ms: i64| plan.zone.write(at_ms);
     let nothing = String::new;
     let (reason, note) = match &award.state {
+        State::Held => (
+            "Won while fulfilment was off: what its kind does is done once it is on again.".to_owned(),
+            nothing(),
+        ),
         State::Granted if award.award.is_manual() => {
             ("Won; an operator hands it over.".to_owned(), nothing())
         }

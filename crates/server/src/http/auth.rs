@@ -11,9 +11,9 @@ use kernel::hex::from_hex;
 use raffle::fairness::sha256;
 use records::audit::Actor;
 
-use super::App;
 use super::problem::Problem;
 use super::request::without_name;
+use super::{App, route_of};
 use crate::config::{ApiKey, Role};
 use crate::token::{PREFIX, Refusal};
 
@@ -23,6 +23,8 @@ pub trait Permission: Send + Sync + 'static {
     const ROLES: &'static [Role];
     /// Whether participants have it, for what is theirs.
     const PARTICIPANTS: bool = false;
+    /// Whether a participant whose requests are all refused is let in all the same, to be told what they have drawn.
+    const TELLS_BLOCKED: bool = false;
 }
 
 const EVERY_ROLE: &[Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor, Role::Service];
@@ -40,6 +42,15 @@ pub struct Read;
 
 impl Permission for Read {
     const ROLES: &'static [Role] = EVERY_ROLE;
+}
+
+/// Reading what became of a draw: also of one's own, when one is blocked.
+pub struct LookBack;
+
+impl Permission for LookBack {
+    const ROLES: &'static [Role] = EVERY_ROLE;
+    const PARTICIPANTS: bool = true;
+    const TELLS_BLOCKED: bool = true;
 }
 
 /// Reading awards: a key everybody's, a participant their own.
@@ -80,12 +91,13 @@ impl Permission for Review {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Approver, Role::Auditor];
 }
 
-/// Drawing: a key for any participant, a participant as themself.
+/// Drawing: a key for any participant, a participant as themself. Who is blocked is told what their key has drawn.
 pub struct Draw;
 
 impl Permission for Draw {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Service];
     const PARTICIPANTS: bool = true;
+    const TELLS_BLOCKED: bool = true;
 }
 
 /// Acting in campaigns: a key for any participant, a participant as themself.
@@ -108,6 +120,14 @@ pub struct TryOut;
 
 impl Permission for TryOut {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Service];
+}
+
+/// Looking up somebody's arm: a participant their own.
+pub struct LookUp;
+
+impl Permission for LookUp {
+    const ROLES: &'static [Role] = TryOut::ROLES;
+    const PARTICIPANTS: bool = true;
 }
 
 /// Moving what the ledger counts, and keeping it back.
@@ -144,6 +164,13 @@ pub struct Approve;
 
 impl Permission for Approve {
     const ROLES: &'static [Role] = &[Role::Admin, Role::Approver];
+}
+
+/// Starting an experiment. Where four eyes are on, whoever starts it needs [`Approve`] too.
+pub struct Start;
+
+impl Permission for Start {
+    const ROLES: &'static [Role] = &[Role::Admin, Role::Operator, Role::Approver];
 }
 
 /// Reading the audit log.
@@ -218,6 +245,14 @@ impl Caller {
         })
     }
 
+    /// Whether they have a permission.
+    pub fn has<P: Permission>(&self) -> bool {
+        match self {
+            Self::Key { role, .. } => P::ROLES.contains(role),
+            Self::Participant { .. } => P::PARTICIPANTS,
+        }
+    }
+
     /// Who calls, as the audit log names them.
     pub fn actor(&self) -> &Arc<Actor> {
         match self {
@@ -247,7 +282,8 @@ impl Keys {
     }
 }
 
-fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
+/// Who calls; and why all they ask is refused, where that is so and they are to be told what they have drawn.
+fn caller(parts: &Parts, app: &App, tells: bool) -> Result<(Caller, Option<Problem>), Problem> {
     let refused = |code, detail| Problem::new(StatusCode::UNAUTHORIZED, code, detail);
     let unknown = |detail| refused("edge.no_key", detail);
     let header = parts.headers.get(header::AUTHORIZATION);
@@ -258,13 +294,20 @@ fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
     if !bearer.starts_with(PREFIX.as_bytes()) {
         let holder = app.keys.holder_of(bearer).ok_or_else(|| unknown("this API key is not known"))?;
         app.rates.admit_request(&holder.actor().name, app.clock.now_ms())?;
-        return Ok(holder.clone());
+        return Ok((holder.clone(), None));
     }
     match app.tokens.read(bearer, app.clock.now_ms()) {
         Ok(claims) => {
-            app.rates.admit_participant(&claims.participant, app.clock.now_ms())?;
+            let blocked = match app.rates.admit_participant(&claims.participant, app.clock.now_ms()) {
+                Ok(()) => None,
+                Err(refusal) if tells && refusal.is_wanted() => {
+                    app.rates.admit_blocked(&claims.participant, app.clock.now_ms())?;
+                    Some(refusal)
+                }
+                Err(refusal) => return Err(refusal),
+            };
             let actor = Actor { name: app.tokens.pseudonym(&claims.participant), role: "participant" };
-            Ok(Caller::Participant { actor: Arc::new(actor), name: claims.participant })
+            Ok((Caller::Participant { actor: Arc::new(actor), name: claims.participant }, blocked))
         }
         Err(Refusal::Bad) => Err(refused("edge.bad_token", "this is no token of this server")),
         Err(Refusal::Expired) => Err(refused("edge.token_expired", "the token's time is over")),
@@ -275,6 +318,8 @@ fn caller(parts: &Parts, app: &App) -> Result<Caller, Problem> {
 pub struct Allowed<P> {
     /// Who calls.
     pub caller: Caller,
+    /// Why they may do nothing but be told what they have drawn; never where the permission does not say so.
+    pub blocked: Option<Problem>,
     permission: PhantomData<P>,
 }
 
@@ -282,18 +327,18 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = caller(parts, app)?;
-        let allowed = match &caller {
-            Caller::Key { role, .. } => P::ROLES.contains(role),
-            Caller::Participant { .. } => P::PARTICIPANTS,
-        };
-        if allowed {
+        let (caller, blocked) = caller(parts, app, P::TELLS_BLOCKED)?;
+        if caller.has::<P>() {
+            // Whoever may not call the route at all does not use up what it lets through.
+            if let Some((method, path)) = route_of(&parts.method, parts.extensions.get()) {
+                app.rates.admit_route(method, path, app.clock.now_ms())?;
+            }
             // What services may do is done all the time; the rest is rare, and worth a line with its trace.
             if !P::ROLES.contains(&Role::Service) {
                 let actor = caller.actor();
                 tracing::info!(key = actor.name, role = actor.role, method = %parts.method, path = without_name(parts.uri.path()), "an admin calls");
             }
-            return Ok(Self { caller, permission: PhantomData });
+            return Ok(Self { caller, blocked, permission: PhantomData });
         }
         let needed = needed::<P>();
         app.audit

@@ -25,7 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{self, Allowed, Caller, Look};
+use super::auth::{self, Allowed, Caller, LookBack};
 use super::problem::Problem;
 use super::request::{Ids, Sent, answer, each_once, text};
 use crate::switches::table::{DRAWS, EXPERIMENTS};
@@ -187,7 +187,7 @@ enum DrawnView<'a> {
 
 async fn draw(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<auth::Draw>,
+    Allowed { caller, blocked, .. }: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -195,10 +195,12 @@ async fn draw(
     let read = DrawBody::read(&sent)?;
     read.expect_by(&caller)?;
     let participant = read.participant.clone();
-    let refusal = may_draw(&app, &read)?;
+    let refusal = blocked.or_else(|| may_draw(&app, &read).err());
+    let refusal = refusal.or_else(|| may_pick(&app, &caller, &raffle).err());
     let (raffle, mut before) = led(&app, raffle, &participant, refusal.is_none()).await?;
     if refusal.is_some() {
-        // Who is kept from drawing still learns what they drew: else a lost answer would look like a draw that failed.
+        // Who is kept from drawing still learns what they drew: else a lost answer would look like a draw that failed, and
+        // a limit that was lowered since would make the loss final.
         before.push(raffle.clone());
     }
     for raffle in before {
@@ -221,14 +223,19 @@ async fn draw(
     Ok(drawn_view(&drawn, &participant, read.draws.is_some()))
 }
 
-/// Whether the limits and switches let a participant draw: a switch's refusal is answered, for it does not keep repeats
-/// from being told; a limit's is an error. Asked once, before anything is begun.
-fn may_draw(app: &App, read: &DrawBody) -> Result<Option<Problem>, Problem> {
+/// Whether the limits and switches let a participant make new draws. Asked once, before anything is begun.
+fn may_draw(app: &App, read: &DrawBody) -> Result<(), Problem> {
     let now_ms = app.clock.now_ms();
-    match app.rates.admit_draws(&read.participant, read.parts(), now_ms) {
-        Ok(()) => Ok(app.switches.seen().what.expect_on(DRAWS, now_ms).err().map(Problem::from)),
-        Err(refusal) if refusal.is_wanted() => Ok(Some(refusal)),
-        Err(refusal) => Err(refusal),
+    app.rates.admit_draws(&read.participant, read.parts(), now_ms)?;
+    Ok(app.switches.seen().what.expect_on(DRAWS, now_ms)?)
+}
+
+/// Whether somebody may draw from the raffle that they name. A key answers for what it asks; a participant would pick the
+/// arm that they like best.
+fn may_pick(app: &App, caller: &Caller, raffle: &str) -> Result<(), Problem> {
+    match caller {
+        Caller::Key { .. } => Ok(()),
+        Caller::Participant { .. } => Ok(app.experiments.expect_led(raffle)?),
     }
 }
 
@@ -258,7 +265,7 @@ fn drawn_view(drawn: &Drawn, participant: &str, is_set: bool) -> Response {
 
 async fn noop(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<auth::Draw>,
+    Allowed { caller, blocked, .. }: Allowed<auth::Draw>,
     Ids(raffle): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
@@ -270,6 +277,7 @@ async fn noop(
     }
     let request = sent.request(&caller)?;
     let read = DrawBody::read(&sent)?;
+    blocked.map_or(Ok(()), Err)?;
     app.rates.admit_draws(&read.participant, read.parts(), app.clock.now_ms())?;
     let view = NoopView { raffle: &raffle, participant: &read.participant, key: &request.key };
     Ok(answer(StatusCode::CREATED, &view, false))
@@ -371,7 +379,7 @@ fn trace<'a>(draw: &'a Draw, plan: &'a Plan) -> Option<TraceView<'a>> {
 
 async fn show(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Look>,
+    Allowed { caller, .. }: Allowed<LookBack>,
     Ids(id): Ids<String>,
 ) -> Result<Response, Problem> {
     let not_an_id = || raffle::error::Error::NoSuchDraw(id.clone());

@@ -17,16 +17,17 @@ use campaign::experiment::document::Document;
 use campaign::experiment::error::Error;
 use campaign::experiment::exposure::{Recorded, VALUE_MAX};
 use campaign::experiment::life::Life;
-use campaign::experiment::register::Experiment;
+use campaign::experiment::register::{Experiment, Generation};
 use campaign::experiment::results::Results;
 use records::audit::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use super::auth::{Allowed, Caller, Operate, Review, Tell, TryOut};
+use super::auth::{Allowed, Approve, Caller, LookUp, Operate, Review, Start, Tell};
 use super::problem::Problem;
 use super::request::{Asked, Ids, PageOf, Sent, answer, each_once, text};
+use crate::switches::table::EXPERIMENTS;
 
 /// Routes of experiments.
 pub fn routes() -> Router<Arc<App>> {
@@ -53,6 +54,15 @@ struct GenerationView {
     weights: Vec<u32>,
     /// Since when, in milliseconds since the epoch.
     since_ms: i64,
+    /// The name of the key that set them; empty where an earlier release has not noted it.
+    by: String,
+}
+
+impl GenerationView {
+    fn of(known: Generation) -> Self {
+        let Generation { generation, weights, since_ms, by } = known;
+        Self { generation, weights, since_ms, by }
+    }
 }
 
 /// An experiment as it stands.
@@ -72,17 +82,12 @@ struct ExperimentView<'a> {
 
 impl<'a> ExperimentView<'a> {
     fn of(experiment: &'a Experiment) -> Self {
-        let generation = |known: &campaign::experiment::register::Generation| GenerationView {
-            generation: known.generation,
-            weights: known.weights.clone(),
-            since_ms: known.since_ms,
-        };
         Self {
             document: &experiment.document,
             life: experiment.life,
             author: &experiment.author,
             drafted_ms: experiment.drafted_ms,
-            generations: experiment.generations.iter().map(generation).collect(),
+            generations: experiment.generations.iter().cloned().map(GenerationView::of).collect(),
         }
     }
 }
@@ -157,11 +162,12 @@ struct MovedExperimentView<'a> {
 
 async fn start(
     State(app): State<Arc<App>>,
-    Allowed { caller, .. }: Allowed<Operate>,
+    Allowed { caller, .. }: Allowed<Start>,
     Ids(id): Ids<String>,
     sent: Sent,
 ) -> Result<Response, Problem> {
-    let (life, replayed) = app.experiments.start(&id, sent.reason()?, cause(&caller, &sent)).await?;
+    let starter = (cause(&caller, &sent), caller.has::<Approve>());
+    let (life, replayed) = app.experiments.start(&id, sent.reason()?, starter).await?;
     Ok(answer(StatusCode::OK, &MovedExperimentView { experiment: &id, life }, replayed))
 }
 
@@ -197,12 +203,7 @@ async fn reweigh(
     text("reason", &reason, 500)?;
     let weights = in_order(&app.experiments, &id, &weights).await?;
     let (generation, replayed) = app.experiments.reweigh(&id, weights, reason, cause(&caller, &sent)).await?;
-    let view = GenerationView {
-        generation: generation.generation,
-        weights: generation.weights,
-        since_ms: generation.since_ms,
-    };
-    Ok(answer(StatusCode::OK, &view, replayed))
+    Ok(answer(StatusCode::OK, &GenerationView::of(generation), replayed))
 }
 
 /// Weights in the order of an experiment's arms, each of which has one.
@@ -222,9 +223,9 @@ async fn in_order(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WhoQuery {
-    /// The participant: 1 to 128 characters.
+    /// The participant: 1 to 128 characters. A participant's token may leave it out.
     #[schemars(length(min = 1, max = 128))]
-    participant: String,
+    participant: Option<String>,
 }
 
 /// Who is about to be shown what their arm shows.
@@ -247,19 +248,22 @@ struct AssignmentView<'a> {
     arm: Option<String>,
     /// When they were exposed to it, in milliseconds since the epoch; null where they were not.
     exposed_ms: Option<i64>,
+    /// The raffle that their draws go to: its commitment is the one to save. Null where the experiment leads none now.
+    raffle: Option<String>,
 }
 
 fn assignment_view(experiment: &str, assignment: Assignment) -> Response {
-    let Assignment { takes_part, arm, exposed_ms } = assignment;
-    answer(StatusCode::OK, &AssignmentView { experiment, takes_part, arm, exposed_ms }, false)
+    let Assignment { takes_part, arm, exposed_ms, raffle } = assignment;
+    answer(StatusCode::OK, &AssignmentView { experiment, takes_part, arm, exposed_ms, raffle }, false)
 }
 
 async fn look(
     State(app): State<Arc<App>>,
-    _: Allowed<TryOut>,
+    Allowed { caller, .. }: Allowed<LookUp>,
     Ids(id): Ids<String>,
     Asked(WhoQuery { participant }): Asked<WhoQuery>,
 ) -> Result<Response, Problem> {
+    let participant = caller.about_somebody(participant)?;
     text("participant", &participant, 128)?;
     Ok(assignment_view(&id, app.experiments.assignment(&id, &participant).await?))
 }
@@ -273,7 +277,8 @@ async fn expose(
 ) -> Result<Response, Problem> {
     let WhoBody { participant } = sent.json()?;
     text("participant", &participant, 128)?;
-    Ok(assignment_view(&id, app.experiments.expose(&id, &participant).await?))
+    let may_expose = app.switches.seen().what.expect_on(EXPERIMENTS, app.clock.now_ms()).is_ok();
+    Ok(assignment_view(&id, app.experiments.expose(&id, &participant, may_expose).await?))
 }
 
 /// Something that a participant did.

@@ -132,18 +132,27 @@ impl Rates {
         self.admit(Group::Participants, participant, NonZeroU32::MIN, now_ms)
     }
 
+    /// Counts a request of a participant who is blocked, and asks what they have drawn: under the limit for all.
+    pub fn admit_blocked(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
+        match self.live(now_ms).all.get(&Group::Participants) {
+            Some(Hold::Rate(rate)) => rate.admit(participant, NonZeroU32::MIN, now_ms),
+            None | Some(Hold::Free | Hold::Shut(..)) => Ok(()),
+        }
+    }
+
     /// Counts an act of a participant, in whatever campaign. A repeat counts too, as of draws.
     pub fn admit_act(&self, participant: &str, now_ms: i64) -> Result<(), Problem> {
         self.admit(Group::Acts, participant, NonZeroU32::MIN, now_ms)
     }
 
     /// Counts the draws of one request of a participant, of whatever raffle: all of them, or none. A repeat with the same
-    /// Idempotency-Key counts too: only the records know that it is one, and this keeps calls away from them.
+    /// Idempotency-Key counts too, as only the records know that it is one. Whoever is refused here is asked for their key
+    /// there before they are told so: what was drawn is told whatever a limit says now.
     pub fn admit_draws(&self, participant: &str, draws: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
         self.admit(Group::Draws, participant, draws, now_ms)
     }
 
-    /// Counts a request of a route, whoever asks.
+    /// Counts a request of a route, whoever asks that may.
     pub fn admit_route(&self, method: &str, path: &str, now_ms: i64) -> Result<(), Problem> {
         if !self.live(now_ms).apart.contains(&Group::Routes) {
             return Ok(());

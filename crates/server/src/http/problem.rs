@@ -57,7 +57,7 @@ impl Problem {
     pub fn too_slow(limit: Duration, writes: bool) -> Self {
         let detail = if writes {
             format!(
-                "no answer within {limit:?}; what you asked may be done: repeat it with the same Idempotency-Key"
+                "no answer within {limit:?}; what you asked may be done: repeat it as it was, with its Idempotency-Key if it had one"
             )
         } else {
             format!("no answer within {limit:?}")

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use campaign::brake::Brake;
 use kernel::id::{Shard, Tenant};
 use kernel::ports::clock::Clock;
 use records::audit::Cause;
 use records::error::Error as RecordsError;
-use records::follow::{Follower, Seen, Standing};
+use records::follow::{Followed, Follower, Seen, Standing};
 use records::port::{Records, read, write};
 use records::setting::{self, Setting, Wish};
 
-use super::table::{self, DRAWS, Kind, Limit, MODE, Own};
+use super::table::{self, DRAWS, FULFILMENT, Kind, Limit, MODE, Own};
 use super::{Error, Said, Switches, UNITS_MAX, Whose};
 
 /// What somebody wants a switch set to.
@@ -60,18 +61,21 @@ impl Board {
         self.follower.look().await
     }
 
-    /// Sets a switch, or takes it back. It is in force in this process when this answers, and in all others within a second.
+    /// Sets a switch, or takes it back. It is in force in this process when this answers, and in all others within a second:
+    /// what stands then is read in the transaction of the change, so that no reader is waited for.
     pub async fn set(&self, order: Order, cause: Cause) -> Result<Setting, Error> {
         let now_ms = self.clock.now_ms();
         let wish = checked(order, &cause, now_ms)?;
         let tenant = self.tenant.number;
-        let set = write(&*self.records, Shard::HOME, move |tx| {
-            Box::pin(async move { setting::change::<Switches>(tx, tenant, wish, (&cause, now_ms)).await })
+        let (set, seen) = write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let set = setting::change::<Switches>(tx, tenant, wish, (&cause, now_ms)).await?;
+                let seen = Seen { revision: set.version, what: Switches::read(tx, tenant).await? };
+                Ok::<_, Error>((set, seen))
+            })
         })
         .await?;
-        if let Err(error) = self.look().await {
-            tracing::warn!(%error, "a switch was set; this process will see it at a later look");
-        }
+        self.follower.tell(seen);
         Ok(set)
     }
 
@@ -95,6 +99,12 @@ impl Board {
         })
         .await
     }
+}
+
+/// Holds what was won back while the switch of fulfilment says so.
+pub fn brake(board: &Arc<Board>) -> Brake {
+    let board = Arc::clone(board);
+    Brake::held_by(move || board.seen().what.expect_on(FULFILMENT, board.clock.now_ms()).is_err())
 }
 
 /// What is to be written for an order that makes sense.

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Mode {
     /// All of it.
     Normal,
-    /// What is costly and can wait is refused: lists, diffs, odds, evidence, explanations, dry runs.
+    /// What is costly and can wait is refused.
     Reduced,
-    /// Only drawing, reading one's own results, and the orders that end an emergency.
+    /// Only what people wait for, what moves what they have, and the orders that end an emergency. [`PLACES`] says for each
+    /// route.
     Essential,
 }
 
@@ -90,6 +91,8 @@ const fn limit(name: &'static str, limit: Limit, own: Own, about: &'static str) 
 
 /// Drawing: asked by the handler of draws too, which answers repeats all the same.
 pub const DRAWS: &str = "feature.draws";
+/// Fulfilment: asked by what fulfils awards by itself too.
+pub const FULFILMENT: &str = "feature.fulfilment";
 /// Experiments.
 pub const EXPERIMENTS: &str = "feature.experiments";
 /// How much of the product answers.
@@ -108,8 +111,9 @@ pub const SWITCHES: &[Switch] = &[
     feature(EXPERIMENTS, "Experiments. Nobody new is exposed; who was keeps their arm, and draws go on."),
     feature("feature.awards", "Reading awards."),
     feature(
-        "feature.fulfilment",
-        "Claiming, handing over, replaying and reversing awards; coupons, endpoints, dead letters.",
+        FULFILMENT,
+        "What awards do by themselves (points, tickets, codes, webhooks): it is held back, and done once this is on again. \
+         Handing over, replaying and reversing; coupons, new endpoints, dead letters. Claiming goes on, as its time does.",
     ),
     feature(
         "feature.transfers",
@@ -193,14 +197,20 @@ pub struct Place {
     pub feature: Option<&'static str>,
     /// The last mode in which it is answered.
     pub last: Mode,
+    /// Whether its handler asks the switch of the feature: what was begun before is answered all the same.
+    pub asks_itself: bool,
 }
 
 const fn place(method: &'static str, path: &'static str, feature: &'static str, last: Mode) -> Place {
-    Place { method, path, feature: Some(feature), last }
+    Place { method, path, feature: Some(feature), last, asks_itself: false }
+}
+
+const fn asking(method: &'static str, path: &'static str, feature: &'static str) -> Place {
+    Place { method, path, feature: Some(feature), last: Mode::Essential, asks_itself: true }
 }
 
 const fn always(method: &'static str, path: &'static str) -> Place {
-    Place { method, path, feature: None, last: Mode::Essential }
+    Place { method, path, feature: None, last: Mode::Essential, asks_itself: false }
 }
 
 /// Every route under `/api/v1` that needs a key. Orders are answered in every mode: they are what ends an emergency.
@@ -208,7 +218,7 @@ pub const PLACES: &[Place] = &[
     always("GET", "/switches"),
     always("PUT", "/switches/{switch}"),
     always("GET", "/switches/{switch}/changes"),
-    place("POST", "/raffles/{id}/draws", DRAWS, Mode::Essential),
+    asking("POST", "/raffles/{id}/draws", DRAWS),
     place("POST", "/noop/{id}", DRAWS, Mode::Essential),
     // Reading a result is never turned off: it is how a caller learns what became of a draw.
     always("GET", "/draws/{id}"),
@@ -295,28 +305,31 @@ pub const PLACES: &[Place] = &[
     // Stopping one may be what ends an emergency.
     always("POST", "/experiments/{experiment}/stop"),
     place("POST", "/experiments/{experiment}/weights", EXPERIMENTS, Mode::Reduced),
-    place("GET", "/experiments/{experiment}/assignment", EXPERIMENTS, Mode::Reduced),
-    place("POST", "/experiments/{experiment}/assignment", EXPERIMENTS, Mode::Reduced),
+    // Who was exposed keeps their arm, and whoever shows it has to learn which.
+    asking("GET", "/experiments/{experiment}/assignment", EXPERIMENTS),
+    asking("POST", "/experiments/{experiment}/assignment", EXPERIMENTS),
     place("POST", "/experiments/{experiment}/goals", EXPERIMENTS, Mode::Reduced),
     place("GET", "/raffles/{id}/awards", "feature.awards", Mode::Normal),
     place("GET", "/awards/{draw}", "feature.awards", Mode::Essential),
     place("GET", "/awards", "feature.awards", Mode::Reduced),
     place("GET", "/awards/{draw}/code", "feature.awards", Mode::Essential),
     place("GET", "/awards/{draw}/address", "feature.awards", Mode::Reduced),
-    place("POST", "/awards/{draw}/claim", "feature.fulfilment", Mode::Reduced),
-    place("POST", "/awards/{draw}/hand-over", "feature.fulfilment", Mode::Reduced),
-    place("POST", "/awards/{draw}/replay", "feature.fulfilment", Mode::Essential),
-    place("POST", "/awards/{draw}/reverse", "feature.fulfilment", Mode::Essential),
-    place("POST", "/coupon-pools/{pool}/codes", "feature.fulfilment", Mode::Reduced),
-    place("GET", "/coupon-pools", "feature.fulfilment", Mode::Normal),
-    place("GET", "/coupon-pools/{pool}", "feature.fulfilment", Mode::Reduced),
-    place("POST", "/endpoints", "feature.fulfilment", Mode::Reduced),
-    place("GET", "/endpoints", "feature.fulfilment", Mode::Normal),
-    place("GET", "/endpoints/{endpoint}", "feature.fulfilment", Mode::Reduced),
-    place("POST", "/endpoints/{endpoint}", "feature.fulfilment", Mode::Essential),
-    place("POST", "/endpoints/{endpoint}/rotate", "feature.fulfilment", Mode::Essential),
-    place("GET", "/dead-letters", "feature.fulfilment", Mode::Reduced),
-    place("POST", "/dead-letters/{letter}/replay", "feature.fulfilment", Mode::Essential),
+    // Its time runs out whatever is off: it only takes down where a prize goes, and nothing leaves by it.
+    always("POST", "/awards/{draw}/claim"),
+    place("POST", "/awards/{draw}/hand-over", FULFILMENT, Mode::Reduced),
+    place("POST", "/awards/{draw}/replay", FULFILMENT, Mode::Essential),
+    place("POST", "/awards/{draw}/reverse", FULFILMENT, Mode::Essential),
+    place("POST", "/coupon-pools/{pool}/codes", FULFILMENT, Mode::Reduced),
+    place("GET", "/coupon-pools", FULFILMENT, Mode::Normal),
+    place("GET", "/coupon-pools/{pool}", FULFILMENT, Mode::Reduced),
+    place("POST", "/endpoints", FULFILMENT, Mode::Reduced),
+    place("GET", "/endpoints", FULFILMENT, Mode::Normal),
+    place("GET", "/endpoints/{endpoint}", FULFILMENT, Mode::Reduced),
+    // Stopping calls to one may be what ends an emergency.
+    always("POST", "/endpoints/{endpoint}"),
+    place("POST", "/endpoints/{endpoint}/rotate", FULFILMENT, Mode::Essential),
+    place("GET", "/dead-letters", FULFILMENT, Mode::Reduced),
+    place("POST", "/dead-letters/{letter}/replay", FULFILMENT, Mode::Essential),
     place("POST", "/participant-tokens", "feature.tokens", Mode::Essential),
     place("DELETE", "/participants/{participant}", "feature.erasure", Mode::Reduced),
     place("GET", "/participants/{participant}/timeline", "feature.search", Mode::Reduced),

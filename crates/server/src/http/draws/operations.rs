@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{DrawBody, DrawnView, FullView};
-use crate::http::auth::{self, Look};
+use crate::http::auth::{self, LookBack};
 use crate::http::operation::Operation;
 
 /// Under `/api/v1`.
@@ -39,12 +39,13 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&["campaign.tickets_used", "campaign.tickets_used_this_month", "campaign.tickets_used_today"])
             .refuses(&["campaign.no_ticket"])
             .refuses(&["edge.bad_number", "edge.beyond_limit", "edge.bad_text", "edge.other_participant"])
+            .refuses(&["experiment.led_only"])
             .refuses(&["raffle.broken_version", "raffle.budget_spent", "raffle.entropy", "raffle.frozen"])
             .refuses(&["raffle.missing", "raffle.not_eligible", "raffle.over", "raffle.too_often"])
             .refuses(&["raffle.unknown_attribute", "raffle.wrong_seed_key"]),
         Operation::get("/draws/{id}", "getDraw", "A draw with its trace and proof")
             .describe("The seed is null as long as its epoch is open. A participant sees their own draws alone.")
-            .needs::<Look>()
+            .needs::<LookBack>()
             .answers::<FullView<'static>>(200, "The draw.", full)
             .refuses(&["draw.missing", "raffle.broken_version", "raffle.wrong_seed_key"]),
     ]

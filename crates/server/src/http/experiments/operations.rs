@@ -7,7 +7,7 @@ use super::{
     AssignmentView, ExperimentView, ExperimentsView, GenerationView, GoalBody, GoalView, MovedExperimentView,
     ShownView, WeightsBody, WhoBody, WhoQuery,
 };
-use crate::http::auth::{Operate, Review, Tell, TryOut};
+use crate::http::auth::{LookUp, Operate, Review, Start, Tell};
 use crate::http::operation::Operation;
 use crate::http::request::{PageQuery, ReasonBody};
 
@@ -30,7 +30,7 @@ fn drafted() -> Value {
     view["author"] = "ops".into();
     view["drafted_ms"] = 1_795_404_083_840_i64.into();
     view["generations"] =
-        json!([{ "generation": 1, "weights": [50, 50], "since_ms": 1_795_404_083_840_i64 }]);
+        json!([{ "generation": 1, "weights": [50, 50], "since_ms": 1_795_404_083_840_i64, "by": "ops" }]);
     view
 }
 
@@ -96,10 +96,10 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&["experiment.missing"]),
         Operation::post("/experiments/{experiment}/start", "startExperiment", "Start an experiment")
             .describe(
-                "From then on draws of its raffle are led to the raffles of the arms. Where four eyes are on, not for the \
-                 key that drafted it, nor for another of its name.",
+                "From then on draws of its raffle are led to the raffles of the arms. Where four eyes are on, for an approver or \
+                 an admin, and for no key that drafted it or has set its weights, nor for another of its name.",
             )
-            .needs::<Operate>()
+            .needs::<Start>()
             .body::<ReasonBody>(json!({ "reason": "the season begins" }))
             .answers::<MovedExperimentView<'static>>(200, "It runs.", running)
             .refuses(&["edge.bad_text", "experiment.layer_taken", "experiment.missing"])
@@ -118,7 +118,7 @@ pub fn operations() -> Vec<Operation> {
             .answers::<GenerationView>(
                 200,
                 "They are set.",
-                json!({ "generation": 2, "weights": [10, 90], "since_ms": 1_795_604_083_840_i64 }),
+                json!({ "generation": 2, "weights": [10, 90], "since_ms": 1_795_604_083_840_i64, "by": "ops" }),
             )
             .refuses(&["edge.bad_text", "experiment.document", "experiment.missing"])
             .refuses(&["experiment.one_person", "experiment.state", "experiment.too_many"]),
@@ -127,21 +127,23 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn of_participants() -> Vec<Operation> {
-    let seen =
-        json!({ "experiment": "bigger-wheel", "takes_part": true, "arm": "bigger", "exposed_ms": null });
+    let seen = json!({ "experiment": "bigger-wheel", "takes_part": true, "arm": "bigger", "exposed_ms": null, "raffle": "spring-bigger" });
     let mut exposed = seen.clone();
     exposed["exposed_ms"] = 1_795_404_093_840_i64.into();
     vec![
         Operation::get("/experiments/{experiment}/assignment", "getAssignment", "Where a participant stands")
-            .describe("Exposes nobody.")
-            .needs::<TryOut>()
+            .describe(
+                "Exposes nobody. A participant's token reads its bearer's. Also while experiments are off: who was exposed \
+                 keeps their arm.",
+            )
+            .needs::<LookUp>()
             .query::<WhoQuery>()
             .answers::<AssignmentView<'static>>(200, "Where they stand.", seen)
             .refuses(&["edge.bad_text", "experiment.missing", "experiment.state"]),
         Operation::post("/experiments/{experiment}/assignment", "exposeParticipant", "Expose a participant")
             .describe(
                 "Call it when they are about to be shown what their arm shows. The first exposure stands for ever. Draws of \
-                 the subject do it by themselves.",
+                 the subject do it by themselves. While experiments are off nobody new is exposed: who was not has no arm.",
             )
             .needs::<Tell>()
             .body::<WhoBody>(json!({ "participant": "ada" }))
