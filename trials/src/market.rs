@@ -57,7 +57,8 @@ pub fn run(seed: u64, lies: bool) -> (Found, Met) {
 async fn furnish(crowd: &Crowd) {
     let endpoint = |id: &str, status: Option<&str>| {
         let url = format!("https://{id}.example/");
-        let body = json!({ "endpoint": id, "url": url, "status_url": status }).to_string();
+        let body = json!({ "endpoint": id, "url": url, "status_url": status, "keeps_ids": status.is_none() })
+            .to_string();
         Call::operate("POST", "/endpoints", id, body)
     };
     let mut first = vec![

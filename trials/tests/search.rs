@@ -129,7 +129,7 @@ async fn busy_booth() -> Booth {
     let folder = tempfile::tempdir().expect("a folder");
     let booth = Booth::open_calling(folder, "", Some(Arc::new(Away(AtomicU32::new(0))))).await;
     post(&booth, OPERATOR, "/campaigns/summer/versions", "1", SUMMER).await;
-    let endpoint = "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\"}";
+    let endpoint = "{\"endpoint\":\"pay\",\"url\":\"https://pay.example/\",\"keeps_ids\":true}";
     post(&booth, OPERATOR, "/endpoints", "1", endpoint).await;
     for (raffle, award, rest) in [
         ("sure", "stock: 1", "tickets: {wallet: raffle-sure}\n"),

@@ -237,7 +237,7 @@ async fn while_fulfilment_is_off_nothing_that_was_won_leaves_the_house() {
     let booth = Booth::open().await;
     let published = send(booth.address, OPERATOR, "POST", "/raffles/points/versions", "p", POINTS).await;
     assert_eq!(published.status.as_u16(), 201, "{}", published.text());
-    let endpoint = r#"{"endpoint":"pay","url":"https://pay.example/"}"#;
+    let endpoint = r#"{"endpoint":"pay","url":"https://pay.example/","keeps_ids":true}"#;
     let made = send(booth.address, OPERATOR, "POST", "/endpoints", "e1", endpoint).await;
     assert_eq!(made.status.as_u16(), 201, "{}", made.text());
     let off = set(&booth, FULFILMENT, r#"{"value":false,"version":0,"reason":"a rogue shop"}"#).await;
@@ -267,7 +267,7 @@ async fn while_fulfilment_is_off_nothing_that_was_won_leaves_the_house() {
     // Two looks of what works by itself later it is as it was.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert!(state().await == "held" && !balance().await, "a switch that is off was passed");
-    let stopped = r#"{"url":"https://pay.example/","enabled":false}"#;
+    let stopped = r#"{"url":"https://pay.example/","keeps_ids":true,"enabled":false}"#;
     let stop = send(booth.address, OPERATOR, "POST", "/endpoints/pay", "e2", stopped).await;
     assert_eq!(stop.status.as_u16(), 201, "a rogue endpoint can be stopped: {}", stop.text());
     let claim = r#"{"name":"Ada","lines":["1 Example Street"],"country":"DE"}"#;

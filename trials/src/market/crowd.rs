@@ -26,7 +26,7 @@ pub(super) fn campaign(version: u64) -> String {
         "campaign: fair
 title: Fair
 time_zone: Asia/Shanghai
-budget: {{units: {{point: 400}}}}
+budget: {{units: {{point: 300}}}}
 earning:
   - {{id: share, behaviour: share, caps: {{per_day: 3}}, gains: [{{unit: point, amount: {}}}]}}
   - {{id: rebate, behaviour: purchase, gains: [{{unit: point, of_value: {{gives: 1, for_every: 7}}, caps: {{per_day: 40}}}}]}}

@@ -328,6 +328,7 @@ pub const PLACES: &[Place] = &[
     // Stopping calls to one may be what ends an emergency.
     always("POST", "/endpoints/{endpoint}"),
     place("POST", "/endpoints/{endpoint}/rotate", FULFILMENT, Mode::Essential),
+    place("POST", "/endpoints/{endpoint}/replay", FULFILMENT, Mode::Essential),
     place("GET", "/dead-letters", FULFILMENT, Mode::Reduced),
     place("POST", "/dead-letters/{letter}/replay", FULFILMENT, Mode::Essential),
     place("POST", "/participant-tokens", "feature.tokens", Mode::Essential),
