@@ -56,6 +56,7 @@ pub trait Witness: Send + Sync {
 
 /// Nobody listens.
 impl Witness for () {}
+
 /// Whose turn it is: what a look knows of those before.
 #[derive(Debug, Clone, Default)]
 struct Rota {
@@ -111,10 +112,10 @@ impl Rota {
         if let Some(count) = self.busy.get_mut(&endpoint) {
             *count = count.saturating_sub(1);
         }
-        if is_answered {
-            self.troubled.remove(&endpoint);
-        } else {
-            self.troubled.insert(endpoint);
+        match is_answered {
+            Some(true) => drop(self.troubled.remove(&endpoint)),
+            Some(false) => drop(self.troubled.insert(endpoint)),
+            None => {}
         }
     }
 }
@@ -122,7 +123,8 @@ impl Rota {
 /// A call that has ended.
 struct Ended {
     endpoint: String,
-    is_answered: bool,
+    /// `None` where it was not made.
+    is_answered: Option<bool>,
 }
 
 /// Carries the webhooks of one database.
@@ -268,7 +270,7 @@ impl Courier {
                 effect = begun.call.effect,
                 "the time of a webhook's call was over before it was made"
             );
-            return Ended { endpoint: begun.endpoint, is_answered: true };
+            return Ended { endpoint: begun.endpoint, is_answered: None };
         }
         let outcome = self.outbound.call(&begun.call).await;
         self.witness.called(&begun.call, &outcome);
@@ -283,7 +285,7 @@ impl Courier {
             // It stands as begun: when it must be over, the other side is asked.
             tracing::warn!(effect = begun.call.effect, %error, "the end of a webhook's call could not be written");
         }
-        Ended { endpoint: begun.endpoint, is_answered }
+        Ended { endpoint: begun.endpoint, is_answered: Some(is_answered) }
     }
 
     async fn end(&self, begun: &Begun, outcome: Outcome) -> Result<(), Error> {
