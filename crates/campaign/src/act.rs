@@ -236,17 +236,7 @@ pub const ACTS_KEPT: &str = "act.kept";
 
 /// What tells that acts were kept, up to the last of a batch.
 pub(crate) fn kept(tenant: Tenant, last: u64, at_ms: i64) -> Effect {
-    Effect {
-        topic: ACTS_KEPT,
-        subject: tenant.number,
-        seq: last,
-        // Each stands alone: whoever hears of a later one needs no earlier.
-        key: last.to_be_bytes().to_vec(),
-        n: 1,
-        body: vec![],
-        at_ms,
-        due_ms: None,
-    }
+    Effect::up_to(ACTS_KEPT, tenant.number, last, at_ms)
 }
 
 static NAMES: Insert = Insert::or_keep("campaign_person", &["bucket", "tenant", "who", "participant"], 3);

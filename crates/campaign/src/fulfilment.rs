@@ -15,7 +15,7 @@ use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
 use records::machine;
-use records::port::{Records, Tx, read, write};
+use records::port::{InTx, Records, Tx, read, write};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ use crate::coupon;
 use crate::delivery::{self, Delivery, News};
 use crate::error::Error;
 use crate::holder;
+use crate::request::{Answered, Request};
 use crate::vault::Vault;
 use opening::Won;
 
@@ -90,8 +91,23 @@ impl Awards {
         Arc::clone(&self.records)
     }
 
-    pub(crate) fn vault(&self) -> &Arc<dyn Vault> {
-        &self.vault
+    /// Does at home what is asked, once: a repeat is answered as before.
+    pub(crate) async fn once<V, F>(&self, request: Request, job: F) -> Result<Answered, Error>
+    where
+        F: for<'t> FnOnce(&'t mut dyn Tx, &'t Request) -> InTx<'t, V, Error> + Send + 'static,
+        V: Serialize + Send + Sync + 'static,
+    {
+        let vault = Arc::clone(&self.vault);
+        write(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
+                    return Ok(answered);
+                }
+                let view = job(tx, &request).await?;
+                request.answer(tx, Shard::HOME, &*vault, &view).await
+            })
+        })
+        .await
     }
 
     /// Now, in milliseconds since the epoch.
@@ -182,7 +198,7 @@ impl Awards {
     async fn open(&self, shard: Shard, won: Vec<Won>) -> Result<(), Error> {
         let (now_ms, is_held) = (self.clock.now_ms(), self.brake.is_on());
         write(&*self.records, shard, move |tx| {
-            Box::pin(async move { opening::open(tx, shard, (&won, is_held), now_ms).await })
+            Box::pin(async move { opening::open(tx, shard, (won, is_held), now_ms).await })
         })
         .await
     }

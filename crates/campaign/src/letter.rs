@@ -1,11 +1,9 @@
 //! Effects that could not be delivered, as operators see them.
 
-use std::sync::Arc;
-
 use kernel::id::{Shard, Tenant};
 use records::audit::{self, Change, Stream};
 use records::outbox::{self, LetterId};
-use records::port::{read, write};
+use records::port::read;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,12 +59,8 @@ impl Awards {
         reason: String,
         request: Request,
     ) -> Result<Answered, Error> {
-        let vault = Arc::clone(self.vault());
-        write(&*self.records(), Shard::HOME, move |tx| {
+        self.once(request, move |tx, request| {
             Box::pin(async move {
-                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
-                    return Ok(answered);
-                }
                 if !outbox::replay(tx, Shard::HOME, &letter, request.at_ms).await? {
                     return Err(Error::NoSuchLetter(letter.to_string()));
                 }
@@ -78,8 +72,7 @@ impl Awards {
                 };
                 let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
                 audit::append(tx, &changes, &request.cause(), change).await?;
-                let view = ReplayedView { letter: letter.to_string(), state: "waiting".to_owned() };
-                request.answer(tx, Shard::HOME, &*vault, &view).await
+                Ok(ReplayedView { letter: letter.to_string(), state: "waiting".to_owned() })
             })
         })
         .await

@@ -3,8 +3,7 @@
 //! Read downwards: [`ports`] are the promises that adapters keep, [`conformance`] is how each promise is
 //! checked, [`document`] reads what people write and tells [`finding`]s about it,
 //! [`id`] is how a participant finds a bucket and a draw finds its row, [`amount`] is what is counted,
-//! [`varint`] writes numbers in few bytes, [`hex`]
-//! bytes as text, [`fault`] says what kind of failure an error is.
+//! [`varint`] writes numbers in few bytes, [`hex`] bytes as text, [`fault`] says what kind of failure an error is.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -150,6 +150,19 @@ pub(crate) async fn at(tx: &mut dyn Tx, key: JournalKey, seq: u64) -> Result<Opt
     rows.first().map(|row| entry(row).map(|(entry, _)| entry)).transpose()
 }
 
+/// The entries from one number to another, both among them, in their order.
+pub(crate) async fn between(
+    tx: &mut dyn Tx,
+    key: JournalKey,
+    (first, last): (u64, u64),
+) -> Result<Vec<Entry>, RecordsError> {
+    let sql = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
+        WHERE shard=? AND tenant=? AND seq>=? AND seq<=? ORDER BY seq";
+    let range = [Value::count(first), Value::count(last)];
+    let rows = tx.fetch(sql, &[&key.values()[..], &range].concat()).await?;
+    rows.iter().map(|row| entry(row).map(|(entry, _)| entry)).collect()
+}
+
 /// Adds entries, and seals them.
 pub(crate) async fn append(
     tx: &mut dyn Tx,
@@ -222,15 +235,10 @@ pub(crate) async fn sealed_from(
 ) -> Result<Vec<(Vec<Entry>, Seal)>, RecordsError> {
     let sql = "SELECT batch,first_seq,last_seq,previous,root,seal_hash FROM ledger_seal
         WHERE shard=? AND tenant=? AND first_seq>=? ORDER BY batch";
-    let entries = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
-        WHERE shard=? AND tenant=? AND seq>=? AND seq<=? ORDER BY seq";
     let mut batches = vec![];
     for row in tx.fetch(sql, &[&key.values()[..], &[Value::count(first)]].concat()).await? {
         let seal = Seal::from_row(&row)?;
-        let range = [Value::count(seal.first_seq), Value::count(seal.last_seq)];
-        let rows = tx.fetch(entries, &[&key.values()[..], &range].concat()).await?;
-        let read = rows.iter().map(|row| entry(row).map(|(entry, _)| entry));
-        batches.push((read.collect::<Result<_, _>>()?, seal));
+        batches.push((between(tx, key, (seal.first_seq, seal.last_seq)).await?, seal));
     }
     Ok(batches)
 }

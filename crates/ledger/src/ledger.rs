@@ -22,6 +22,7 @@ use crate::exchange::Rate;
 use crate::journal::{self, JournalKey, Seal};
 use crate::memory::Memory;
 use crate::order::{After, Line, Order, OrderId, Outcome, What};
+use crate::reading;
 
 /// Accounts that are settled in one go.
 const DUE_MAX: u32 = 500;
@@ -303,9 +304,9 @@ impl Ledger {
 
     /// How many entries the journal has.
     pub async fn entries(&self) -> Result<u64, Error> {
-        let key = self.journal();
-        read(&*self.records, self.shard, move |tx| {
-            Box::pin(async move { Ok(journal::Head::fetch(tx, key, "").await?.map_or(0, |head| head.seq)) })
+        let (shard, tenant) = (self.shard, self.tenant);
+        read(&*self.records, shard, move |tx| {
+            Box::pin(async move { Ok(reading::last(tx, shard, tenant).await?) })
         })
         .await
     }

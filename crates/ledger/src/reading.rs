@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use kernel::id::{Shard, Tenant};
 use records::error::Error as RecordsError;
 use records::outbox::Effect;
-use records::port::{Tx, Value};
+use records::port::Tx;
 
 use crate::account::{Account, AccountId};
 use crate::balance;
@@ -17,17 +17,7 @@ pub const SEALED: &str = "ledger.sealed";
 
 /// What tells that entries were sealed, up to the last of a batch.
 pub(crate) fn sealed(tenant: Tenant, last: u64, at_ms: i64) -> Effect {
-    Effect {
-        topic: SEALED,
-        subject: tenant.number,
-        seq: last,
-        // Each stands alone: whoever hears of a later one needs no earlier.
-        key: last.to_be_bytes().to_vec(),
-        n: 1,
-        body: vec![],
-        at_ms,
-        due_ms: None,
-    }
+    Effect::up_to(SEALED, tenant.number, last, at_ms)
 }
 
 /// Entries, and the names of their accounts.
@@ -45,12 +35,7 @@ pub async fn between(
     key: JournalKey,
     (after, last): (u64, u64),
 ) -> Result<Read, RecordsError> {
-    let sql = "SELECT seq,id,at_ms,body,digest FROM ledger_entry
-        WHERE shard=? AND tenant=? AND seq>? AND seq<=? ORDER BY seq";
-    let range = [Value::count(after), Value::count(last)];
-    let rows = tx.fetch(sql, &[&key.values()[..], &range].concat()).await?;
-    let read = rows.iter().map(|row| journal::entry(row).map(|(entry, _)| entry));
-    let entries: Vec<Entry> = read.collect::<Result<_, _>>()?;
+    let entries = journal::between(tx, key, (after.saturating_add(1), last)).await?;
     let accounts = entries.iter().flat_map(|entry| entry.lines.iter().map(|line| line.account));
     let accounts: BTreeSet<_> = accounts.chain(entries.iter().filter_map(|entry| entry.to)).collect();
     let names = balance::names(tx, key.tenant, &accounts.into_iter().collect::<Vec<_>>()).await?;

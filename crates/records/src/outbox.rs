@@ -77,6 +77,15 @@ pub struct Effect {
     pub due_ms: Option<i64>,
 }
 
+impl Effect {
+    /// What tells that something numbered without gaps goes up to a number now. Each stands alone: whoever hears of a later one
+    /// needs no earlier.
+    pub fn up_to(topic: &'static str, subject: u32, last: u64, at_ms: i64) -> Self {
+        let key = last.to_be_bytes().to_vec();
+        Self { topic, subject, seq: last, key, n: 1, body: vec![], at_ms, due_ms: None }
+    }
+}
+
 static OUTBOX: Insert =
     Insert::new("outbox", &["shard", "topic", "subject", "seq", "effects", "parcel", "at_ms"]);
 const ASIDE_COLUMNS: &[&str] = &[

@@ -154,10 +154,9 @@ fn mark(message: &Message) -> Result<Option<(Source, u64)>, PortError> {
     })
 }
 
-/// The draw that a message is about.
-fn draw_of(message: &Message) -> Result<Option<(u32, u64)>, PortError> {
+/// The draw of which something has moved.
+fn moved(message: &Message) -> Result<Option<(u32, u64)>, PortError> {
     let found = match message.topic.as_str() {
-        DRAW_MADE => return numbered(message).map(Some),
         AWARD_MOVED => award::place_of(&message.body),
         DELIVERY_MOVED => delivery::award_of(&message.body).map(|(raffle, seq, _)| (raffle, seq)),
         _ => return Ok(None),
@@ -402,11 +401,17 @@ impl Chronicle {
         let mut again: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
         let mut marks = self.marks();
         for message in messages {
-            if let Some((source, last)) = mark(message)? {
+            let mark = mark(message)?;
+            if let Some((source, last)) = mark {
                 let told = marks.told.entry(source).or_default();
                 *told = last.max(*told);
             }
-            let Some((raffle, seq)) = draw_of(message)? else { continue };
+            let draw = if let Some((Source::Draws(raffle), seq)) = mark {
+                Some((raffle, seq))
+            } else {
+                moved(message)?
+            };
+            let Some((raffle, seq)) = draw else { continue };
             if marks.begun.get(&Source::Draws(raffle)).is_some_and(|begun| seq <= *begun) {
                 again.entry(raffle).or_default().insert(seq);
             }

@@ -13,20 +13,12 @@ use crate::config;
 use crate::store::Store;
 
 /// The tables of every room that decides something.
-pub const ROOMS: &[&Room] = &[
-    &RECORDS,
-    &setting::ROOM,
-    &ledger::tables::ROOM,
-    &campaign::tables::ROOM,
-    &campaign::tables::FULFILMENT,
-    &raffle::tables::ROOM,
-    &campaign::experiment::tables::ROOM,
-];
+pub const ROOMS: &[&Room] = EVERY_ROOM.split_at(EVERY_ROOM.len() - PROJECTION.len()).0;
 
 /// The tables of the projection.
 const PROJECTION: &[&Room] = &[&search::tables::ROOM];
 
-/// The tables of a database that holds the projection too.
+/// The tables of a database that holds the projection too, which come last.
 const EVERY_ROOM: &[&Room] = &[
     &RECORDS,
     &setting::ROOM,

@@ -53,10 +53,10 @@ impl Won {
 pub(super) async fn open(
     tx: &mut dyn Tx,
     shard: Shard,
-    (won, is_held): (&[Won], bool),
+    (mut won, is_held): (Vec<Won>, bool),
     now_ms: i64,
 ) -> Result<(), Error> {
-    let won = &note_holders(tx, won).await?;
+    note_holders(tx, &mut won).await?;
     let fulfil_themselves = won.iter().any(|won| won.due.is_some());
     let known = if fulfil_themselves {
         let ids: Vec<_> = won.iter().map(|won| id_of(won.draw)).collect();
@@ -133,15 +133,14 @@ async fn fulfil(tx: &mut dyn Tx, shard: Shard, new: &[&Won], now_ms: i64) -> Res
     Ok(states)
 }
 
-/// Notes whose awards these are. Whoever was erased since they drew is forgotten again, at once: their awards come back
-/// without a winner.
-async fn note_holders(tx: &mut dyn Tx, won: &[Won]) -> Result<Vec<Won>, Error> {
+/// Notes whose awards these are. Whoever was erased since they drew is forgotten again, at once: their awards lose their
+/// winner.
+async fn note_holders(tx: &mut dyn Tx, won: &mut [Won]) -> Result<(), Error> {
     let holders: Vec<_> = won.iter().filter_map(|won| Some((won.winner.as_deref()?, won.draw))).collect();
     holder::note(tx, &holders).await?;
     let who = |name: &str| Who::named(Tenant::MAIN, name);
     let people: BTreeSet<Who> = holders.iter().map(|(name, _)| who(name)).collect();
     let erased = forgotten::of(tx, &people).await?;
-    let mut won = won.to_vec();
     for won in won.iter_mut().filter(|_| !erased.is_empty()) {
         let Some(name) = &won.winner else { continue };
         if forgotten::was_before(&erased, who(name), won.at_ms) {
@@ -149,7 +148,7 @@ async fn note_holders(tx: &mut dyn Tx, won: &[Won]) -> Result<Vec<Won>, Error> {
             won.winner = None;
         }
     }
-    Ok(won)
+    Ok(())
 }
 
 async fn owe(

@@ -123,16 +123,12 @@ impl Awards {
         request: Request,
     ) -> Result<Answered, Error> {
         let (pool, vault) = (pool.to_owned(), Arc::clone(&self.vault));
-        write(&*self.records, Shard::HOME, move |tx| {
+        self.once(request, move |tx, request| {
             Box::pin(async move {
-                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
-                    return Ok(answered);
-                }
-                coupon::add(tx, Shard::HOME, (&pool, &codes), (&*vault, &request)).await?;
+                coupon::add(tx, Shard::HOME, (&pool, &codes), (&*vault, request)).await?;
                 serve(tx, Shard::HOME, &pool, request.at_ms).await?;
                 let view = coupon::pool(tx, Shard::HOME, &pool).await?;
-                let view = view.ok_or(Error::NoSuchPool(pool))?;
-                request.answer(tx, Shard::HOME, &*vault, &view).await
+                view.ok_or(Error::NoSuchPool(pool))
             })
         })
         .await
@@ -167,14 +163,10 @@ impl Awards {
         request: Request,
     ) -> Result<Answered, Error> {
         let (id, vault, entropy) = (id.to_owned(), Arc::clone(&self.vault), Arc::clone(&self.entropy));
-        write(&*self.records, Shard::HOME, move |tx| {
+        self.once(request, move |tx, request| {
             Box::pin(async move {
-                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
-                    return Ok(answered);
-                }
                 let made = (&*vault, &*entropy);
-                let view = endpoint::create(tx, Shard::HOME, (&id, wanted), made, &request).await?;
-                request.answer(tx, Shard::HOME, &*vault, &view).await
+                endpoint::create(tx, Shard::HOME, (&id, wanted), made, request).await
             })
         })
         .await
@@ -188,14 +180,8 @@ impl Awards {
         request: Request,
     ) -> Result<Answered, Error> {
         let (id, vault) = (id.to_owned(), Arc::clone(&self.vault));
-        write(&*self.records, Shard::HOME, move |tx| {
-            Box::pin(async move {
-                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
-                    return Ok(answered);
-                }
-                let view = endpoint::change(tx, Shard::HOME, (&id, wanted), &*vault, &request).await?;
-                request.answer(tx, Shard::HOME, &*vault, &view).await
-            })
+        self.once(request, move |tx, request| {
+            Box::pin(async move { endpoint::change(tx, Shard::HOME, (&id, wanted), &*vault, request).await })
         })
         .await
     }
@@ -208,14 +194,10 @@ impl Awards {
         request: Request,
     ) -> Result<Answered, Error> {
         let (id, vault, entropy) = (id.to_owned(), Arc::clone(&self.vault), Arc::clone(&self.entropy));
-        write(&*self.records, Shard::HOME, move |tx| {
+        self.once(request, move |tx, request| {
             Box::pin(async move {
-                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
-                    return Ok(answered);
-                }
                 let made = (&*vault, &*entropy);
-                let view = endpoint::rotate(tx, Shard::HOME, (&id, overlap_seconds), made, &request).await?;
-                request.answer(tx, Shard::HOME, &*vault, &view).await
+                endpoint::rotate(tx, Shard::HOME, (&id, overlap_seconds), made, request).await
             })
         })
         .await
@@ -229,11 +211,8 @@ impl Awards {
         request: Request,
     ) -> Result<Answered, Error> {
         let (id, vault) = (id.to_owned(), Arc::clone(&self.vault));
-        write(&*self.records, Shard::HOME, move |tx| {
+        self.once(request, move |tx, request| {
             Box::pin(async move {
-                if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
-                    return Ok(answered);
-                }
                 let now_ms = request.at_ms;
                 if endpoint::get(tx, Shard::HOME, &id, (&*vault, now_ms)).await?.is_none() {
                     return Err(Error::NoSuchEndpoint(id));
@@ -252,8 +231,7 @@ impl Awards {
                 let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
                 audit::append(tx, &changes, &request.cause(), change).await?;
                 let (replayed, more) = (at_once as u64, at_once < given_up.len());
-                let view = ReplaysView { endpoint: id, replayed, more };
-                request.answer(tx, Shard::HOME, &*vault, &view).await
+                Ok(ReplaysView { endpoint: id, replayed, more })
             })
         })
         .await
