@@ -100,11 +100,25 @@ impl Book {
             self.settle(line.account);
         }
         match self.carry_out(order, &asked) {
-            Ok(receipt) => Outcome::Created(receipt),
+            Ok(lines) => {
+                let receipt = self.note(Entry { lines, ..asked });
+                self.settle_after(&order.what, &receipt);
+                Outcome::Created(receipt)
+            }
             Err(why) => {
                 self.note(Entry { refused: Some(why), ..asked });
                 Outcome::Refused { why, replayed: false }
             }
+        }
+    }
+
+    /// What comes back, or is no longer held, may have expired meanwhile: it goes at once.
+    fn settle_after(&mut self, what: &What, receipt: &Receipt) {
+        match what {
+            What::Capture { .. } | What::Release { .. } | What::Reverse { .. } => {
+                receipt.lines.iter().for_each(|line| self.settle(line.account));
+            }
+            What::Open { .. } | What::Transfer { .. } | What::Hold { .. } | What::Settle { .. } => {}
         }
     }
 
@@ -172,14 +186,15 @@ impl Book {
         }
     }
 
-    fn carry_out(&mut self, order: &Order, asked: &Entry) -> Result<Receipt, Refusal> {
+    /// Changes what an order changes, as the next entry. Answers its lines; the caller puts them into the journal.
+    fn carry_out(&mut self, order: &Order, asked: &Entry) -> Result<Vec<Line>, Refusal> {
         match &order.what {
-            What::Open { account, overdraft } => self.open(account, *overdraft, asked),
+            What::Open { account, overdraft } => self.open(account, *overdraft),
             What::Transfer { legs, terms } => self.transfer(legs, *terms, asked),
             What::Hold { to, expires_ms, .. } => self.hold(to, *expires_ms, asked),
-            What::Capture { hold, amount } => self.capture(*hold, *amount, asked),
-            What::Release { hold } => self.release(*hold, asked),
-            What::Reverse { of } => self.reverse(*of, asked),
+            What::Capture { hold, amount } => self.capture(*hold, *amount),
+            What::Release { hold } => self.release(*hold),
+            What::Reverse { of } => self.reverse(*of),
             What::Settle { .. } => Err(Refusal::NoSuchTransfer),
         }
     }
@@ -226,13 +241,13 @@ impl Book {
         }
     }
 
-    fn open(&mut self, account: &Account, overdraft: Overdraft, asked: &Entry) -> Result<Receipt, Refusal> {
+    fn open(&mut self, account: &Account, overdraft: Overdraft) -> Result<Vec<Line>, Refusal> {
         let id = self.id(account);
         let change = Change { floor: Some(overdraft.floor()), ..Change::of(id, 0) };
         let lines = self.judge(&[change])?;
         self.learn(id, account);
         self.apply(&lines);
-        Ok(self.note(Entry { lines, ..asked.clone() }))
+        Ok(lines)
     }
 
     /// Notes the name of an account that does not exist yet.
@@ -248,7 +263,7 @@ impl Book {
         account.opens_with().filter(|_| is_new).map(Overdraft::floor)
     }
 
-    fn transfer(&mut self, legs: &[Leg], terms: Terms, asked: &Entry) -> Result<Receipt, Refusal> {
+    fn transfer(&mut self, legs: &[Leg], terms: Terms, asked: &Entry) -> Result<Vec<Line>, Refusal> {
         if terms.expires_ms.is_some_and(|expires_ms| expires_ms <= self.now_ms) {
             return Err(Refusal::BadTime);
         }
@@ -270,7 +285,7 @@ impl Book {
             }
         }
         self.apply(&lines);
-        Ok(self.note(Entry { lines, ..asked.clone() }))
+        Ok(lines)
     }
 
     /// Adds a lot for what arrives, or takes from lots what leaves, where the account has lots. Called before the account
@@ -292,7 +307,7 @@ impl Book {
         if lots.all(Lots::has_room) { Ok(()) } else { Err(Refusal::TooManyLots) }
     }
 
-    fn hold(&mut self, receiver: &Account, expires_ms: i64, asked: &Entry) -> Result<Receipt, Refusal> {
+    fn hold(&mut self, receiver: &Account, expires_ms: i64, asked: &Entry) -> Result<Vec<Line>, Refusal> {
         if expires_ms <= self.now_ms || expires_ms - self.now_ms > HOLD_MAX_MS {
             return Err(Refusal::BadTime);
         }
@@ -307,8 +322,8 @@ impl Book {
         // Whoever captures knows the account by its key alone: what opens by itself does so now, as an entry of its own.
         if let Some(floor) = self.opens(to, receiver) {
             let id = OrderId::of(&[b"open", &to.bucket.to_be_bytes(), &to.hash]);
-            let opened = Entry { asked: Some(floor), ..self.own_entry(Kind::Open, id, None) };
-            self.open(receiver, Overdraft::from_floor(floor), &opened)?;
+            let lines = self.open(receiver, Overdraft::from_floor(floor))?;
+            self.note(Entry { lines, asked: Some(floor), ..self.own_entry(Kind::Open, id, None) });
         }
         let lines = self.judge(&changes)?;
         self.apply(&lines);
@@ -322,7 +337,7 @@ impl Book {
         };
         self.holds.put(hold);
         self.fresh.holds.insert(asked.id);
-        Ok(self.note(Entry { lines, ..asked.clone() }))
+        Ok(lines)
     }
 
     /// A hold that is open.
@@ -347,7 +362,7 @@ impl Book {
         }
     }
 
-    fn capture(&mut self, id: OrderId, amount: Option<i64>, asked: &Entry) -> Result<Receipt, Refusal> {
+    fn capture(&mut self, id: OrderId, amount: Option<i64>) -> Result<Vec<Line>, Refusal> {
         let hold = self.open_hold(id)?;
         let amount = amount.unwrap_or(hold.amount);
         if amount > hold.amount {
@@ -362,23 +377,19 @@ impl Book {
         }
         self.apply(&lines);
         self.end(id, State::Captured);
-        let receipt = self.note(Entry { lines, ..asked.clone() });
-        self.settle(hold.account);
-        Ok(receipt)
+        Ok(lines)
     }
 
-    /// Gives back what is held. What has expired meanwhile goes at once.
-    fn release(&mut self, id: OrderId, asked: &Entry) -> Result<Receipt, Refusal> {
+    fn release(&mut self, id: OrderId) -> Result<Vec<Line>, Refusal> {
         let hold = self.open_hold(id)?;
-        let receipt = self.close(&hold, State::Released, asked.clone())?;
-        self.settle(hold.account);
-        Ok(receipt)
+        self.close(&hold, State::Released)
     }
 
-    fn close(&mut self, hold: &Hold, state: State, entry: Entry) -> Result<Receipt, Refusal> {
+    /// Gives back what is held.
+    fn close(&mut self, hold: &Hold, state: State) -> Result<Vec<Line>, Refusal> {
         let lines = self.judge(&[Change { held: -hold.amount, ..Change::of(hold.account, 0) }])?;
         self.apply(&lines);
         self.end(hold.id, state);
-        Ok(self.note(Entry { lines, ..entry }))
+        Ok(lines)
     }
 }

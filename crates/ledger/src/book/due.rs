@@ -12,10 +12,10 @@ impl Book {
     /// Does what is due of an account by now: also once more after what brings back, or no longer holds, what has expired.
     pub(super) fn settle(&mut self, account: AccountId) {
         for hold in self.holds.over(account, self.now_ms) {
-            let id = OrderId::of(&[b"expire", &hold.id.0]);
-            let entry = self.own_entry(Kind::Expire, id, Some(hold.id));
             // Releasing what is held cannot be refused.
-            drop(self.close(&hold, State::Expired, entry));
+            let Ok(lines) = self.close(&hold, State::Expired) else { continue };
+            let id = OrderId::of(&[b"expire", &hold.id.0]);
+            self.note(Entry { lines, ..self.own_entry(Kind::Expire, id, Some(hold.id)) });
         }
         let Some(lots) = self.lots.get(&account) else { return };
         for lot in lots.ripe(self.now_ms) {

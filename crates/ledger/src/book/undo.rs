@@ -1,13 +1,13 @@
 //! What undoes a transfer or capture: everything goes back where it came from, also what has expired meanwhile.
 
 use crate::account::{Account, AccountId, EXPIRED};
-use crate::entry::{Entry, Kind};
-use crate::order::{Line, OrderId, Receipt, Refusal, Terms};
+use crate::entry::Kind;
+use crate::order::{Line, OrderId, Refusal, Terms};
 
 use super::{Book, Change};
 
 impl Book {
-    pub(super) fn reverse(&mut self, of: OrderId, asked: &Entry) -> Result<Receipt, Refusal> {
+    pub(super) fn reverse(&mut self, of: OrderId) -> Result<Vec<Line>, Refusal> {
         let undone = self.entries.get(&of).cloned().filter(|entry| entry.refused.is_none());
         let undone = undone.ok_or(Refusal::NoSuchTransfer)?;
         if !matches!(undone.kind, Kind::Transfer | Kind::Capture) || self.undone.contains(&undone.seq) {
@@ -27,12 +27,8 @@ impl Book {
         }
         self.apply(&lines);
         self.undone.insert(undone.seq);
-        let receipt = self.note(Entry { lines, ..asked.clone() });
-        self.fresh.undone.push((undone.seq, receipt.seq));
-        for line in &undone.lines {
-            self.settle(line.account);
-        }
-        Ok(receipt)
+        self.fresh.undone.push((undone.seq, self.seq + 1));
+        Ok(lines)
     }
 
     /// The changes that undo lines, in their order; after them, what comes back of what has expired.
