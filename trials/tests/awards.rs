@@ -18,7 +18,7 @@ use raffle::raffles::{DrawRequest, Raffles};
 use raffle::seal::Sealer;
 use raffle::standing::Attested;
 use raffle::threshold::Thresholds;
-use records::audit::Actor;
+use records::audit::{Actor, Cause};
 use records::batch::Limits;
 use records::port::{Records, write};
 use serde_json::{Value, json};
@@ -197,6 +197,18 @@ async fn every_kind_of_award_reaches_its_winner(profile: Profile) {
         (403, "edge.other_participant")
     );
     assert_eq!(all_awards(at, &ada).await.len(), 100);
+    // What an operator hands over is the winner's too, and nobody else's.
+    let by_hand = format!("/awards/{}", won["hand"][0]);
+    assert_eq!(sent(at, &ada, &format!("GET {by_hand}"), "", "").await["state"], "granted");
+    assert_eq!(code(&send(at, &eve, "GET", &by_hand, "", "").await), (404, "award.missing"));
+    let claim = format!("{by_hand}/claim");
+    let claimed = json!({ "name": "Eve", "lines": ["2"], "country": "DE" }).to_string();
+    assert_eq!(code(&send(at, &eve, "POST", &claim, "h", &claimed).await), (404, "award.missing"));
+    assert_eq!(code(&send(at, &ada, "POST", &claim, "h", &claimed).await), (409, "award.state"));
+    assert_eq!(
+        code(&send(at, &ada, "GET", &format!("{by_hand}/code"), "", "").await),
+        (404, "award.nothing_to_tell")
+    );
 
     // A car: claimed by its winner, sent by an operator; another expires.
     let address = json!({ "name": "Ada", "lines": ["1 Example Street"], "country": "DE" }).to_string();
@@ -345,7 +357,51 @@ async fn a_backlog_refuses_new_draws_and_answers_old_ones() {
     tasks.join_all().await;
 }
 
+/// Whose an award is that nothing names its winner of is known by the draws, in every raffle and however many there are.
+async fn what_somebody_has_won_is_found_by_their_draws(profile: Profile) {
+    let trial = Trial::open_on(profile).await;
+    let raffles = &trial.house.raffles;
+    for raffle in ["spring", "summer", "autumn"] {
+        let document = format!(
+            "raffle: {raffle}\ntitle: One\ndenominator: 2\nwhen_weights_differ: no_win\nprizes:
+  - {{id: hand, title: By hand, weight: 1, stock: unlimited}}\n"
+        );
+        trial.publish(&document, raffle).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+    let mut won = vec![];
+    for (number, raffle) in [(1, "spring"), (3, "autumn")] {
+        for key in 0..50 {
+            trial.draw(raffle, "bob", &key.to_string()).await.expect("a draw");
+            let drawn = trial.draw(raffle, "ada", &key.to_string()).await.expect("a draw");
+            assert!(raffles.is_of(drawn.draw.id, "ada").await.expect("a draw"));
+            assert!(!raffles.is_of(drawn.draw.id, "bob").await.expect("a draw"));
+            if drawn.draw.prize.is_some() {
+                won.push((number, drawn.draw.id.seq));
+            }
+        }
+    }
+    assert!((10..90).contains(&won.len()), "{won:?}");
+    trial.settle().await;
+    for limit in [1, 7, 200] {
+        let (mut found, mut after) = (vec![], (0, 0));
+        loop {
+            let page = raffles.awards_of("ada", after, limit).await.expect("awards");
+            let Some((last, _)) = page.last() else { break };
+            assert!(page.len() <= limit as usize);
+            after = *last;
+            found.extend(page.into_iter().map(|(place, _)| place));
+        }
+        assert_eq!(found, won, "by {limit}");
+    }
+    assert_eq!(raffles.awards_of("nobody", (0, 0), 10).await.expect("awards"), []);
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    raffles.erase("ada", &cause, "asked").await.expect("an erasure");
+    assert_eq!(raffles.awards_of("ada", (0, 0), 10).await.expect("awards"), []);
+    assert!(!raffles.awards_of("bob", (0, 0), 10).await.expect("awards").is_empty());
+}
+
 trials::in_each_profile!(
     every_kind_of_award_reaches_its_winner,
+    what_somebody_has_won_is_found_by_their_draws,
     awards_are_covered_by_the_proof_and_change_no_other,
 );

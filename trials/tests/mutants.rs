@@ -12,9 +12,12 @@ fn source(suite: &str, path: &[&str]) -> String {
     let profiles = ["on_sqlite", "on_mariadb"];
     let is_trial = path.len() == 1 || path.first().is_some_and(|module| profiles.contains(module));
     let file = match suite {
-        "raffle" | "ledger" if !is_trial => {
-            format!("crates/{suite}/src/{}.rs", path.first().copied().unwrap_or_default())
+        "raffle" | "ledger" | "campaign" if !is_trial => {
+            let modules: Vec<_> = path.iter().take_while(|module| **module != "tests").copied().collect();
+            let modules = if modules.len() == path.len() { &modules[..path.len() - 1] } else { &modules };
+            format!("crates/{suite}/src/{}.rs", modules.join("/"))
         }
+        "histories" => "crates/ledger/tests/histories.rs".to_owned(),
         trial => format!("trials/tests/{trial}.rs"),
     };
     let beside = file.replace(".rs", "/tests.rs");

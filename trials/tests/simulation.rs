@@ -14,15 +14,15 @@ const MUST_MEET: &[(&str, &[&str])] = &[
     ("killed before", &["write", "read", "publish"]),
     (
         "fails inside",
-        &["write gate", "write award_holder", "write inbox", "publish", "read raffle_epoch (looks only)"],
+        &["write gate", "write machine", "write inbox", "publish", "read raffle_epoch (looks only)"],
     ),
-    ("kept, outcome unknown", &["write gate", "write award_holder", "write inbox", "publish"]),
-    ("lost, outcome unknown", &["write gate", "write award_holder", "write inbox", "publish"]),
+    ("kept, outcome unknown", &["write gate", "write machine", "write inbox", "publish"]),
+    ("lost, outcome unknown", &["write gate", "write machine", "write inbox", "publish"]),
     (
         "is delayed",
-        &["write gate", "write award_holder", "write inbox", "publish", "read raffle_epoch (looks only)"],
+        &["write gate", "write machine", "write inbox", "publish", "read raffle_epoch (looks only)"],
     ),
-    ("killed after", &["write gate", "write award_holder", "publish"]),
+    ("killed after", &["write gate", "write machine", "publish"]),
 ];
 
 /// Written past the harness, which keeps back what a passing test prints.

@@ -1,8 +1,8 @@
-//! Who holds which award: the rows that join a name to what was won.
+//! Who holds which of the awards that fulfil themselves: the rows that join a name to what was won.
 
 use kernel::id::{Bucket, DrawId, Shard, Tenant};
 use records::error::Error;
-use records::port::{Tx, Value};
+use records::port::{Row, Tx, Value};
 use records::statement::Insert;
 
 static HOLDERS: Insert =
@@ -24,45 +24,6 @@ pub(crate) async fn note(tx: &mut dyn Tx, holders: &[(&str, DrawId)]) -> Result<
         })
         .collect();
     HOLDERS.rows(tx, &values).await
-}
-
-/// Up to `limit` awards of a participant after one, by raffle and in the order of their draws.
-pub(crate) async fn awards_of(
-    tx: &mut dyn Tx,
-    participant: &str,
-    place: (u32, u64),
-    limit: u32,
-) -> Result<Vec<DrawId>, Error> {
-    after(tx, participant, place, (limit, "")).await
-}
-
-async fn after(
-    tx: &mut dyn Tx,
-    participant: &str,
-    (raffle, seq): (u32, u64),
-    (limit, end): (u32, &str),
-) -> Result<Vec<DrawId>, Error> {
-    let bucket = Bucket::of(Tenant::MAIN.name, participant).number();
-    let sql = format!(
-        "SELECT raffle,seq,shard FROM award_holder WHERE bucket=? AND tenant=? AND participant=?
-        AND (raffle>? OR (raffle=? AND seq>?)) ORDER BY raffle,seq LIMIT ?{end}"
-    );
-    let values = [
-        Value::Int(bucket.into()),
-        Value::Int(Tenant::MAIN.number.into()),
-        Value::Text(participant),
-        Value::Int(raffle.into()),
-        Value::Int(raffle.into()),
-        Value::count(seq),
-        Value::Int(limit.into()),
-    ];
-    let rows = tx.fetch(&sql, &values).await?;
-    rows.iter()
-        .map(|row| {
-            let shard = u16::try_from(row.small(2)?).map_err(|_| Error::Corrupt("a shard".to_owned()))?;
-            Ok(DrawId { bucket, shard: Shard(shard), raffle: row.small(0)?, seq: row.count(1)? })
-        })
-        .collect()
 }
 
 /// Whether an award is a participant's.
@@ -94,9 +55,19 @@ pub(crate) async fn of(tx: &mut dyn Tx, draw: DrawId) -> Result<Option<String>, 
 /// Forgets up to `limit` awards of a participant: that they are theirs, and where they go. Answers which. Waits for those
 /// that are being noted.
 pub(crate) async fn forget(tx: &mut dyn Tx, participant: &str, limit: u32) -> Result<Vec<DrawId>, Error> {
-    let tenant = Value::Int(Tenant::MAIN.number.into());
-    let end = tx.dialect().for_update();
-    let draws = after(tx, participant, (0, 0), (limit, end)).await?;
+    let (bucket, tenant) = (Bucket::of(Tenant::MAIN.name, participant).number(), Tenant::MAIN.number);
+    let sql = format!(
+        "SELECT raffle,seq,shard FROM award_holder WHERE bucket=? AND tenant=? AND participant=?
+        ORDER BY raffle,seq LIMIT ?{}",
+        tx.dialect().for_update()
+    );
+    let tenant = Value::Int(tenant.into());
+    let values = [Value::Int(bucket.into()), tenant, Value::Text(participant), Value::Int(limit.into())];
+    let read = |row: &Row| {
+        let shard = u16::try_from(row.small(2)?).map_err(|_| Error::Corrupt("a shard".to_owned()))?;
+        Ok(DrawId { bucket, shard: Shard(shard), raffle: row.small(0)?, seq: row.count(1)? })
+    };
+    let draws: Vec<_> = tx.fetch(&sql, &values).await?.iter().map(read).collect::<Result<_, Error>>()?;
     for draw in &draws {
         let (raffle, seq) = (Value::Int(draw.raffle.into()), Value::count(draw.seq));
         let address = "DELETE FROM award_address WHERE shard=? AND tenant=? AND raffle=? AND seq=?";

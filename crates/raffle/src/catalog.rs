@@ -176,6 +176,22 @@ impl Catalog {
         .await
     }
 
+    /// The numbers of raffles from one on, in order.
+    pub async fn numbers_from(&self, first: u32, limit: u32) -> Result<Vec<u32>, Error> {
+        let tenant = self.tenant.number;
+        read(&*self.records, Shard::HOME, move |tx| {
+            Box::pin(async move {
+                let sql =
+                    "SELECT number FROM raffle WHERE shard=0 AND number>=? AND tenant=? ORDER BY number LIMIT ?";
+                let values =
+                    [Value::Int(first.into()), Value::Int(tenant.into()), Value::Int(limit.into())];
+                let rows = tx.fetch(sql, &values).await?;
+                Ok(rows.iter().map(|row| row.small(0)).collect::<Result<_, _>>()?)
+            })
+        })
+        .await
+    }
+
     /// An epoch, where it is remembered.
     pub fn known_epoch(&self, raffle: u32, epoch: u32) -> Option<Arc<LiveEpoch>> {
         recall(&self.epochs, &(raffle, epoch))

@@ -1,7 +1,7 @@
 //! Raffles: rules from documents, stock that never oversells, draws that an outsider can verify.
 //!
 //! Read downwards. [`verify`] replays what [`evidence`] exports; [`dry_run`] asks what a draw would be, [`explain`] why one
-//! became what it is; [`erasure`] forgets who somebody was; [`repeat`] finds what a key has drawn; [`raffles`] is what the
+//! became what it is; [`erasure`] forgets who somebody was; [`repeat`] finds what a key has drawn, [`won`] what somebody has won; [`raffles`] is what the
 //! edge calls; [`proposal`] and [`draft`] are what two people do together, [`version`], [`publish`] and [`stock`] what operators do, [`draw`] what participants
 //! do, in batches; [`turn`] goes from one [`epoch`] to the next; [`review`] is the life of drafts and proposals;
 //! [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`threshold`] says what
@@ -15,6 +15,7 @@ pub mod dry_run;
 pub mod explain;
 pub mod erasure;
 pub mod repeat;
+pub mod won;
 pub mod raffles;
 pub mod proposal;
 pub mod draft;

@@ -287,6 +287,33 @@ pub async fn load(
     Ok(players)
 }
 
+/// Gate sequences of a participant's draws after one, in their order; none of somebody who was erased.
+pub async fn draws_after(
+    tx: &mut dyn Tx,
+    gate: GateKey,
+    (bucket, pseudonym): PlayerKey,
+    after: u64,
+) -> Result<Vec<u64>, Error> {
+    let key = [
+        Value::Int(bucket.into()),
+        Value::Int(gate.tenant.into()),
+        Value::Int(gate.subject.into()),
+        Value::Bytes(&pseudonym),
+    ];
+    let recent = "SELECT recent_keys FROM player
+        WHERE bucket=? AND tenant=? AND raffle=? AND pseudonym=? AND participant IS NOT NULL";
+    let rows = tx.fetch(recent, &key).await?;
+    let Some(row) = rows.first() else { return Ok(vec![]) };
+    let mut seqs: Vec<_> = decode(row.bytes(0)?).into_iter().map(|(_, seq)| seq).collect();
+    let older = "SELECT seq FROM player_key WHERE bucket=? AND tenant=? AND raffle=? AND pseudonym=?";
+    for row in tx.fetch(older, &key).await? {
+        seqs.push(row.count(0)?);
+    }
+    seqs.retain(|seq| *seq > after);
+    seqs.sort_unstable();
+    Ok(seqs)
+}
+
 /// Promises a prize to a participant, who need not have drawn before. A promise that was made before is replaced.
 pub async fn promise(tx: &mut dyn Tx, gate: GateKey, key: PlayerKey, prize: &str) -> Result<(), Error> {
     let mut known = load(tx, gate, &[(key, 0)]).await?;

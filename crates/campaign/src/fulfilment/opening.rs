@@ -56,9 +56,9 @@ pub(super) async fn open(
     (mut won, is_held): (Vec<Won>, bool),
     now_ms: i64,
 ) -> Result<(), Error> {
-    note_holders(tx, &mut won).await?;
     let fulfil_themselves = won.iter().any(|won| won.due.is_some());
     let known = if fulfil_themselves {
+        note_holders(tx, &mut won).await?;
         let ids: Vec<_> = won.iter().map(|won| id_of(won.draw)).collect();
         machine::known::<Award>(tx, shard, &ids).await?
     } else {
@@ -133,10 +133,11 @@ async fn fulfil(tx: &mut dyn Tx, shard: Shard, new: &[&Won], now_ms: i64) -> Res
     Ok(states)
 }
 
-/// Notes whose awards these are. Whoever was erased since they drew is forgotten again, at once: their awards lose their
+/// Notes whose awards these are that fulfil themselves: by its name the winner is paid later too. Whoever was erased since they drew is forgotten again, at once: their awards lose their
 /// winner.
 async fn note_holders(tx: &mut dyn Tx, won: &mut [Won]) -> Result<(), Error> {
-    let holders: Vec<_> = won.iter().filter_map(|won| Some((won.winner.as_deref()?, won.draw))).collect();
+    let due = won.iter().filter(|won| won.due.is_some());
+    let holders: Vec<_> = due.filter_map(|won| Some((won.winner.as_deref()?, won.draw))).collect();
     holder::note(tx, &holders).await?;
     let who = |name: &str| Who::named(Tenant::MAIN, name);
     let people: BTreeSet<Who> = holders.iter().map(|(name, _)| who(name)).collect();

@@ -348,7 +348,8 @@ fn draw_made(draw: &Draw, plan: &Plan, participant: &str) -> Effect {
     let made = DrawMade {
         draw: draw.id.to_string(),
         prize: draw.prize.as_deref().map(str::to_owned),
-        winner: draw.prize.as_ref().map(|_| participant.to_owned()),
+        // What an operator hands over needs no name: its draw tells whose it is.
+        winner: award.map(|_| participant.to_owned()),
         due: award.map(|award| Due { raffle: plan.rules.raffle.clone(), award: award.clone() }),
         at_ms: Some(draw.at_ms),
     };

@@ -147,7 +147,7 @@ async fn list_of_participant(
         (Caller::Key { .. }, None) => return Err(bad_query("say whose awards: `participant`")),
     };
     text("participant", &participant, 128)?;
-    let awards = app.awards.of_participant(&participant, place(&page.cursor)?, page.limit).await?;
+    let awards = app.raffles.awards_of(&participant, place(&page.cursor)?, page.limit).await?;
     let next = page.next(&awards, |((raffle, seq), _)| format!("{raffle}.{seq}"));
     let awards = awards.into_iter().map(|((_, seq), award)| ListedView { seq, award }).collect();
     Ok(answer(StatusCode::OK, &AwardsView { awards, next }, false))
@@ -157,12 +157,23 @@ fn draw_id(text: &str) -> Result<DrawId, Problem> {
     text.parse().map_err(|_| Error::NoSuchAward(text.to_owned()).into())
 }
 
+/// The award that is asked about. Where a participant asks, another's is answered like one that is not there.
+async fn of_caller(app: &App, draw: &str, caller: &Caller) -> Result<DrawId, Problem> {
+    let id = draw_id(draw)?;
+    match caller.participant() {
+        Some(participant) if !app.raffles.is_of(id, participant).await? => {
+            Err(Error::NoSuchAward(id.to_string()).into())
+        }
+        _ => Ok(id),
+    }
+}
+
 async fn show(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<ReadOwn>,
     Ids(draw): Ids<String>,
 ) -> Result<Response, Problem> {
-    let award = app.awards.get(draw_id(&draw)?, caller.participant()).await?;
+    let award = app.awards.get(of_caller(&app, &draw, &caller).await?, caller.participant()).await?;
     Ok(answer(StatusCode::OK, &award, false))
 }
 
@@ -185,7 +196,8 @@ async fn claim(
     }
     address.phone.as_deref().map_or(Ok(()), |phone| text("phone", phone, 40))?;
     let request = sent.remembered(&caller, &format!("awards/{draw}/claim"), app.clock.now_ms())?;
-    let told = app.awards.claim(draw_id(&draw)?, caller.participant(), address, request).await?;
+    let draw = of_caller(&app, &draw, &caller).await?;
+    let told = app.awards.claim(draw, caller.participant(), address, request).await?;
     Ok(answered(StatusCode::CREATED, told))
 }
 
@@ -201,7 +213,8 @@ async fn code(
     Allowed { caller, .. }: Allowed<Claim>,
     Ids(draw): Ids<String>,
 ) -> Result<Response, Problem> {
-    let code = app.awards.code(draw_id(&draw)?, caller.participant()).await?;
+    let draw = of_caller(&app, &draw, &caller).await?;
+    let code = app.awards.code(draw, caller.participant()).await?;
     Ok(answer(StatusCode::OK, &CodeView { code }, false))
 }
 
