@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use campaign::award::{Kind, State};
+use campaign::error::Error as AwardError;
+use campaign::fulfilment::AddressView;
 use embedded::clock::ManualClock;
 use embedded::sqlite::inline::InlineRecords;
 use fairground::bench::process::{Answer, ask};
@@ -28,6 +31,7 @@ use tokio::task::JoinSet;
 use trials::booth::{Booth, OPERATOR, SERVICE, code, send};
 use trials::ports::SeededEntropy;
 use trials::profile::Profile;
+use trials::shop::{World, draw, win};
 use trials::{Trial, verify_in_python, verify_lines};
 
 const RAFFLE: &str = "raffle: spring
@@ -400,7 +404,28 @@ async fn what_somebody_has_won_is_found_by_their_draws(profile: Profile) {
     assert!(!raffles.awards_of("bob", (0, 0), 10).await.expect("awards").is_empty());
 }
 
+/// Where a thing goes is not taken any more once its winner was erased, whoever says it.
+async fn an_erased_winner_claims_nothing(profile: Profile) {
+    let world = World::new(profile, true).await;
+    let house = world.house();
+    assert!(world.hear(&house, &[win("ada", 1, Kind::Physical { claim_seconds: 600 })]).await);
+    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    assert_eq!(house.awards.erase("ada", "a pseudonym", (&cause, "asked")).await, Ok(1));
+    for asks in [None, Some("ada")] {
+        let address = AddressView {
+            name: "Ada".to_owned(),
+            lines: vec!["1 Example Street".to_owned()],
+            country: "DE".to_owned(),
+            phone: None,
+        };
+        let claimed = house.awards.claim(draw("ada", 1), asks, address, world.request()).await;
+        assert_eq!(claimed, Err(AwardError::NoSuchAward(draw("ada", 1).to_string())));
+    }
+    assert!(matches!(house.state("ada", 1).await, State::ToClaim { .. }), "nothing was kept");
+}
+
 trials::in_each_profile!(
+    an_erased_winner_claims_nothing,
     every_kind_of_award_reaches_its_winner,
     what_somebody_has_won_is_found_by_their_draws,
     awards_are_covered_by_the_proof_and_change_no_other,

@@ -5,10 +5,16 @@ use campaign::act::{Outcome, What};
 use campaign::audience::{LISTS_MAX, Uploaded};
 use campaign::desk::Acted;
 use campaign::error::Error;
-use campaign::offer::Order;
+use campaign::offer::Order as OfferOrder;
 use campaign::publish::Publish;
 use kernel::fault::Classify;
+use kernel::id::{Shard, Tenant};
+use kernel::ports::clock::Clock;
+use ledger::account::{Account, ISSUED};
+use ledger::desk::Desk;
+use ledger::order::{HOLDS_MAX, Leg, Order, OrderId, Outcome as Posted, Terms, What as Posting};
 use records::audit::{Actor, Cause};
+use records::port::write;
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body};
@@ -34,7 +40,7 @@ async fn what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given(profile: 
     assert_eq!((fair.has("ada", "point", "main").await.0, fair.has("ada", "ticket", "main").await.0), (0, 0));
     // The order waits on, and is paid once there is enough.
     fair.publish("2", &document(120)).await.expect("published");
-    assert!(matches!(fair.pay("ada", order).await, Ok(Order::Paid { .. })));
+    assert!(matches!(fair.pay("ada", order).await, Ok(OfferOrder::Paid { .. })));
     assert_eq!(fair.house("campaign-shop", "fen").await, 0);
     assert_eq!(fair.verified().await.failed, []);
 }
@@ -132,7 +138,50 @@ async fn of_many_first_publications_at_once_none_stands_in_anothers_way(profile:
     assert_eq!(fair.verified().await.failed, []);
 }
 
+/// What the ledger would refuse is refused before it is begun, for a reason that can be mended, and spoils nobody's batch.
+async fn a_wallet_that_is_full_refuses_orders_and_payments(profile: Profile) {
+    let fair = Fair::at(profile, NOON_MS).await;
+    let document = "campaign: shop\ntitle: Shop\nearning:\n  - {id: gift, behaviour: gift, gains: [{unit: point, amount: 5000}]}\noffers:\n  - {id: one, title: One, price: {unit: point, amount: 1}, gains: [{unit: ticket, amount: 1}], stock: 9, pay_within_seconds: 7200}\n";
+    fair.publish("1", document).await.expect("published");
+    fair.behave("ada", behaves("gift", "1", None)).await;
+    let (point, ticket) = ("point".parse().expect("a unit"), "ticket".parse().expect("a unit"));
+    let (wallet, pot) = (Account::of("ada", &point), Account::house(ISSUED, &point));
+    let fill = async |name: &'static str, what: Posting| {
+        let now_ms = fair.clock.now_ms();
+        let order = move |number: usize| {
+            let id = OrderId::of(&[name.as_bytes(), &number.to_be_bytes()]);
+            Order { id, code: "trial".to_owned(), reference: String::new(), what: what.clone() }
+        };
+        let orders: Vec<_> = (0..HOLDS_MAX).map(order).collect();
+        let done: Result<_, records::error::Error> = write(&*fair.records, Shard::HOME, move |tx| {
+            let desk = Desk { tenant: Tenant::MAIN, shard: Shard::HOME, now_ms };
+            Box::pin(async move { desk.post(tx, &orders.iter().collect::<Vec<_>>()).await })
+        })
+        .await;
+        assert!(done.expect("outcomes").iter().all(|outcome| matches!(outcome, Posted::Created(_))));
+    };
+    let full = |unit: &str, what| Error::WalletFull { unit: unit.to_owned(), what, most: 4096 };
+    let expires_ms = NOON_MS + 60_000;
+    fill("holds", Posting::Hold { from: wallet, to: pot, amount: 1, expires_ms }).await;
+    assert_eq!(fair.order("ada", ("shop", "one"), "a").await, Err(full("point", "open holds")));
+    fair.pass(60_000).await;
+    let order = fair.order("ada", ("shop", "one"), "a").await.expect("an order, under the same key");
+    let terms = Terms { expires_ms: Some(NOON_MS + 120_000), ..Terms::default() };
+    let leg = |account, amount| Leg { account, amount };
+    let legs = vec![leg(Account::house(ISSUED, &ticket), -1), leg(Account::of("ada", &ticket), 1)];
+    fill("lots", Posting::Transfer { legs, terms }).await;
+    assert_eq!(fair.pay("ada", order).await, Err(full("ticket", "lots")));
+    fair.pass(60_000).await;
+    assert!(matches!(fair.pay("ada", order).await, Ok(OfferOrder::Paid { .. })));
+    assert_eq!(
+        (fair.has("ada", "point", "main").await, fair.has("ada", "ticket", "main").await.0),
+        ((4999, 0), 1)
+    );
+    assert_eq!(fair.verified().await.failed, []);
+}
+
 trials::in_each_profile!(
+    a_wallet_that_is_full_refuses_orders_and_payments,
     of_many_first_publications_at_once_none_stands_in_anothers_way,
     what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given,
     nobody_reports_what_the_house_posts_by_itself,

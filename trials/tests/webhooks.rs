@@ -202,6 +202,31 @@ async fn a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses(p
     }
 }
 
+/// News of an award that was given up after the award was taken back does not come back after the news of that.
+async fn what_was_taken_back_is_not_granted_again_by_a_replay(profile: Profile) {
+    let world = World::new(profile, true).await;
+    let house = world.house();
+    world.endpoint("pay", false).await;
+    assert!(world.hear(&house, &[win("ada", 1, webhook()), win("bob", 2, webhook())]).await);
+    world.shop.always("granted", Manner::Hangs);
+    house.courier.round().await.expect("a round");
+    assert!(world.shop.calls().iter().any(|(_, name, _)| name.starts_with(&draw("ada", 1).to_string())));
+    world.shop.always("granted", Manner::Answers(422));
+    house.awards.reverse(draw("ada", 1), "fraud".to_owned(), world.request()).await.expect("a reversal");
+    world.carry(&house, 24 * 3600).await;
+    let reversed = format!("{}-reversed", draw("ada", 1));
+    assert_eq!(world.shop.paid(), std::slice::from_ref(&reversed));
+    assert_eq!(house.awards.deliveries().await.expect("deliveries").1, 2, "both grants were given up");
+    world.shop.always("granted", Manner::Takes);
+    let replay = house.awards.replay_endpoint("pay", "it is well again".to_owned(), world.request()).await;
+    let replayed: serde_json::Value = serde_json::from_slice(&replay.expect("a replay").json).expect("JSON");
+    assert_eq!(replayed, serde_json::json!({ "endpoint": "pay", "replayed": 1, "more": false }));
+    world.carry(&house, 3600).await;
+    assert_eq!(world.shop.paid(), [reversed, format!("{}-granted", draw("bob", 2))]);
+    assert_eq!(house.awards.deliveries().await.expect("deliveries"), (0, 0, None));
+    assert!(matches!(house.state("ada", 1).await, State::Reversed { .. }));
+}
+
 /// While a secret is replaced both sign; then one does. No secret stands in the records as it is.
 async fn a_secret_is_replaced_without_a_gap_and_rests_sealed(profile: Profile) {
     let world = World::new(profile, true).await;
@@ -288,5 +313,6 @@ trials::in_each_profile!(
     poison_blocks_neither_other_keys_nor_other_endpoints,
     refusals_come_to_an_end_and_gone_switches_the_endpoint_off,
     a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses,
+    what_was_taken_back_is_not_granted_again_by_a_replay,
     a_secret_is_replaced_without_a_gap_and_rests_sealed,
 );

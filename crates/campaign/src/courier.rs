@@ -38,7 +38,8 @@ const MEASURE_MS: i64 = 5_000;
 /// A call that has not come back after so long, in milliseconds, belongs to a process that is gone. Longer than any call.
 pub const LEASE_MS: i64 = 120_000;
 /// A call is made only while so much of its time is left, in milliseconds: its beginning may have been long in being written.
-const LEFT_MS_MIN: i64 = LEASE_MS / 2;
+/// No call may last that long.
+pub const LEFT_MS_MIN: i64 = LEASE_MS / 2;
 
 /// A call that was begun.
 struct Begun {

@@ -152,6 +152,16 @@ pub enum Error {
         /// What can be spent now.
         available: i64,
     },
+    /// The participant's wallet has as many holds or lots as it may.
+    #[error("the wallet of this {unit} has {most} {what}, which is the most")]
+    WalletFull {
+        /// What is counted in it.
+        unit: String,
+        /// What there are so many of.
+        what: &'static str,
+        /// The most.
+        most: usize,
+    },
     /// The price was held, and is held no more.
     #[error("the price that was held for this order was released or taken in the ledger")]
     PriceGone,
@@ -256,6 +266,7 @@ impl Classify for Error {
             | Self::OfferCap { .. }
             | Self::SoldOut(_)
             | Self::NotEnough { .. }
+            | Self::WalletFull { .. }
             | Self::BudgetUsed(_)
             | Self::BadInput { .. }
             | Self::NobodyToAsk
@@ -320,6 +331,7 @@ impl Classify for Error {
             Self::OfferCap { .. } => "offer.cap",
             Self::SoldOut(_) => "offer.sold_out",
             Self::NotEnough { .. } => "offer.not_enough",
+            Self::WalletFull { .. } => "offer.wallet_full",
             Self::PriceGone => "offer.price_gone",
             Self::BudgetUsed(_) => "offer.budget_used",
             Self::NoSuchOrder(_) => "offer.no_such_order",

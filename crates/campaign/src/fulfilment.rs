@@ -202,12 +202,21 @@ pub(crate) fn corrupt(what: &str) -> records::error::Error {
     records::error::Error::Corrupt(what.to_owned())
 }
 
+fn is_of(award: &Award, draw: DrawId) -> bool {
+    award.draw.is_empty() || award.draw == draw.to_string()
+}
+
+/// An award, locked until the transaction ends: what is done or undone follows from how it stands then.
+async fn find_locked(tx: &mut dyn Tx, draw: DrawId) -> Result<Award, Error> {
+    let award: Option<Award> = machine::get_locked(tx, draw.shard, &id_of(draw)).await?;
+    award.filter(|award| is_of(award, draw)).ok_or_else(|| Error::NoSuchAward(draw.to_string()))
+}
+
 /// An award, where there is one and who asks may know of it.
 async fn find(tx: &mut dyn Tx, draw: DrawId, asks: Option<&str>) -> Result<Award, Error> {
     let missing = || Error::NoSuchAward(draw.to_string());
     let award: Option<Award> = machine::get(tx, draw.shard, &id_of(draw)).await?;
-    let award = award.filter(|award| award.draw.is_empty() || award.draw == draw.to_string());
-    let award = award.ok_or_else(missing)?;
+    let award = award.filter(|award| is_of(award, draw)).ok_or_else(missing)?;
     match asks {
         Some(participant) if !award.award.is_manual() && !holder::holds(tx, participant, draw).await? => {
             Err(missing())

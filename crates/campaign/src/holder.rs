@@ -26,18 +26,22 @@ pub(crate) async fn note(tx: &mut dyn Tx, holders: &[(&str, DrawId)]) -> Result<
     HOLDERS.rows(tx, &values).await
 }
 
-/// Whether an award is a participant's.
-pub(crate) async fn holds(tx: &mut dyn Tx, participant: &str, draw: DrawId) -> Result<bool, Error> {
-    let sql =
-        "SELECT seq FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?";
-    let values = [
+/// The key of a row.
+fn row_of(participant: &str, draw: DrawId) -> [Value<'_>; 5] {
+    [
         Value::Int(Bucket::of(Tenant::MAIN.name, participant).number().into()),
         Value::Int(Tenant::MAIN.number.into()),
         Value::Text(participant),
         Value::Int(draw.raffle.into()),
         Value::count(draw.seq),
-    ];
-    Ok(!tx.fetch(sql, &values).await?.is_empty())
+    ]
+}
+
+/// Whether an award is a participant's.
+pub(crate) async fn holds(tx: &mut dyn Tx, participant: &str, draw: DrawId) -> Result<bool, Error> {
+    let sql =
+        "SELECT seq FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?";
+    Ok(!tx.fetch(sql, &row_of(participant, draw)).await?.is_empty())
 }
 
 /// Whose an award is; `None` once they are forgotten. Looks through a bucket: for what operators do by hand.
@@ -50,6 +54,17 @@ pub(crate) async fn of(tx: &mut dyn Tx, draw: DrawId) -> Result<Option<String>, 
         Value::count(draw.seq),
     ];
     tx.fetch(sql, &values).await?.first().map(|row| row.text(0).map(str::to_owned)).transpose()
+}
+
+/// The same, held fast until the transaction ends: an erasure waits for it, or has gone before.
+pub(crate) async fn of_locked(tx: &mut dyn Tx, draw: DrawId) -> Result<Option<String>, Error> {
+    let Some(participant) = of(tx, draw).await? else { return Ok(None) };
+    let sql = format!(
+        "SELECT seq FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?{}",
+        tx.dialect().for_update()
+    );
+    let rows = tx.fetch(&sql, &row_of(&participant, draw)).await?;
+    Ok(Some(participant).filter(|_| !rows.is_empty()))
 }
 
 /// Forgets up to `limit` awards of a participant: that they are theirs, and where they go. Answers which. Waits for those
@@ -80,12 +95,5 @@ pub(crate) async fn forget(tx: &mut dyn Tx, participant: &str, limit: u32) -> Re
 /// Forgets that an award is a participant's.
 pub(crate) async fn let_go(tx: &mut dyn Tx, participant: &str, draw: DrawId) -> Result<(), Error> {
     let sql = "DELETE FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?";
-    let values = [
-        Value::Int(draw.bucket.into()),
-        Value::Int(Tenant::MAIN.number.into()),
-        Value::Text(participant),
-        Value::Int(draw.raffle.into()),
-        Value::count(draw.seq),
-    ];
-    tx.exec(sql, &values).await.map(|_| ())
+    tx.exec(sql, &row_of(participant, draw)).await.map(|_| ())
 }

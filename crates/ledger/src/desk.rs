@@ -16,9 +16,9 @@ use crate::book::Book;
 use crate::entry::{Entry, Kind};
 use crate::hold;
 use crate::journal::{self, Head, JournalKey};
-use crate::lot;
+use crate::lot::{self, Lots};
 use crate::memory::Memory;
-use crate::order::{After, Order, OrderId, Outcome, Receipt, What};
+use crate::order::{After, LOTS_MAX, Order, OrderId, Outcome, Receipt, What};
 use crate::reading;
 
 static REVERSED: ByKeys =
@@ -364,6 +364,16 @@ impl Counter {
     /// Whether a hold that was named as an earlier order is still open.
     pub fn is_held(&self, hold: OrderId) -> bool {
         self.book.holds.get(hold).is_some_and(|hold| hold.state == hold::State::Open)
+    }
+
+    /// Whether an account may have one more hold.
+    pub fn may_hold(&self, account: &Account) -> bool {
+        self.book.holds.has_room(account.id(self.desk.tenant, self.desk.shard))
+    }
+
+    /// How many more lots an account may get: with terms, or of any kind once it has had one.
+    pub fn room_for_lots(&self, account: &Account) -> usize {
+        self.book.lots.get(&account.id(self.desk.tenant, self.desk.shard)).map_or(LOTS_MAX, Lots::room)
     }
 
     /// Decides an order as if all before it were written. An account that was not loaded would look new, so that is an error.

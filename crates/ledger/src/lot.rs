@@ -118,9 +118,14 @@ impl Lots {
         (sum(false), sum(true))
     }
 
+    /// How many more may come.
+    pub(crate) fn room(&self) -> usize {
+        LOTS_MAX.saturating_sub(self.open.len())
+    }
+
     /// Whether one more may come.
     pub(crate) fn has_room(&self) -> bool {
-        self.open.len() < LOTS_MAX
+        self.room() > 0
     }
 
     /// Adds a lot for what arrives, or takes from lots what leaves, `first` before all others; `before` is how the account

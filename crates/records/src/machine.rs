@@ -207,6 +207,15 @@ pub async fn get<M: Machine>(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result
     rows.first().map(|row| decode(row, 0)).transpose()
 }
 
+/// The same, locked until the transaction ends: what is decided by it still holds when the machine moves.
+pub async fn get_locked<M: Machine>(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result<Option<M>, Error> {
+    let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
+    let lock = tx.dialect().for_update();
+    let sql = format!("SELECT state FROM machine WHERE shard=? AND kind=? AND id=?{lock}");
+    let rows = tx.fetch(&sql, &key).await?;
+    rows.first().map(|row| decode(row, 0)).transpose()
+}
+
 static BY_IDS: ByKeys = ByKeys::new("SELECT id,state FROM machine WHERE shard=? AND kind=?", &["id"], "");
 
 /// The states of machines by their ids; those that do not exist are not in the answer.

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use ::campaign::courier::LEFT_MS_MIN;
 use cluster::mariadb::Address;
 use raffle::threshold::Thresholds;
 use serde::Deserialize;
@@ -344,9 +345,10 @@ impl Config {
             ("outbound.connect_seconds", config.outbound.connect_seconds),
             ("outbound.total_seconds", config.outbound.total_seconds),
         ] {
-            // A call is taken for lost after two minutes.
-            if value.get() > 100 {
-                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is 100")));
+            // A call that was begun late has to be over before another asks what became of it.
+            if i64::from(value.get()) * 1000 >= LEFT_MS_MIN {
+                let most = (LEFT_MS_MIN - 1) / 1000;
+                return Err(ConfigError::Wrong(format!("{name} is {value}; the most is {most}")));
             }
         }
         if config.review.four_eyes == Some(true) && config.authors().1 == 0 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::account::Account;
+use ledger::error::Error as LedgerError;
 use ledger::exchange::{Rate, Rounding as LedgerRounding};
 use ledger::order::{Leg, Order, OrderId, Outcome as Posted, Terms, What as Move};
 use records::error::Error as RecordsError;
@@ -110,8 +111,13 @@ impl Rebate {
             Rounding::Up => LedgerRounding::Up,
             Rounding::HalfEven => LedgerRounding::HalfEven,
         };
-        let amount = Rate::new(self.gives, self.for_every, rounding).ok()?.convert(value).ok()?;
-        Some(self.at_most.map_or(amount, |at_most| amount.min(at_most)))
+        let most = self.at_most.unwrap_or(i64::MAX);
+        match Rate::new(self.gives, self.for_every, rounding).ok()?.convert(value) {
+            Ok(amount) => Some(amount.min(most)),
+            // More than can be moved at once is still as much as is given at the most.
+            Err(LedgerError::BadExchange { got, .. }) => self.at_most.filter(|most| i128::from(*most) <= got),
+            Err(_) => None,
+        }
     }
 }
 

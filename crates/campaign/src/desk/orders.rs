@@ -1,9 +1,11 @@
 //! Orders of offers: stock and price are set aside together, and given, taken or brought back together.
 
+use std::collections::BTreeMap;
+
 use kernel::hex::from_hex;
 use kernel::id::{Place as IdPlace, Shard};
 use ledger::account::Account;
-use ledger::order::{Order as Posting, OrderId, Outcome as Posted, What as Move};
+use ledger::order::{HOLDS_MAX, LOTS_MAX, Order as Posting, OrderId, Outcome as Posted, What as Move};
 use records::error::Error as RecordsError;
 use records::machine::{self, Machine, Outcome as Applied, Step};
 use records::port::{Tx, Value};
@@ -166,6 +168,9 @@ impl Desk {
             let (unit, price) = (total.unit.clone(), total.amount);
             return Err(Error::NotEnough { unit, price, available });
         }
+        if !self.counter.may_hold(&from) {
+            return Err(Error::WalletFull { unit: total.unit.clone(), what: "open holds", most: HOLDS_MAX });
+        }
         let what = Move::Hold { from, to: spent(&total.unit)?, amount: total.amount, expires_ms };
         self.post(Posting { id: hold_of(key), ..posting(key, "offer_hold", what) })
     }
@@ -216,6 +221,15 @@ impl Desk {
         let given: Vec<_> = units.zip(amounts.iter().copied()).collect();
         if let Some(why) = self.lacks(&campaign, &given)? {
             return Err(Error::BudgetUsed(why));
+        }
+        let mut lots: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for gain in &ordered.gains {
+            *lots.entry((&gain.unit, &gain.wallet)).or_default() += 1;
+        }
+        for ((unit, name), more) in lots {
+            if self.counter.room_for_lots(&wallet(&ask.participant, unit, name)?) < more {
+                return Err(Error::WalletFull { unit: unit.to_owned(), what: "lots", most: LOTS_MAX });
+            }
         }
         let (mut gains, reference) = (vec![], key.to_string());
         for (place, (gain, amount)) in ordered.gains.iter().zip(&amounts).enumerate() {

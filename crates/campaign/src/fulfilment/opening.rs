@@ -85,13 +85,13 @@ pub(super) async fn open(
 
 /// Does for an award that was held back what its kind does. Answers whether it was; one that moved meanwhile stays.
 pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, id: &[u8], now_ms: i64) -> Result<bool, Error> {
-    let Some(award) = machine::get::<Award>(tx, shard, id).await? else { return Ok(false) };
+    let Some(award) = machine::get_locked::<Award>(tx, shard, id).await? else { return Ok(false) };
     if award.state != State::Held {
         return Ok(false);
     }
     let draw: DrawId = award.draw.parse().map_err(|_| corrupt("the draw of an award"))?;
     let key: [u8; 16] = from_hex(&award.winner).ok_or_else(|| corrupt("the winner of an award"))?;
-    let winner = holder::of(tx, draw).await?;
+    let winner = holder::of_locked(tx, draw).await?;
     let due = Some(Due { raffle: award.raffle, award: award.award });
     let won = Won { draw, key: key.to_vec(), prize: award.prize, winner, due, at_ms: None };
     let state = if won.winner.is_some() {

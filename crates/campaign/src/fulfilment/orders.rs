@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::opening::{order, paid_by, paid_or_why};
-use super::{AwardView, Awards, corrupt, find};
+use super::{AwardView, Awards, corrupt, find, find_locked};
 use crate::award::{Award, Event, Illegal, Kind, State, id_of};
 use crate::coupon;
 use crate::delivery::{self, Delivery, News, Owed};
@@ -121,6 +121,10 @@ impl Awards {
                 let event = Event::Claim(request.at_ms);
                 let outcome = machine::apply::<Award>(tx, draw.shard, &id_of(draw), &event).await?;
                 let award = moved(outcome, draw)?;
+                // An address of somebody who was erased would be found by no erasure any more.
+                if holder::of_locked(tx, draw).await?.is_none() {
+                    return Err(Error::NoSuchAward(draw.to_string()));
+                }
                 let text = serde_json::to_vec(&address).map_err(|error| corrupt(&error.to_string()))?;
                 let sealed = vault.seal(&text, &about(draw))?;
                 let insert = "INSERT INTO award_address (shard,tenant,raffle,seq,sealed) VALUES (?,?,?,?,?)";
@@ -158,14 +162,14 @@ impl Awards {
         let vault = Arc::clone(&self.vault);
         write(&*self.records, draw.shard, move |tx| {
             Box::pin(async move {
-                let award = find(tx, draw, None).await?;
+                let award = find_locked(tx, draw).await?;
                 if let Some(answered) = request.before(tx, draw.shard, &*vault).await? {
                     return Ok(answered);
                 }
                 let now_ms = request.at_ms;
                 let event = match &award.state {
                     State::Unpaid { refused, .. } => {
-                        let winner = holder::of(tx, draw).await?;
+                        let winner = holder::of_locked(tx, draw).await?;
                         let winner =
                             winner.ok_or(Error::NothingToTell("winner any more: they were erased"))?;
                         Event::Paid(now_ms, pay_again(tx, (draw, &award), (&winner, *refused), now_ms).await?)
@@ -208,7 +212,7 @@ impl Awards {
         let vault = Arc::clone(&self.vault);
         write(&*self.records, draw.shard, move |tx| {
             Box::pin(async move {
-                let award = find(tx, draw, None).await?;
+                let award = find_locked(tx, draw).await?;
                 if let Some(answered) = request.before(tx, draw.shard, &*vault).await? {
                     return Ok(answered);
                 }

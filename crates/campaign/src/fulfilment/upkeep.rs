@@ -22,7 +22,14 @@ const AT_ONCE: u32 = 200;
 
 /// Gives codes to awards that wait for them, as far as there are any. Answers how many.
 async fn serve(tx: &mut dyn Tx, shard: Shard, pool: &str, now_ms: i64) -> Result<usize, Error> {
-    let waiting = coupon::waiting(tx, shard, pool, AT_ONCE).await?;
+    let mut waiting = vec![];
+    for id in coupon::waiting(tx, shard, pool, AT_ONCE).await? {
+        match machine::get_locked::<Award>(tx, shard, &id).await? {
+            Some(award) if award.state == State::WaitsForCode => waiting.push(id),
+            // It was taken back meanwhile: no code is for it, and it keeps no other from theirs.
+            _ => coupon::stop_waiting(tx, shard, (pool, &id)).await?,
+        }
+    }
     let served = coupon::take(tx, shard, pool, &waiting).await?;
     for id in &waiting[..served] {
         let outcome = machine::apply::<Award>(tx, shard, id, &Event::Code(now_ms)).await?;
@@ -34,18 +41,26 @@ async fn serve(tx: &mut dyn Tx, shard: Shard, pool: &str, now_ms: i64) -> Result
     Ok(served)
 }
 
-/// Lets a webhook that was given up try again, and its award with it.
-async fn replay(tx: &mut dyn Tx, shard: Shard, webhook: &[u8], now_ms: i64) -> Result<(), Error> {
-    let outcome = delivery::apply(tx, shard, webhook, &delivery::Event::Replay { now_ms }).await?;
-    let Some((raffle, seq, news)) =
-        delivery::award_of(webhook).filter(|_| matches!(outcome, Outcome::Moved(_)))
-    else {
-        return Err(super::corrupt("a webhook that was given up").into());
-    };
+/// Lets a webhook that was given up try again, and its award with it. One that tells of an award that was taken back since is
+/// called off: what tells of that has gone before it. Answers whether it tries again.
+async fn replay(tx: &mut dyn Tx, shard: Shard, webhook: &[u8], now_ms: i64) -> Result<bool, Error> {
+    let corrupt = || super::corrupt("a webhook that was given up");
+    let (raffle, seq, news) = delivery::award_of(webhook).ok_or_else(corrupt)?;
+    let (id, mut is_over) = (machine_id(raffle, seq), false);
     if news == News::Granted {
-        machine::apply::<Award>(tx, shard, &machine_id(raffle, seq), &Event::TryAgain(now_ms)).await?;
+        let award = machine::get_locked::<Award>(tx, shard, &id).await?.ok_or_else(corrupt)?;
+        is_over = matches!(award.state, State::Reversed { .. });
     }
-    Ok(())
+    let event =
+        if is_over { delivery::Event::CallOff { now_ms } } else { delivery::Event::Replay { now_ms } };
+    let outcome = delivery::apply(tx, shard, webhook, &event).await?;
+    if !matches!(outcome, Outcome::Moved(_)) {
+        return Err(corrupt().into());
+    }
+    if news == News::Granted && !is_over {
+        machine::apply::<Award>(tx, shard, &id, &Event::TryAgain(now_ms)).await?;
+    }
+    Ok(!is_over)
 }
 
 /// How many webhooks of an endpoint try again.
@@ -219,19 +234,19 @@ impl Awards {
                 }
                 let given_up = delivery::given_up(tx, Shard::HOME, &id, AT_ONCE + 1).await?;
                 let at_once = given_up.len().min(AT_ONCE as usize);
+                let mut replayed = 0;
                 for webhook in &given_up[..at_once] {
-                    replay(tx, Shard::HOME, webhook, now_ms).await?;
+                    replayed += u64::from(replay(tx, Shard::HOME, webhook, now_ms).await?);
                 }
                 let change = Change {
                     at_ms: now_ms,
                     action: "replay_endpoint",
                     subject: format!("endpoint/{id}"),
-                    detail: format!("{at_once} webhooks: {reason}"),
+                    detail: format!("{replayed} webhooks: {reason}"),
                 };
                 let changes = Stream::changes(Shard::HOME, Tenant::MAIN.number);
                 audit::append(tx, &changes, &request.cause(), change).await?;
-                let (replayed, more) = (at_once as u64, at_once < given_up.len());
-                Ok(ReplaysView { endpoint: id, replayed, more })
+                Ok(ReplaysView { endpoint: id, replayed, more: at_once < given_up.len() })
             })
         })
         .await

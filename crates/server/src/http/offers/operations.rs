@@ -56,10 +56,11 @@ pub fn operations() -> Vec<Operation> {
                 }),
             )
             .refuses(ACT)
-            .refuses(&["offer.cap", "offer.missing", "offer.not_enough", "offer.sold_out", "offer.too_many"]),
+            .refuses(&["offer.cap", "offer.missing", "offer.not_enough", "offer.sold_out", "offer.too_many"])
+            .refuses(&["offer.wallet_full"]),
         moved("/orders/{id}/pay", "payOrder", "Pay an order", "It is paid, and this was given.", "paid")
             .describe("What it gives is given, the price taken and the stock sold, all together or nothing. Once.")
-            .refuses(&["campaign.missing", "offer.budget_used", "offer.price_gone"]),
+            .refuses(&["campaign.missing", "offer.budget_used", "offer.price_gone", "offer.wallet_full"]),
         moved("/orders/{id}/cancel", "cancelOrder", "Give an order up", "It is given up.", "cancelled")
             .describe("The price, the stock and what it counted under caps come back. Once."),
         Operation::get("/orders/{id}", "getOrder", "Where an order stands")
