@@ -8,7 +8,7 @@
 mod backlog;
 mod letters;
 
-pub use backlog::{Pressure, ROWS_MAX, backlog, lag};
+pub use backlog::{Pressure, ROWS_MAX, backlog, lag, stranded};
 pub use letters::{Letter, LetterId, bodies, letters, replay, revive, rewrite};
 
 use std::collections::HashMap;

@@ -120,10 +120,21 @@ impl Activity {
         Place { at_ms: self.at_ms, id: self.id.clone() }
     }
 
-    /// Cuts texts that are longer than a row holds.
+    /// Cuts texts that are longer than their column, in characters: what does not fit would hold up all that comes after it.
+    /// The id is made here and never too long; cut, it would name something else.
     pub(crate) fn cut(mut self) -> Self {
-        for text in [&mut self.reason, &mut self.note] {
-            if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+        for (text, width) in [
+            (&mut self.participant, 128),
+            (&mut self.raffle, 64),
+            (&mut self.campaign, 64),
+            (&mut self.prize, 64),
+            (&mut self.state, 32),
+            (&mut self.unit, 16),
+            (&mut self.code, 64),
+            (&mut self.reason, TEXT_MAX),
+            (&mut self.note, TEXT_MAX),
+        ] {
+            if let Some((end, _)) = text.char_indices().nth(width) {
                 text.truncate(end);
             }
         }

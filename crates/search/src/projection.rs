@@ -28,7 +28,12 @@ pub struct Standing {
     pub turn: u64,
     /// How far each source was read.
     pub cursors: BTreeMap<String, u64>,
+    /// Whether it was begun to be cleared, and not ended.
+    pub is_clearing: bool,
 }
+
+/// Stands among the cursors while the projection is cleared: a process that ends meanwhile leaves it to the next.
+const CLEARING: &str = "clearing";
 
 /// The activities of a tenant.
 #[derive(Clone)]
@@ -51,7 +56,9 @@ async fn standing(tx: &mut dyn Tx, books: Books) -> Result<Standing, RecordsErro
     let sql = "SELECT source,seq FROM activity_cursor WHERE shard=? AND tenant=?";
     let rows = tx.fetch(sql, &books.values()).await?;
     let cursors = rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?)));
-    Ok(Standing { turn, cursors: cursors.collect::<Result<_, RecordsError>>()? })
+    let mut cursors = cursors.collect::<Result<BTreeMap<_, _>, RecordsError>>()?;
+    let is_clearing = cursors.remove(CLEARING).is_some();
+    Ok(Standing { turn, cursors, is_clearing })
 }
 
 impl Projection {
@@ -118,26 +125,36 @@ impl Projection {
         }
     }
 
-    /// Forgets everything, so that it is read anew from the first row of every source. The cursors go first: whatever is
-    /// left if this does not come to its end is written over.
+    /// Forgets everything, so that it is read anew from the first row of every source.
     pub async fn clear(&self) -> Result<(), Error> {
-        let books = self.books;
         let mut sweep = Some(i64::MIN);
         while let Some(until_ms) = sweep {
-            let swept = write(&*self.records, books.shard, move |tx| {
-                Box::pin(async move {
-                    let seen = standing(tx, books).await?.turn;
-                    take_turn(tx, books, seen).await?;
-                    let cursors = "DELETE FROM activity_cursor WHERE shard=? AND tenant=?";
-                    tx.exec(cursors, &books.values()).await?;
-                    let rows = "DELETE FROM activity WHERE shard=? AND tenant=? AND at_ms<=?";
-                    tx.exec(rows, &[&books.values()[..], &[Value::Int(until_ms)]].concat()).await?;
-                    Ok::<_, Error>(activity::sweep_end(tx, books, SWEEP).await?)
-                })
-            });
-            sweep = swept.await?;
+            sweep = self.clear_from(until_ms).await?;
         }
         Ok(())
+    }
+
+    /// A piece of clearing, which begins at `i64::MIN`: what is from before an instant, or at it. Answers where the next goes to,
+    /// and nothing once all is gone. The cursors go with each; until the last, the standing says that it is being cleared.
+    pub async fn clear_from(&self, until_ms: i64) -> Result<Option<i64>, Error> {
+        let books = self.books;
+        write(&*self.records, books.shard, move |tx| {
+            Box::pin(async move {
+                let seen = standing(tx, books).await?.turn;
+                take_turn(tx, books, seen).await?;
+                let cursors = "DELETE FROM activity_cursor WHERE shard=? AND tenant=?";
+                tx.exec(cursors, &books.values()).await?;
+                let rows = "DELETE FROM activity WHERE shard=? AND tenant=? AND at_ms<=?";
+                tx.exec(rows, &[&books.values()[..], &[Value::Int(until_ms)]].concat()).await?;
+                let next = activity::sweep_end(tx, books, SWEEP).await?;
+                if next.is_some() {
+                    let values = [&books.values()[..], &[Value::Text(CLEARING), Value::Int(0)]].concat();
+                    CURSORS.rows(tx, &values).await?;
+                }
+                Ok(next)
+            })
+        })
+        .await
     }
 
     /// Up to `limit` of what is asked for, the newest first, older than a place.

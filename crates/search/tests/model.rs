@@ -217,9 +217,42 @@ async fn nothing_older_replaces_anything_newer_and_a_forgotten_name_does_not_com
         let seen = projection.standing().await.expect("a standing").turn;
         projection.keep(seen, vec![], Some(("draws/1".to_owned(), 9))).await.expect("kept");
         assert_eq!(projection.standing().await.expect("a standing").cursors["draws/1"], 9);
+        // A process that ends while it clears leaves the rest to the next, which sees that something was left.
+        let next = projection.clear_from(i64::MIN).await.expect("begun");
+        let begun = projection.standing().await.expect("a standing");
+        assert_eq!((next.is_some(), begun.is_clearing, begun.cursors), (true, true, BTreeMap::new()));
         projection.clear().await.expect("cleared");
+        assert!(!projection.standing().await.expect("a standing").is_clearing);
         let nothing = projection.page(Filter::default(), None, 1).await.expect("a page");
         assert_eq!((nothing.activities, nothing.next), (vec![], None));
         assert_eq!(projection.standing().await.expect("a standing").cursors, BTreeMap::new());
+    }
+}
+
+/// Whatever is told fits its row: one text that does not would hold up all that comes after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_text_is_cut_to_the_width_of_its_column() {
+    let (_folder, projections) = each().await;
+    for projection in &projections {
+        let long = || "\u{e9}".repeat(700);
+        let wide = Activity {
+            participant: long(),
+            raffle: long(),
+            campaign: long(),
+            prize: long(),
+            state: long(),
+            unit: long(),
+            code: long(),
+            reason: long(),
+            note: long(),
+            ..Activity::new(Kind::Order, "i".repeat(64), 1)
+        };
+        keep(projection, &[wide]).await;
+        let page = projection.page(Filter::default(), None, 5).await.expect("a page");
+        let [kept] = &page.activities[..] else { panic!("{page:?}") };
+        let texts = [&kept.participant, &kept.raffle, &kept.campaign, &kept.prize, &kept.state, &kept.unit];
+        assert_eq!(texts.map(|text| text.chars().count()), [128, 64, 64, 64, 32, 16]);
+        let texts = [&kept.code, &kept.reason, &kept.note];
+        assert_eq!(texts.map(|text| text.chars().count()), [64, 600, 600]);
     }
 }

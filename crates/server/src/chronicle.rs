@@ -9,6 +9,7 @@
 mod acts;
 mod draws;
 mod journal;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -16,9 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use campaign::act::{self as campaign_act, ACTS_KEPT};
-use campaign::award::{self, AWARD_MOVED, DRAW_MADE};
-use campaign::delivery::{self, DELIVERY_MOVED};
+use campaign::act::ACTS_KEPT;
+use campaign::award::{AWARD_MOVED, DRAW_MADE};
+use campaign::delivery::DELIVERY_MOVED;
 use campaign::offer::{ORDER_MOVED, OrderKey};
 use embedded::clock::Stopwatch;
 use kernel::fault::Classify;
@@ -27,7 +28,7 @@ use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
-use ledger::reading::{self, SEALED};
+use ledger::reading::SEALED;
 use raffle::catalog::Catalog;
 use records::outbox::{self, Effect};
 use records::port::{Records, read, write};
@@ -36,6 +37,7 @@ use search::projection::Projection;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use draws::Which;
+use source::{Marks, Source};
 
 /// Topic of what tells that somebody is to be forgotten. Its body is a hash of the name.
 pub const FORGOTTEN: &str = "participant.forgotten";
@@ -75,42 +77,6 @@ pub enum Error {
     Raffle(#[from] raffle::error::Error),
 }
 
-/// What is read in the order of its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
-    Draws(u32),
-    Journal,
-    Acts,
-}
-
-impl Source {
-    fn name(self) -> String {
-        match self {
-            Self::Draws(raffle) => format!("draws/{raffle}"),
-            Self::Journal => "journal".to_owned(),
-            Self::Acts => "acts".to_owned(),
-        }
-    }
-}
-
-impl Source {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "journal" => Some(Self::Journal),
-            "acts" => Some(Self::Acts),
-            _ => name.strip_prefix("draws/")?.parse().ok().map(Self::Draws),
-        }
-    }
-}
-
-/// How far there is something to read of each source, how far the worker has begun to, and how far it has come.
-#[derive(Debug, Default)]
-struct Marks {
-    told: BTreeMap<Source, u64>,
-    begun: BTreeMap<Source, u64>,
-    ended: BTreeMap<Source, u64>,
-}
-
 /// What is noted of what befalls participants.
 pub struct Chronicle {
     records: Arc<dyn Records>,
@@ -127,53 +93,38 @@ pub struct Chronicle {
     as_of_ms: AtomicI64,
     exports: Arc<Semaphore>,
     kept: AtomicU64,
+    /// Whether what was there at the start is yet to be cleared away. Whoever does that holds it.
+    is_clearing: tokio::sync::Mutex<bool>,
 }
 
 fn away(error: impl std::error::Error) -> PortError {
     PortError::Unavailable(error.to_string().into())
 }
 
-/// The last two parts of an effect's name: its subject and its number.
-fn numbered(message: &Message) -> Result<(u32, u64), PortError> {
-    let mut parts = message.effect.rsplit('/');
-    let (seq, subject) = (parts.next(), parts.next());
-    let read = subject.and_then(|subject| subject.parse().ok()).zip(seq.and_then(|seq| seq.parse().ok()));
-    read.ok_or_else(|| PortError::Corrupt(message.effect.clone()))
-}
-
-/// The source that a message tells of, and how far it goes.
-fn mark(message: &Message) -> Result<Option<(Source, u64)>, PortError> {
-    Ok(match message.topic.as_str() {
-        DRAW_MADE => {
-            let (raffle, seq) = numbered(message)?;
-            Some((Source::Draws(raffle), seq))
-        }
-        SEALED => Some((Source::Journal, numbered(message)?.1)),
-        ACTS_KEPT => Some((Source::Acts, numbered(message)?.1)),
-        _ => None,
-    })
-}
-
-/// The draw of which something has moved.
-fn moved(message: &Message) -> Result<Option<(u32, u64)>, PortError> {
-    let found = match message.topic.as_str() {
-        AWARD_MOVED => award::place_of(&message.body),
-        DELIVERY_MOVED => delivery::award_of(&message.body).map(|(raffle, seq, _)| (raffle, seq)),
-        _ => return Ok(None),
-    };
-    found.map(Some).ok_or_else(|| PortError::Corrupt(message.effect.clone()))
-}
-
 impl Chronicle {
-    /// Follows `records` into a projection.
+    /// Follows `records` into a projection. One that has read numbers which the records do not have was made from others, for
+    /// example before they were restored from a copy: it is cleared and begins anew.
     pub async fn open(
         (records, catalog): (Arc<dyn Records>, Arc<Catalog>),
         (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         projection: Projection,
     ) -> Result<Self, Error> {
-        let cursors = projection.standing().await?.cursors;
-        let ended: BTreeMap<_, _> =
-            cursors.into_iter().filter_map(|(name, seq)| Some((Source::named(&name)?, seq))).collect();
+        // Looked at before the records: what is written meanwhile puts it ahead of nothing.
+        let standing = projection.standing().await?;
+        let named = |(name, seq): (&String, &u64)| Some((Source::named(name)?, *seq));
+        let mut ended: BTreeMap<_, _> = standing.cursors.iter().filter_map(named).collect();
+        let last = source::last(&*records).await?;
+        let ahead = ended.iter().find(|(source, seq)| last.get(source).is_none_or(|last| *seq > last));
+        if let Some((source, seq)) = ahead {
+            let (source, last) = (source.name(), last.get(source));
+            tracing::warn!(source, seq, last, "what is searched is ahead of the records: it is made anew");
+        }
+        let is_clearing = ahead.is_some() || standing.is_clearing;
+        if is_clearing {
+            // How far it had read is forgotten before anything is served: the records may grow past it.
+            projection.clear_from(i64::MIN).await?;
+            ended = BTreeMap::new();
+        }
         let marks = Marks { told: BTreeMap::new(), begun: ended.clone(), ended };
         Ok(Self {
             records,
@@ -187,6 +138,7 @@ impl Chronicle {
             wake: Notify::new(),
             as_of_ms: AtomicI64::new(-1),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            is_clearing: tokio::sync::Mutex::new(is_clearing),
         })
     }
 
@@ -235,19 +187,22 @@ impl Chronicle {
         .await
     }
 
+    /// Clears away what has to go before anything is read, a piece at a time: between two pieces others write.
+    async fn clear(&self) -> Result<(), Error> {
+        let mut is_clearing = self.is_clearing.lock().await;
+        let mut sweep = is_clearing.then_some(i64::MIN);
+        while let Some(until_ms) = sweep {
+            let _desk = self.desk.lock().await;
+            sweep = self.projection.clear_from(until_ms).await?;
+        }
+        *is_clearing = false;
+        Ok(())
+    }
+
     /// How far every source goes, as the records have it now.
     async fn look(&self) -> Result<(), Error> {
-        let mut found = read(&*self.records, Shard::HOME, |tx| {
-            Box::pin(async move {
-                let journal = reading::last(tx, Shard::HOME, Tenant::MAIN).await?;
-                let acts = campaign_act::last(tx, Shard::HOME, Tenant::MAIN).await?;
-                let raffles = records::gate::last_numbers(tx, Shard::HOME, Tenant::MAIN).await?;
-                let draws = raffles.into_iter().map(|(raffle, seq)| (Source::Draws(raffle), seq));
-                let rest = [(Source::Journal, journal), (Source::Acts, acts)];
-                Ok::<_, Error>(draws.chain(rest).collect::<BTreeMap<_, _>>())
-            })
-        })
-        .await?;
+        self.clear().await?;
+        let mut found = source::last(&*self.records).await?;
         let mut marks = self.marks();
         for (source, told) in &mut marks.told {
             let last = found.entry(*source).or_default();
@@ -293,10 +248,15 @@ impl Chronicle {
     async fn round(&self, rests: bool, go_on: impl Fn() -> bool) -> Result<bool, Error> {
         let began_ms = self.clock.now_ms();
         let oldest = read(&*self.records, Shard::HOME, move |tx| {
-            Box::pin(async move { outbox::lag(tx, Shard::HOME, began_ms).await })
+            Box::pin(async move {
+                let unsent = outbox::lag(tx, Shard::HOME, began_ms).await?;
+                Ok::<_, Error>([unsent, outbox::stranded(tx, Shard::HOME).await?])
+            })
         });
-        let mut oldest: BTreeMap<String, i64> = oldest.await?;
-        oldest.retain(|topic, _| topic == DRAW_MADE || TOPICS.contains(&topic.as_str()));
+        // What became a dead letter has not been heard either.
+        let oldest = oldest.await?.into_iter().flatten();
+        let oldest = oldest.filter(|(topic, _)| topic == DRAW_MADE || TOPICS.contains(&topic.as_str()));
+        let unsent_ms = oldest.map(|(_, at_ms)| at_ms).min().unwrap_or(began_ms);
         let told = self.marks().told.clone();
         let mut fault = None;
         for (source, last) in told {
@@ -311,7 +271,6 @@ impl Chronicle {
             return Err(error);
         }
         // What is unsent may still tell of something from before now.
-        let unsent_ms = oldest.into_values().min().unwrap_or(began_ms);
         self.as_of_ms.store(began_ms.min(unsent_ms), Ordering::Relaxed);
         Ok(true)
     }
@@ -401,7 +360,7 @@ impl Chronicle {
         let mut again: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
         let mut marks = self.marks();
         for message in messages {
-            let mark = mark(message)?;
+            let mark = source::mark(message)?;
             if let Some((source, last)) = mark {
                 let told = marks.told.entry(source).or_default();
                 *told = last.max(*told);
@@ -409,7 +368,7 @@ impl Chronicle {
             let draw = if let Some((Source::Draws(raffle), seq)) = mark {
                 Some((raffle, seq))
             } else {
-                moved(message)?
+                source::moved(message)?
             };
             let Some((raffle, seq)) = draw else { continue };
             if marks.begun.get(&Source::Draws(raffle)).is_some_and(|begun| seq <= *begun) {

@@ -36,7 +36,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
-use crate::chronicle::{self, Chronicle, FORGOTTEN};
+use crate::chronicle::{self, Chronicle};
 use crate::config::{Config, ConfigError, Telemetry};
 use crate::errands::Errands;
 use crate::goals::{self, Each, Goals};
@@ -233,8 +233,9 @@ impl House {
         let mut background = JoinSet::new();
         for shard in records.shards() {
             // A seed that is not revealed makes all later draws unprovable: what failed before this start is tried again.
-            // So is what forgets somebody.
-            for topic in [GATE_CLOSED, FORGOTTEN] {
+            // So is what the chronicle alone hears: it may come as often as it likes, and what it never heard stays told as it
+            // was. The forgetting of somebody is among it.
+            for topic in [GATE_CLOSED].into_iter().chain(chronicle::TOPICS) {
                 let revived = revive(&*records, shard, topic, clock.now_ms()).await?;
                 if revived > 0 {
                     tracing::warn!(shard = shard.0, topic, revived, "dead letters are sent again");

@@ -289,6 +289,14 @@ pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
     assert_eq!(bench.taken(), [(1, 2)]);
     assert_eq!(backlog(&bench.records).await, (0, 0, 1));
     assert_eq!(oldest(&bench.records, 1000).await, None, "a dead letter does not wait");
+    let owed = || async {
+        let stranded = read(&*bench.records, Shard::HOME, |tx| {
+            Box::pin(async move { outbox::stranded(tx, Shard::HOME).await })
+        });
+        stranded.await
+    };
+    let posted_ms = effect(1, 1, 1).at_ms;
+    assert_eq!(owed().await, Ok::<_, Error>([("parcel.sent".to_owned(), posted_ms)].into()));
     for (topic, revived) in [("another", 0), ("parcel.sent", 1), ("parcel.sent", 0)] {
         let told: Result<u64, Error> = write(&*bench.records, Shard::HOME, move |tx| {
             Box::pin(async move { outbox::revive(tx, Shard::HOME, topic, 301).await })
@@ -297,6 +305,7 @@ pub async fn a_dead_letter_makes_way(records: Arc<dyn Records>) {
         assert_eq!(told, Ok(revived), "{topic}");
     }
     assert_eq!(backlog(&bench.records).await, (0, 1, 0));
+    assert_eq!(owed().await, Ok([].into()), "what waits again is dead no more");
     bench.clock.0.store(301, Ordering::SeqCst);
     bench.relay.round().await.expect("round");
     assert_eq!((bench.taken(), backlog(&bench.records).await), (vec![(1, 1)], (0, 0, 0)));

@@ -63,6 +63,13 @@ pub async fn lag(tx: &mut dyn Tx, shard: Shard, now_ms: i64) -> Result<BTreeMap<
     Ok(oldest)
 }
 
+/// Since when the oldest dead letter of each topic has been owed, in milliseconds since the epoch.
+pub async fn stranded(tx: &mut dyn Tx, shard: Shard) -> Result<BTreeMap<String, i64>, Error> {
+    let sql = "SELECT topic,MIN(at_ms) FROM outbox_aside WHERE shard=? AND dead=1 GROUP BY topic";
+    let rows = tx.fetch(sql, &[Value::Int(shard.0.into())]).await?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?))).collect()
+}
+
 /// Whether so much is unsent that nothing may begin that would add to it. The relay measures at the beginning of each round;
 /// what begins meanwhile comes on top. It is asked before work begins, never after: what is kept is sent, however long it
 /// takes.

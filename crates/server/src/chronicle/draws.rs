@@ -106,6 +106,32 @@ fn of_draw(about: Activity, draw: &Draw, plan: &Plan) -> Activity {
     Activity { state: state.to_owned(), code: code.to_owned(), reason, ..about }
 }
 
+/// Why nobody has what the ledger was to pay. No transfer was refused where there was nobody left to pay.
+fn unpaid(refused: u32) -> String {
+    if refused == 0 {
+        return "Whoever won it was erased before it could reach them: it goes to nobody.".to_owned();
+    }
+    format!(
+        "The ledger refused the transfer, {refused} in all: an operator sees to the cause and replays it."
+    )
+}
+
+/// Why an award is over. One that is claimed has two ways to it, and whose winner is known has only the one.
+fn why_expired(kind: &AwardKind, is_known: bool) -> &'static str {
+    match kind {
+        AwardKind::Physical { .. } if is_known => "Nobody claimed it in time",
+        AwardKind::Physical { .. } => {
+            "Nobody claimed it in time, or whoever won it was erased before it could reach them"
+        }
+        AwardKind::Manual
+        | AwardKind::Points { .. }
+        | AwardKind::Tickets { .. }
+        | AwardKind::RaffleTicket { .. }
+        | AwardKind::Coupon { .. }
+        | AwardKind::Webhook { .. } => "Whoever won it was erased before it could reach them",
+    }
+}
+
 fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activity {
     let (unit, amount) = match &award.award {
         AwardKind::Points { amount, .. } => ("point", i64::try_from(*amount).ok()),
@@ -137,12 +163,7 @@ fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activi
             };
             (format!("In the winner's wallet since {}{before}.", instant(*at_ms)), nothing())
         }
-        State::Unpaid { why, refused } => {
-            let told = format!(
-                "The ledger refused the transfer, {refused} in all: an operator sees to the cause and replays it."
-            );
-            (told, why.clone())
-        }
+        State::Unpaid { why, refused } => (unpaid(*refused), why.clone()),
         State::WaitsForCode => {
             (format!("All codes of pool `{pool}` are given: it is served after the next upload."), nothing())
         }
@@ -156,7 +177,8 @@ fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activi
             (format!("The address is known since {}; an operator sends it.", instant(*at_ms)), nothing())
         }
         State::Expired { at_ms } => {
-            (format!("Nobody claimed it in time; it ended at {}.", instant(*at_ms)), nothing())
+            let why = why_expired(&award.award, !about.participant.is_empty());
+            (format!("{why}; it ended at {}.", instant(*at_ms)), nothing())
         }
         State::Delivered { at_ms } => (format!("The endpoint took it at {}.", instant(*at_ms)), nothing()),
         State::Undeliverable { fault } => (
@@ -248,5 +270,26 @@ fn of_delivery(
         reason: format!("Endpoint `{endpoint}` is told {what}: {stands}."),
         note,
         ..about.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_is_told_with_what_may_have_been_the_cause() {
+        let physical = AwardKind::Physical { claim_seconds: 60 };
+        let coupon = AwardKind::Coupon { pool: "spring".to_owned() };
+        for (kind, is_known, claimed, erased) in
+            [(&physical, true, true, false), (&physical, false, true, true), (&coupon, false, false, true)]
+        {
+            let told = why_expired(kind, is_known);
+            assert_eq!((told.contains("claimed"), told.contains("erased")), (claimed, erased), "{told}");
+        }
+        for (refused, ledger, erased) in [(0, false, true), (2, true, false)] {
+            let told = unpaid(refused);
+            assert_eq!((told.contains("ledger"), told.contains("erased")), (ledger, erased), "{told}");
+        }
     }
 }

@@ -15,6 +15,17 @@ use search::activity::{Activity, Kind};
 const CAMPAIGN: &str = "campaign-";
 const RAFFLE: &str = "raffle-";
 
+/// The campaign whose budget an account of the house is; `None` where it is none's. Others may have accounts that are named
+/// alike: what cannot be a campaign's id is not taken for one.
+fn campaign_of(house: &str) -> Option<&str> {
+    house.strip_prefix(CAMPAIGN).filter(|id| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        (1..=64).contains(&id.len())
+            && id.bytes().next().is_some_and(fits)
+            && id.bytes().all(|byte| fits(byte) || byte == b'_' || byte == b'-')
+    })
+}
+
 /// The entries numbered `after + 1 ..= last`, as they stand now.
 pub(super) async fn activities(
     records: &dyn Records,
@@ -52,29 +63,34 @@ fn of_line(
     let kind = match entry.kind {
         // That a wallet was opened befalls nobody.
         EntryKind::Open => return None,
-        EntryKind::Hold | EntryKind::Release | EntryKind::Expire => Kind::Hold,
-        EntryKind::Transfer
-        | EntryKind::Capture
-        | EntryKind::Reverse
-        | EntryKind::Mature
-        | EntryKind::Lapse => {
-            if account.unit == Unit::ticket() {
-                Kind::Ticket
-            } else {
-                Kind::Transfer
-            }
+        EntryKind::Hold | EntryKind::Release | EntryKind::Expire | EntryKind::Mature => Kind::Hold,
+        EntryKind::Transfer | EntryKind::Capture | EntryKind::Reverse | EntryKind::Lapse => {
+            if account.unit == Unit::ticket() { Kind::Ticket } else { Kind::Transfer }
         }
     };
     // What is held or pending more can be spent less.
     let amount = if line.amount == 0 { -(line.held + line.pending) } else { line.amount };
-    let (code, reason, note) = why(entry, house, amount > 0);
+    let campaign = campaign_of(house);
+    let (code, mut reason, note) = why(entry, campaign, amount > 0);
+    // What came with the transfer is told there: what became available of it comes no second time.
+    let is_mature = entry.kind == EntryKind::Mature;
+    if is_mature {
+        reason = format!("What was pending became available: {amount} {}.", account.unit.name());
+    } else if line.amount > 0 && line.pending > 0 {
+        reason.push_str(" It is pending until its time has come.");
+    }
+    let state = match entry.refused {
+        Some(_) => "refused",
+        None if is_mature => "available",
+        None => "done",
+    };
     Some(Activity {
         participant: participant.to_owned(),
         raffle: account.wallet.strip_prefix(RAFFLE).unwrap_or_default().to_owned(),
-        campaign: house.strip_prefix(CAMPAIGN).unwrap_or_default().to_owned(),
-        state: if entry.refused.is_some() { "refused" } else { "done" }.to_owned(),
+        campaign: campaign.unwrap_or_default().to_owned(),
+        state: state.to_owned(),
         unit: account.unit.name().to_owned(),
-        amount: Some(amount),
+        amount: (!is_mature).then_some(amount),
         code,
         reason,
         note,
@@ -84,11 +100,10 @@ fn of_line(
 
 /// A word, a sentence, and what only the house reads. References that the house makes are part of the sentence; what a
 /// service has written there is not.
-fn why(entry: &Entry, house: &str, comes: bool) -> (String, String, String) {
+fn why(entry: &Entry, campaign: Option<&str>, comes: bool) -> (String, String, String) {
     let (code, about) = (entry.code.as_str(), entry.reference.as_str());
     let word = |word: &str| word.to_owned();
-    let by_campaign =
-        house.strip_prefix(CAMPAIGN).map(|id| format!(" in campaign `{id}`")).unwrap_or_default();
+    let by_campaign = campaign.map(|id| format!(" in campaign `{id}`")).unwrap_or_default();
     let (known, sentence) = match (entry.kind, code) {
         (EntryKind::Mature, _) => (true, word("What was pending became available.")),
         (EntryKind::Lapse, _) => (true, word("It expired: its time to be spent was over.")),
@@ -126,6 +141,29 @@ fn why(entry: &Entry, house: &str, comes: bool) -> (String, String, String) {
         None => (code.to_owned(), sentence, note),
         Some(why) => {
             (why.word().to_owned(), format!("Refused, as {why}. It was asked for as `{code}`."), note)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_campaign_is_not_taken_for_one() {
+        let longest = format!("campaign-{}", "a".repeat(64));
+        for (house, expected) in [
+            ("campaign-summer", Some("summer")),
+            ("campaign-2-a_b", Some("2-a_b")),
+            (longest.as_str(), Some(&longest[9..])),
+            (&format!("{longest}a"), None),
+            ("campaign-", None),
+            ("campaign--a", None),
+            ("campaign-Summer", None),
+            ("campaign-\u{e9}t\u{e9}", None),
+            ("issued", None),
+        ] {
+            assert_eq!(campaign_of(house), expected, "{house}");
         }
     }
 }

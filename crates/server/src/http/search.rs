@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use search::activity::{Activity, Kind, Place};
 use search::error::Error;
 use search::filter::Filter;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::App;
@@ -49,15 +50,23 @@ struct TimelineQuery {
     until: Option<i64>,
 }
 
+/// How many on a page. Default 50.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(inline)]
+struct RowsOfPage(#[schemars(range(min = 1, max = 200))] u32);
+
+/// How many in a file. Default 10000.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(inline)]
+struct RowsOfFile(#[schemars(range(min = 1, max = 100_000))] u32);
+
 /// Which activities; everything that is said must hold.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SearchQuery {
+struct SearchQuery<L> {
     /// Where the page before ended.
     cursor: Option<String>,
-    /// How many. Default 50, of a file 10000.
-    #[schemars(range(min = 1, max = 100_000))]
-    limit: Option<u32>,
+    limit: Option<L>,
     /// Whose.
     #[schemars(length(min = 1, max = 128))]
     participant: Option<String>,
@@ -100,7 +109,7 @@ fn place(cursor: &str) -> Result<Option<Place>, Problem> {
     if cursor.is_empty() { Ok(None) } else { Place::read(cursor).map(Some).ok_or_else(bad_cursor) }
 }
 
-impl SearchQuery {
+impl<L> SearchQuery<L> {
     fn filter(&self) -> Result<Filter, Error> {
         let filter = Filter {
             participant: self.participant.clone(),
@@ -121,17 +130,17 @@ impl SearchQuery {
 }
 
 /// A checked question: what is asked for, from where on, how many.
-struct AskedFor {
+struct AskedFor<L> {
     filter: Filter,
     after: Option<Place>,
-    limit: Option<u32>,
+    limit: Option<L>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for AskedFor {
+impl<L: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for AskedFor<L> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Asked(query): Asked<SearchQuery> = Asked::from_request_parts(parts, state).await?;
+        let Asked(query): Asked<SearchQuery<L>> = Asked::from_request_parts(parts, state).await?;
         let after = place(query.cursor.as_deref().unwrap_or_default())?;
         Ok(Self { filter: query.filter()?, after, limit: query.limit })
     }
@@ -265,8 +274,8 @@ async fn timeline(
 async fn list(
     State(app): State<Arc<App>>,
     _: Allowed<Search>,
-    AskedFor { filter, after, limit }: AskedFor,
+    AskedFor { filter, after, limit }: AskedFor<RowsOfPage>,
 ) -> Result<Response, Problem> {
-    let asked = PageOf::checked(None, limit)?;
+    let asked = PageOf::checked(None, limit.map(|RowsOfPage(rows)| rows))?;
     page(&app, (filter, after), (asked.limit, true)).await
 }

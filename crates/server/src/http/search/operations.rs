@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ActivitiesView, SearchQuery, TimelineQuery};
+use super::{ActivitiesView, RowsOfFile, RowsOfPage, SearchQuery, TimelineQuery};
 use crate::http::auth::{ReadTimeline, Search};
 use crate::http::operation::Operation;
 
@@ -33,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::get("/search/activities", "searchActivities", "Search through what befell everybody")
             .describe("The newest first; all that is said must hold. A page looks at 5,000 rows at the most: where few match it ends early, and `next` says where to go on. A page is of 200 at the most.")
             .needs::<Search>()
-            .query::<SearchQuery>()
+            .query::<SearchQuery<RowsOfPage>>()
             .answers::<ActivitiesView>(
                 200,
                 "A page of activities.",
@@ -45,9 +45,9 @@ pub fn operations() -> Vec<Operation> {
             )
             .refuses(&["search.bad_filter"]),
         Operation::get("/search/activities.csv", "exportActivities", "The same as a file for a spreadsheet")
-            .describe("Of 10,000 rows where no `limit` is given and 100,000 at the most, looking through 2,000,000; a longer one goes on at the `cursor` of its last row. Text that begins like a formula begins with an apostrophe. An entry of the audit log says who took it.")
+            .describe("Of 10,000 rows where no `limit` is given and 100,000 at the most; a longer one goes on at the `cursor` of its last row. One that comes to its end is whole, however many rows are looked through for it. Two are written at once. Text that begins like a formula begins with an apostrophe. An entry of the audit log says who took it.")
             .needs::<Search>()
-            .query::<SearchQuery>()
+            .query::<SearchQuery<RowsOfFile>>()
             .tells("text/csv", "Lines of comma-separated values (RFC 4180), the first with the names of the columns.")
             .refuses(&["search.bad_filter", "search.too_many_exports"]),
     ]

@@ -12,7 +12,7 @@ use search::filter::Filter;
 use search::projection::Projection;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::AskedFor;
+use super::{AskedFor, RowsOfFile};
 use crate::http::App;
 use crate::http::auth::{Allowed, Search};
 use crate::http::problem::Problem;
@@ -23,9 +23,6 @@ const ROWS_MAX: u32 = 100_000;
 
 /// Rows that are read at once.
 const PAGE: u32 = 500;
-
-/// Rows that are looked through for one file, at the most: a file of which more would have to be ends with its last page.
-const PAGES_MAX: u32 = 400;
 
 const COLUMNS: [&str; 14] = [
     "cursor",
@@ -77,13 +74,13 @@ fn lines(rows: impl IntoIterator<Item = [String; 14]>) -> Result<Vec<u8>, csv::E
     writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
 }
 
-/// A file under way.
+/// A file under way. It ends with the last row that there is or at its limit, however many rows are looked through for it: one
+/// that ended earlier would look whole. Whoever does not want to wait goes away, and ends it.
 struct Sheet {
     projection: Projection,
     filter: Filter,
     after: Option<Place>,
     rows_left: u32,
-    pages_left: u32,
     is_begun: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -96,7 +93,7 @@ impl Sheet {
             let names = lines([COLUMNS.map(str::to_owned)]).map_err(|error| error.to_string());
             return Some((names, Some(self)));
         }
-        if self.rows_left == 0 || self.pages_left == 0 {
+        if self.rows_left == 0 {
             return None;
         }
         let limit = PAGE.min(self.rows_left);
@@ -107,7 +104,6 @@ impl Sheet {
         };
         let found = u32::try_from(page.activities.len()).unwrap_or(u32::MAX);
         self.rows_left = self.rows_left.saturating_sub(found);
-        self.pages_left -= 1;
         let text = lines(page.activities.iter().map(row)).map_err(|error| error.to_string());
         self.after = page.next;
         let rest = self.after.is_some().then_some(self);
@@ -119,9 +115,9 @@ impl Sheet {
 pub(super) async fn export(
     State(app): State<Arc<App>>,
     Allowed { caller, .. }: Allowed<Search>,
-    AskedFor { filter, after, limit }: AskedFor,
+    AskedFor { filter, after, limit }: AskedFor<RowsOfFile>,
 ) -> Result<Response, Problem> {
-    let rows = limit.unwrap_or(ROWS);
+    let rows = limit.map_or(ROWS, |RowsOfFile(rows)| rows);
     if !(1..=ROWS_MAX).contains(&rows) {
         let detail = format!("limit must be from 1 to {ROWS_MAX}, not {rows}");
         return Err(Problem::new(StatusCode::BAD_REQUEST, "edge.bad_query", detail));
@@ -137,7 +133,6 @@ pub(super) async fn export(
         filter,
         after,
         rows_left: rows,
-        pages_left: PAGES_MAX,
         is_begun: false,
         _place: place,
     };
