@@ -26,7 +26,7 @@ use raffle::seal::Sealer;
 use records::audit::Actor;
 use records::error::Error;
 use records::migration;
-use records::port::{Records, Tx, Value, Work, read};
+use records::port::{Cell, Records, Row, Tx, Value, Work, read};
 use tokio::sync::Notify;
 
 use crate::ports::SeededEntropy;
@@ -57,6 +57,7 @@ struct Books {
     first: Vec<Manner>,
     paid: Vec<String>,
     calls: Vec<(Verb, String, i64)>,
+    missed: Vec<(Verb, String, i64)>,
 }
 
 /// The other end of webhooks.
@@ -91,6 +92,11 @@ impl Shop {
     pub fn calls(&self) -> Vec<(Verb, String, i64)> {
         self.books().calls.clone()
     }
+
+    /// Every call that was made while it was not there.
+    pub fn missed(&self) -> Vec<(Verb, String, i64)> {
+        self.books().missed.clone()
+    }
 }
 
 #[async_trait]
@@ -104,8 +110,13 @@ impl Outbound for Shop {
         let manner = told.map(|(_, manner)| *manner);
         let manner = books.first.pop().or(manner).unwrap_or(Manner::Takes);
         let fault = || "as it was told".to_owned();
-        if !matches!(manner, Manner::Down | Manner::Denied) {
-            books.calls.push((call.verb, call.effect.clone(), now_ms));
+        let made = (call.verb, call.effect.clone(), now_ms);
+        match manner {
+            Manner::Down => books.missed.push(made),
+            Manner::Denied => {}
+            Manner::Takes | Manner::TakesAndDrops | Manner::Busy | Manner::Answers(_) | Manner::Hangs => {
+                books.calls.push(made)
+            }
         }
         match (call.verb, manner) {
             (_, Manner::Down) => Outcome::Failed { fault: fault(), retry_seconds: None },
@@ -241,6 +252,32 @@ impl Records for Held {
     }
 }
 
+/// Tables in which something may be left of what the house did.
+const TABLES: [&str; 22] = [
+    "award_holder",
+    "award_address",
+    "award_request",
+    "coupon",
+    "coupon_pool",
+    "coupon_wait",
+    "delivery",
+    "delivery_order",
+    "machine",
+    "timer",
+    "outbox",
+    "outbox_aside",
+    "audit_entry",
+    "ledger_account",
+    "ledger_balance",
+    "ledger_due",
+    "ledger_entry",
+    "ledger_head",
+    "ledger_lot",
+    "ledger_order",
+    "ledger_seal",
+    "ledger_wallet",
+];
+
 /// All that outlives a process, and the shop.
 pub struct World {
     /// The records.
@@ -366,6 +403,33 @@ impl World {
         })
         .await;
         rows.expect("rows").first().map_or(0, |row| row.int(0).expect("a balance"))
+    }
+
+    /// What a query finds.
+    async fn found(&self, sql: String) -> Vec<Row> {
+        let rows: Result<Vec<_>, Error> =
+            read(&*self.disk, Shard::HOME, move |tx| Box::pin(async move { tx.fetch(&sql, &[]).await }))
+                .await;
+        rows.expect("rows")
+    }
+
+    /// Whether a name stands in what a query finds. The keys that order effects are the trial's own pseudonyms, and left out.
+    pub async fn knows(&self, columns: &str, name: &str) -> bool {
+        let rows = self.found(format!("SELECT {columns}")).await;
+        rows.into_iter().flat_map(|row| row.0).any(|cell| match cell {
+            Cell::Text(text) => text.contains(name),
+            Cell::Bytes(bytes) => String::from_utf8_lossy(&bytes).contains(name),
+            Cell::Int(_) | Cell::Null => false,
+        })
+    }
+
+    /// Every row in which something may be left of what the house did, table by table.
+    pub async fn rows(&self) -> BTreeMap<&'static str, Vec<Row>> {
+        let mut rows = BTreeMap::new();
+        for table in TABLES {
+            rows.insert(table, self.found(format!("SELECT * FROM {table}")).await);
+        }
+        rows
     }
 
     /// Runs the courier, and lets time pass, until nothing is owed or so many seconds are over. Answers how many passed.

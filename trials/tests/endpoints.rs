@@ -15,7 +15,7 @@ use fairground::config::Config;
 use fairground::vault::SealedVault;
 use fairground::wiring::{House, Ports, WiringError};
 use kernel::id::Shard;
-use kernel::ports::outbound::{Call, Outbound, Outcome};
+use kernel::ports::outbound::{Call, Outbound, Outcome, Verb};
 use raffle::seal::Sealer;
 use records::outbox::Pressure;
 use records::port::{Value, write};
@@ -202,8 +202,21 @@ async fn ten_minutes_without_an_answer_pay_nobody_twice() {
         let wins: Vec<_> = (1..=20).map(|seq| win(&format!("p{}", seq % 10), seq, webhook())).collect();
         assert!(world.hear(&house, &wins).await);
         world.carry(&house, 600).await;
+        let (heard, taken) = (world.shop.calls(), world.shop.paid());
+        let in_minute = |minute: i64| {
+            let is_in = |at_ms: i64| (at_ms - trials::NOON_MS) / 60_000 == minute;
+            heard.iter().filter(|(.., at_ms)| is_in(*at_ms)).count()
+        };
+        let (first, late) = (in_minute(0), (5..10).map(in_minute).sum::<usize>());
+        assert!(0 < late && late < first, "{has_status_url} {manner:?}: {late} calls after {first}");
         world.shop.always("", Manner::Takes);
         assert!(world.carry(&house, 2000).await < 2000, "{has_status_url} {manner:?}");
+        // What may have been taken is asked for where somebody answers, and sent once more where not.
+        let mut sent: Vec<_> = world.shop.calls().split_off(heard.len());
+        sent.retain(|(verb, ..)| *verb == Verb::Deliver);
+        let once: BTreeSet<_> = sent.iter().map(|(_, name, _)| name).collect();
+        let expected = if has_status_url { 20 - taken.len() } else { 20 };
+        assert_eq!((sent.len(), once.len()), (expected, expected), "{has_status_url} {manner:?}");
         let mut paid = world.shop.paid();
         assert_eq!(paid.len(), 20, "{has_status_url} {manner:?}");
         for person in 0..10 {

@@ -3,13 +3,19 @@
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use kernel::id::{Shard, Tenant};
-use ledger::account::Account;
+use kernel::ports::clock::Clock;
+use ledger::account::{Account, AccountId};
 use ledger::entry::Entry;
 use ledger::exchange::{Rate, Rounding};
 use ledger::ledger::Ledger;
 use ledger::order::{Order, Outcome, Refusal, What};
+use records::batch::Limits;
+use records::conformance::faulty::{Fate, Faulty};
+use records::error::Error;
+use records::port::{Row, read};
 use tokio::task::JoinSet;
 use trials::books::{Books, created, id, mint, points, refused, unit};
 use trials::count;
@@ -40,7 +46,41 @@ async fn entries(books: &Books) -> Vec<Entry> {
     batches.into_iter().flat_map(|(entries, _)| entries).collect()
 }
 
+/// What each account has, what of it is held, and what is pending.
+type Stand = BTreeMap<AccountId, (i64, i64, i64)>;
+
+/// How accounts stand by the journal: everything that entries say they moved, added up.
+async fn added_up(books: &Books) -> Stand {
+    let mut sums = Stand::new();
+    for entry in entries(books).await.into_iter().filter(|entry| entry.refused.is_none()) {
+        for line in entry.lines {
+            let sum = sums.entry(line.account).or_default();
+            *sum = (sum.0 + line.amount, sum.1 + line.held, sum.2 + line.pending);
+        }
+    }
+    sums
+}
+
+/// How accounts stand by their rows.
+async fn noted(books: &Books) -> Stand {
+    let rows: Result<Vec<_>, Error> = read(&*books.records, Shard::HOME, |tx| {
+        let sql = "SELECT bucket,account,balance,held,pending FROM ledger_balance WHERE tenant=1";
+        Box::pin(async move { tx.fetch(sql, &[]).await })
+    })
+    .await;
+    let stand = |row: &Row| {
+        let bucket = u16::try_from(row.int(0)?).expect("a bucket");
+        let id = AccountId { bucket, hash: row.array(1)? };
+        Ok::<_, Error>((id, (row.int(2)?, row.int(3)?, row.int(4)?)))
+    };
+    rows.expect("rows").iter().map(|row| stand(row).expect("a row")).collect()
+}
+
+/// 08, 13: every row is what the journal adds up to, by the verification and without it.
 async fn ends_well(books: Books) {
+    let rows = noted(&books).await;
+    assert!(!rows.is_empty());
+    assert_eq!(rows, added_up(&books).await);
     assert_eq!(books.verified().await.failed, []);
     books.close().await;
 }
@@ -153,7 +193,8 @@ async fn of_five_hundred_credits_at_once_none_is_lost(profile: Profile) {
     ends_well(books).await;
 }
 
-/// 07: 400 transfers among 8 accounts lose and make nothing. 08: a balance is what the journal adds up to.
+/// 07: 400 transfers among 8 accounts lose and make nothing, and are done but where funds are short. 08: a balance is what the
+/// journal adds up to.
 async fn transfers_among_a_few_conserve(profile: Profile) {
     let books = Books::open(profile).await;
     let people: Vec<Account> = (0..8).map(|number| points(&format!("p{number}"))).collect();
@@ -170,7 +211,26 @@ async fn transfers_among_a_few_conserve(profile: Profile) {
             1 + i64::try_from(number % 40).expect("small"),
         )
     });
-    at_once(&books.ledger, orders).await;
+    let before = entries(&books).await.len();
+    let outcomes = at_once(&books.ledger, orders).await;
+    // None leaves more than 40, so each person must have paid twice before one is refused.
+    assert!(done(&outcomes) >= 16);
+    let short = refused(Refusal::InsufficientFunds);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Created(_)) || *outcome == short));
+    // In the order in which they were done, exactly those are refused for which funds were short.
+    let mut funds: HashMap<_, i64> =
+        people.iter().map(|person| (person.id(Tenant::MAIN, Shard::HOME), 100)).collect();
+    let moves = entries(&books).await.split_off(before);
+    for entry in &moves {
+        let [from, to] = [0, 1].map(|place| &entry.lines[place]);
+        let is_short = funds[&from.account] < -from.amount;
+        assert_eq!(entry.refused, is_short.then_some(Refusal::InsufficientFunds), "{entry:?}");
+        for line in entry.lines.iter().filter(|_| !is_short) {
+            *funds.entry(line.account).or_default() += line.amount;
+        }
+        assert_eq!(from.amount, -to.amount);
+    }
+    assert_eq!(moves.len(), 400);
     let mut sum = 0;
     for person in &people {
         let balance = books.has(person).await.0;
@@ -193,6 +253,34 @@ async fn funds_for_fourteen_pay_fourteen_and_a_thousand_ones_are_a_thousand(prof
     let outcomes =
         at_once(&books.ledger, (0..1000).map(|number| pay(format!("b {number}"), &bob, &ada, 1))).await;
     assert_eq!((done(&outcomes), books.has(&ada).await.0, books.has(&bob).await.0), (1000, 1020, 0));
+    ends_well(books).await;
+}
+
+/// A batch that was rolled back when all of it was done leaves nothing, neither in the records nor in what the ledger
+/// remembers of them. Whoever ordered it is not told that it was done; ordered again it is, as the next entry.
+async fn a_commit_that_is_lost_leaves_nothing(profile: Profile) {
+    let books = Books::open(profile).await;
+    let (ada, bob, cleo) = (points("ada"), points("bob"), points("cleo"));
+    created(books.send("one", &mint(), &ada, 9).await);
+    let faulty = Faulty::new(Arc::clone(&books.records), vec![Fate::Kept, Fate::Lost, Fate::Kept]);
+    let clock = Arc::clone(&books.clock) as Arc<dyn Clock>;
+    let (ledger, driver) = Ledger::open(Arc::new(faulty), clock, Limits::default());
+    let mut drivers = JoinSet::new();
+    drivers.spawn(driver);
+    let submit = async |word: &str, to, amount| ledger.submit(pay(word.to_owned(), &ada, to, amount)).await;
+    created(submit("two", &bob, 2).await.expect("an outcome"));
+    let (journal, rows) = (entries(&books).await, noted(&books).await);
+    let told = submit("three", &cleo, 7).await;
+    assert!(matches!(told, Err(ledger::error::Error::Records(Error::Unavailable(_)))), "{told:?}");
+    assert_eq!((entries(&books).await, noted(&books).await), (journal.clone(), rows));
+    assert_eq!(ledger.find(id("three")).await, Ok(None));
+    let receipt = created(submit("three", &cleo, 7).await.expect("an outcome"));
+    assert_eq!(receipt.seq, journal.len() as u64 + 1);
+    let left = [&ada, &bob, &cleo].map(|account| account.id(Tenant::MAIN, Shard::HOME));
+    let stand = noted(&books).await;
+    assert_eq!(left.map(|account| stand[&account].0), [0, 2, 7]);
+    ledger.close();
+    drivers.join_all().await;
     ends_well(books).await;
 }
 
@@ -312,11 +400,12 @@ async fn histories_are_those_of_the_model(profile: Profile) {
             let outcome = books.order(&word, what.clone()).await;
             let is_done = matches!(outcome, Outcome::Created(_));
             assert_eq!(is_done, may, "seed {seed}, step {step}: {what:?} became {outcome:?}");
-            let repeated = books.order(&word, what).await;
-            assert!(
-                matches!(repeated, Outcome::Exists(_) | Outcome::Refused { replayed: true, .. }),
-                "{repeated:?}"
-            );
+            let known = match outcome {
+                Outcome::Created(receipt) => Outcome::Exists(receipt),
+                Outcome::Refused { why, replayed: false } => Outcome::Refused { why, replayed: true },
+                other => other,
+            };
+            assert_eq!(books.order(&word, what).await, known, "seed {seed}, step {step}");
         }
         books.ledger.settle_due().await.expect("settled");
         model.expire(now_ms);
@@ -337,5 +426,6 @@ trials::in_each_profile!(
     of_five_hundred_credits_at_once_none_is_lost,
     transfers_among_a_few_conserve,
     funds_for_fourteen_pay_fourteen_and_a_thousand_ones_are_a_thousand,
+    a_commit_that_is_lost_leaves_nothing,
     histories_are_those_of_the_model,
 );

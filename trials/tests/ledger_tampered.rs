@@ -3,11 +3,14 @@
 
 use kernel::hex::hex;
 use kernel::id::{Shard, Tenant};
-use ledger::account::{Account, Overdraft};
+use ledger::account::{Account, AccountId, Overdraft};
 use ledger::entry::Entry;
-use ledger::order::{Terms, What};
+use ledger::exchange::{Rate, Rounding};
+use ledger::order::{Line, Order, Terms, What};
 use ledger::verify::Failure;
-use trials::books::{Books, created, id, mint, points};
+use records::error::Error;
+use records::merkle::{self, hash_fields};
+use trials::books::{Books, created, id, mint, points, unit};
 use trials::profile::Profile;
 
 /// 03: each seal is chained to the one before. 13: balances can be made again from the journal alone. Whoever changes one row
@@ -179,6 +182,176 @@ async fn an_entry_that_was_written_anew_is_found(profile: Profile) {
     books.close().await;
 }
 
+/// Writes an entry anew with its digest and its seal, as whoever may write to the records could; where it is the last one,
+/// also that the journal ends with it. It must be alone under its seal.
+async fn write_anew(books: &Books, entry: &Entry) {
+    let batches = books.ledger.sealed_from(entry.seq).await.expect("batches");
+    let seal = &batches.first().expect("a batch").1;
+    assert_eq!((seal.first_seq, seal.last_seq), (entry.seq, entry.seq));
+    let (body, key) = (entry.body(), books.ledger.journal());
+    let digest = Entry::digest((entry.seq, entry.id, entry.at_ms), &body);
+    let root = merkle::root(&[digest]);
+    let fields: [&[u8]; 7] = [
+        &key.shard.0.to_be_bytes(),
+        &key.tenant.to_be_bytes(),
+        &seal.batch.to_be_bytes(),
+        &seal.first_seq.to_be_bytes(),
+        &seal.last_seq.to_be_bytes(),
+        &seal.previous,
+        &root,
+    ];
+    let (batch, hash) = (seal.batch, hex(&hash_fields(2, &fields)));
+    let (body, digest, root) = (hex(&body), hex(&digest), hex(&root));
+    for change in [
+        format!("ledger_entry SET body=x'{body}', digest=x'{digest}' WHERE seq={}", entry.seq),
+        format!("ledger_seal SET root=x'{root}', seal_hash=x'{hash}' WHERE batch={batch}"),
+        format!("ledger_head SET seal_hash=x'{hash}' WHERE batch={batch}"),
+    ] {
+        books.tamper(&format!("UPDATE {change}")).await;
+    }
+}
+
+/// Changes the row of how an account stands.
+async fn restate(books: &Books, account: AccountId, change: &str) {
+    let AccountId { bucket, hash } = account;
+    let hash = hex(&hash);
+    let sql = format!("UPDATE ledger_balance SET {change} WHERE bucket={bucket} AND account=x'{hash}'");
+    assert_eq!(books.tamper(&sql).await, 1, "{change}");
+}
+
+async fn entry(books: &Books, word: &str) -> Entry {
+    books.ledger.find(id(word)).await.expect("records").expect("an entry")
+}
+
+fn key(account: &Account) -> AccountId {
+    account.id(Tenant::MAIN, Shard::HOME)
+}
+
+fn line_of(entry: &mut Entry, account: AccountId) -> &mut Line {
+    entry.lines.iter_mut().find(|line| line.account == account).expect("a line")
+}
+
+/// 03: whoever writes an entry anew with its digest and its seal is found by the seal after it.
+async fn an_entry_with_a_seal_of_its_own_breaks_the_chain(profile: Profile) {
+    let books = Books::open(profile).await;
+    for word in ["one", "two", "three"] {
+        created(books.send(word, &mint(), &points("ada"), 5).await);
+    }
+    let written = entry(&books, "two").await;
+    write_anew(&books, &written).await;
+    assert_eq!(books.verified().await.failed, [], "it is written as it was");
+    write_anew(&books, &Entry { reference: "another".to_owned(), ..written }).await;
+    let reason = "it does not follow the seal before it".to_owned();
+    assert_eq!(books.verified().await.failed, [Failure { id: "seal/4".to_owned(), reason }]);
+    books.close().await;
+}
+
+/// 01, 11: an entry by which something comes from nowhere is named, whatever is written to agree with it, and also where one
+/// unit makes up for another.
+async fn an_entry_that_is_not_balanced_is_named(profile: Profile) {
+    let books = Books::open(profile).await;
+    created(books.send("one", &mint(), &points("ada"), 5).await);
+    let rate = Rate::new(2, 1, Rounding::Down).expect("a rate");
+    let exchange = Order::exchange(id("exchange"), &points("ada"), &unit("coin"), 3, rate);
+    created(books.ledger.submit(exchange.expect("an order")).await.expect("an outcome"));
+    let written = entry(&books, "exchange").await;
+    let (ada, coins) = (key(&points("ada")), key(&Account::of("ada", &unit("coin"))));
+    let reason = "what leaves is not what arrives".to_owned();
+    let named = [Failure { id: format!("entry/{}", written.seq), reason }];
+    for more in [vec![(ada, 1)], vec![(coins, 1)], vec![(ada, 1), (coins, -1)]] {
+        let mut changed = written.clone();
+        for (account, more) in &more {
+            let line = line_of(&mut changed, *account);
+            line.amount += more;
+            line.after.balance += more;
+            restate(&books, *account, &format!("balance=balance+({more})")).await;
+        }
+        write_anew(&books, &changed).await;
+        assert_eq!(books.verified().await.failed, named, "{more:?}");
+        for (account, more) in &more {
+            restate(&books, *account, &format!("balance=balance-({more})")).await;
+        }
+        write_anew(&books, &written).await;
+        assert_eq!(books.verified().await.failed, []);
+    }
+    books.close().await;
+}
+
+/// 13, 14: an entry after which an account does not stand as all before it says is named, whatever is written to agree.
+async fn an_entry_that_does_not_follow_is_named(profile: Profile) {
+    let books = Books::open(profile).await;
+    for word in ["one", "two", "three"] {
+        created(books.send(word, &mint(), &points("ada"), 5).await);
+    }
+    let (written, ada) = (entry(&books, "three").await, key(&points("ada")));
+    let wrong = |id: String, reason: &str| Failure { id, reason: reason.to_owned() };
+    let broken = wrong(
+        format!("entry/{}", written.seq),
+        &format!("account {ada} does not follow from the entries before"),
+    );
+    let changes: [(fn(&mut Line), &str, &str); 6] = [
+        (|line| line.after.balance += 1, "balance=balance+1", "balance=balance-1"),
+        (|line| line.after.held += 1, "held=held+1", "held=held-1"),
+        (|line| line.after.pending += 1, "pending=pending+1", "pending=pending-1"),
+        (|line| line.after.floor -= 1, "floor=floor-1", "floor=floor+1"),
+        (|line| line.after.seq += 1, "seq=seq+1", "seq=seq-1"),
+        (|line| line.before -= 1, "lots=0", "lots=0"),
+    ];
+    for (change, with, back) in changes {
+        let mut changed = written.clone();
+        change(line_of(&mut changed, ada));
+        write_anew(&books, &changed).await;
+        books.tamper(&format!("UPDATE ledger_balance SET {with} WHERE bucket={}", ada.bucket)).await;
+        assert_eq!(books.verified().await.failed, std::slice::from_ref(&broken), "{with}");
+        books.tamper(&format!("UPDATE ledger_balance SET {back} WHERE bucket={}", ada.bucket)).await;
+        write_anew(&books, &written).await;
+        assert_eq!(books.verified().await.failed, []);
+    }
+    // More leaves than there is: it adds up, and no row can say so.
+    let (mut changed, mint) = (written.clone(), key(&mint()));
+    for (account, more) in [(ada, -100), (mint, 100)] {
+        let line = line_of(&mut changed, account);
+        line.amount += more;
+        line.after.balance += more;
+    }
+    write_anew(&books, &changed).await;
+    let otherwise = "it is not what the journal makes of it";
+    let rows = [ada, mint].map(|account| wrong(format!("balance/{account}"), otherwise));
+    let mut named = [vec![broken], rows.to_vec()].concat();
+    named.sort();
+    let mut found = books.verified().await.failed;
+    found.sort();
+    assert_eq!(found, named);
+    books.close().await;
+}
+
+/// 09: whatever a program says, the store itself keeps no row by which somebody owes what they may not.
+async fn the_store_refuses_what_no_account_may_be(profile: Profile) {
+    let books = Books::open(profile).await;
+    created(books.send("one", &mint(), &points("ada"), 5).await);
+    let terms = Terms { expires_ms: Some(trials::NOON_MS + 1_000), ..Terms::default() };
+    created(books.grant("lot", "cleo", 10, terms).await);
+    let bucket = key(&points("ada")).bucket;
+    for change in [
+        format!("ledger_balance SET balance=-1 WHERE bucket={bucket}"),
+        format!("ledger_balance SET held=6 WHERE bucket={bucket}"),
+        format!("ledger_balance SET pending=6 WHERE bucket={bucket}"),
+        format!("ledger_balance SET floor=6 WHERE bucket={bucket}"),
+        format!("ledger_balance SET held=-1 WHERE bucket={bucket}"),
+        format!("ledger_balance SET pending=-1 WHERE bucket={bucket}"),
+        format!("ledger_balance SET seq=0 WHERE bucket={bucket}"),
+        "ledger_lot SET free=-1".to_owned(),
+        "ledger_lot SET lapsed=-1".to_owned(),
+        "ledger_head SET seq=-1".to_owned(),
+        "ledger_head SET batch=-1".to_owned(),
+    ] {
+        let told = books.try_to_tamper(&format!("UPDATE {change}")).await;
+        assert!(matches!(told, Err(Error::Corrupt(_))), "{change}: {told:?}");
+    }
+    assert_eq!(books.verified().await.failed, []);
+    books.close().await;
+}
+
 /// A cell of another kind than its column's, which SQLite keeps, ends no check: its row is named.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_cannot_be_read_is_named() {
@@ -211,4 +384,11 @@ async fn a_row_that_cannot_be_read_is_named() {
     books.close().await;
 }
 
-trials::in_each_profile!(one_row_that_was_changed_is_named, an_entry_that_was_written_anew_is_found);
+trials::in_each_profile!(
+    one_row_that_was_changed_is_named,
+    an_entry_that_was_written_anew_is_found,
+    an_entry_with_a_seal_of_its_own_breaks_the_chain,
+    an_entry_that_is_not_balanced_is_named,
+    an_entry_that_does_not_follow_is_named,
+    the_store_refuses_what_no_account_may_be,
+);

@@ -1,7 +1,7 @@
 //! Webhooks: taken once by whoever keeps their part, in order, and past whatever is in the way.
 #![expect(clippy::expect_used, reason = "a trial speaks by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use campaign::award::{Kind, State};
@@ -84,10 +84,11 @@ async fn a_call_whose_time_is_almost_over_is_not_made(profile: Profile) {
     assert_eq!((verbs, world.shop.paid().len()), (vec![Verb::Ask, Verb::Deliver], 1));
 }
 
-/// Down for ten minutes: everything arrives once, in the order of each winner.
+/// Down for ten minutes: the first of each winner is sent ever more seldom meanwhile. Everything arrives once, in the order of
+/// each winner, though the shop would take it twice.
 async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_order(profile: Profile) {
     const PEOPLE: u64 = 20;
-    let world = World::new(profile, true).await;
+    let world = World::new(profile, false).await;
     let house = world.house();
     world.endpoint("pay", false).await;
     world.shop.always("", Manner::Down);
@@ -98,11 +99,31 @@ async fn an_endpoint_that_is_down_for_ten_minutes_gets_all_of_it_once_and_in_ord
     }
     assert_eq!(world.carry(&house, 600).await, 600);
     assert_eq!((world.shop.paid().len(), world.shop.calls().len()), (0, 0));
+    let mut missed: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for (verb, name, at_ms) in world.shop.missed() {
+        assert_eq!(verb, Verb::Deliver);
+        missed.entry(name).or_default().push(at_ms);
+    }
+    let firsts =
+        (1..=PEOPLE).map(|seq| format!("{}-granted", draw(&format!("person-{}", seq % PEOPLE), seq)));
+    assert_eq!(
+        missed.keys().cloned().collect::<BTreeSet<_>>(),
+        firsts.collect(),
+        "each winner's first alone"
+    );
+    for (name, at_ms) in missed {
+        // Each wait is at least half of two seconds that double.
+        let is_late = |(place, pair): (usize, &[i64])| pair[1] - pair[0] >= 1_000 << place;
+        assert!(at_ms.len() > 2 && at_ms.windows(2).enumerate().all(is_late), "{name}: {at_ms:?}");
+    }
     let (owed, dead, oldest_ms) = house.awards.deliveries().await.expect("deliveries");
     assert_eq!((owed, dead, oldest_ms), (PEOPLE * 5, 0, Some(trials::NOON_MS)));
     world.shop.always("", Manner::Takes);
     let took = world.carry(&house, 600).await;
     assert!(took < 600, "within the longest wait that ten minutes have led to: {took}");
+    let calls = world.shop.calls();
+    assert_eq!(calls.len() as u64, PEOPLE * 5, "one call each");
+    assert!(calls.iter().all(|(verb, ..)| *verb == Verb::Deliver));
     let paid = world.shop.paid();
     let once: BTreeSet<_> = paid.iter().collect();
     assert_eq!((paid.len() as u64, once.len()), (PEOPLE * 5, paid.len()));

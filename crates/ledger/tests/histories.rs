@@ -3,6 +3,8 @@
 
 mod model;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use embedded::clock::ManualClock;
@@ -15,7 +17,7 @@ use ledger::account::{Account, Overdraft};
 use ledger::desk::Desk;
 use ledger::exchange::{Rate, Rounding};
 use ledger::ledger::Ledger;
-use ledger::order::{Leg, Order, OrderId, Outcome, Terms, What};
+use ledger::order::{Leg, Order, OrderId, Outcome, Receipt, Terms, What};
 use ledger::verify::verify;
 use model::{Model, PEOPLE};
 use proptest::prelude::*;
@@ -47,6 +49,41 @@ enum Ask {
     Exchange(usize, i64),
     /// The same order again; or another under its id.
     Repeat(usize, bool),
+}
+
+impl Ask {
+    /// Every kind of them.
+    const KINDS: [&str; 11] = [
+        "grant", "spend", "give", "hold", "capture", "release", "reverse", "owe", "exchange", "repeat",
+        "other",
+    ];
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Grant(..) => "grant",
+            Self::Spend(..) => "spend",
+            Self::Give(..) => "give",
+            Self::Hold(..) => "hold",
+            Self::Capture(..) => "capture",
+            Self::Release(..) => "release",
+            Self::Reverse(..) => "reverse",
+            Self::Owe(..) => "owe",
+            Self::Exchange(..) => "exchange",
+            Self::Repeat(_, false) => "repeat",
+            Self::Repeat(_, true) => "other",
+        }
+    }
+}
+
+/// What should become of an order.
+#[derive(Debug)]
+enum Expected {
+    /// It is done now, as the order of this place.
+    Done(usize),
+    /// It repeats the order of this place, which was done.
+    Known(usize),
+    /// This.
+    Told(Outcome),
 }
 
 #[derive(Debug, Clone)]
@@ -97,12 +134,16 @@ struct Both {
     clock: Arc<ManualClock>,
     model: Model,
     orders: Vec<Order>,
+    /// What was done, by its place among the orders.
+    receipts: BTreeMap<usize, Receipt>,
+    /// How many asks of each kind came to what they are for.
+    met: BTreeMap<&'static str, u64>,
     _folder: TempDir,
 }
 
 impl Both {
     /// The order that an ask is, and what the model says becomes of it.
-    fn order(&mut self, ask: &Ask) -> Option<(Order, Outcome)> {
+    fn order(&mut self, ask: &Ask) -> Option<(Order, Expected)> {
         let now_ms = self.clock.now_ms();
         let nth = |nth: usize| nth.checked_rem(self.orders.len()).map(|nth| (nth, self.orders[nth].clone()));
         let pay = |from: Account, to: Account, amount: i64, terms: Terms| What::Transfer {
@@ -116,9 +157,9 @@ impl Both {
                 let known = self.model.known(place);
                 let order = if other { order.about("other", "") } else { order };
                 let expected = match known {
-                    _ if other => Outcome::ExistsWithDifferent("code"),
-                    Err(why) => Outcome::Refused { why, replayed: true },
-                    Ok(()) => Outcome::Nothing,
+                    _ if other => Expected::Told(Outcome::ExistsWithDifferent("code")),
+                    Err(why) => Expected::Told(Outcome::Refused { why, replayed: true }),
+                    Ok(()) => Expected::Known(place),
                 };
                 return Some((order, expected));
             }
@@ -148,15 +189,17 @@ impl Both {
         let id = OrderId::of(&[b"order", &place.to_be_bytes()]);
         let order = Order { id, code: "trial".to_owned(), reference: String::new(), what };
         let expected = match self.model.ask(ask, place, now_ms) {
-            Ok(()) => Outcome::Nothing,
-            Err(why) => Outcome::Refused { why, replayed: false },
+            Ok(()) => Expected::Done(place),
+            Err(why) => Expected::Told(Outcome::Refused { why, replayed: false }),
         };
         self.orders.push(order.clone());
         Some((order, expected))
     }
 
     async fn batch(&mut self, asks: &[Ask], queued: bool) {
-        let (orders, expected): (Vec<_>, Vec<_>) = asks.iter().filter_map(|ask| self.order(ask)).unzip();
+        let orders =
+            asks.iter().filter_map(|ask| self.order(ask).map(|(order, due)| (order, (ask.kind(), due))));
+        let (orders, expected): (Vec<_>, Vec<_>) = orders.unzip();
         let found: Vec<Outcome> = if queued {
             let answers = join_all(orders.iter().map(|order| self.ledger.submit(order.clone()))).await;
             answers.into_iter().map(|answer| answer.expect("an outcome")).collect()
@@ -169,11 +212,20 @@ impl Both {
             .await
             .expect("outcomes")
         };
-        for ((order, expected), found) in orders.iter().zip(expected).zip(found) {
-            match (&found, &expected) {
-                (Outcome::Created(_) | Outcome::Exists(_), Outcome::Nothing) => {}
-                _ => assert_eq!(found, expected, "{order:?}"),
-            }
+        assert_eq!(found.len(), orders.len());
+        for ((order, (kind, expected)), found) in orders.iter().zip(expected).zip(found) {
+            let due = match (&found, expected) {
+                (Outcome::Created(receipt), Expected::Done(place)) => {
+                    assert_eq!(self.receipts.insert(place, receipt.clone()), None, "{order:?}");
+                    found.clone()
+                }
+                (_, Expected::Done(_)) => Outcome::Nothing,
+                (_, Expected::Known(place)) => Outcome::Exists(self.receipts[&place].clone()),
+                (_, Expected::Told(told)) => told,
+            };
+            assert_eq!(found, due, "{order:?}");
+            let is_met = !matches!(found, Outcome::Refused { .. });
+            *self.met.entry(kind).or_default() += u64::from(is_met);
         }
         self.compare().await;
     }
@@ -208,7 +260,8 @@ impl Both {
     }
 }
 
-async fn play(steps: Vec<Step>) {
+/// Plays a history. Answers how many asks of each kind came to what they are for.
+async fn play(steps: Vec<Step>) -> BTreeMap<&'static str, u64> {
     let folder = tempfile::tempdir().expect("a folder");
     let records: Arc<dyn Records> =
         Arc::new(SqliteRecords::open(folder.path(), Caches::default()).expect("records"));
@@ -218,7 +271,16 @@ async fn play(steps: Vec<Step>) {
         Ledger::open(Arc::clone(&records), Arc::clone(&clock) as Arc<dyn Clock>, Limits::default());
     let mut drivers = tokio::task::JoinSet::new();
     drivers.spawn(driver);
-    let mut both = Both { ledger, records, clock, model: Model::default(), orders: vec![], _folder: folder };
+    let mut both = Both {
+        ledger,
+        records,
+        clock,
+        model: Model::default(),
+        orders: vec![],
+        receipts: BTreeMap::new(),
+        met: BTreeMap::new(),
+        _folder: folder,
+    };
     for who in 0..PEOPLE {
         both.batch(&[Ask::Owe(who, 0)], true).await;
     }
@@ -237,6 +299,7 @@ async fn play(steps: Vec<Step>) {
     both.compare().await;
     both.ledger.close();
     drivers.join_all().await;
+    both.met
 }
 
 #[test]
@@ -245,12 +308,17 @@ fn whatever_is_ordered_it_is_as_the_model_says() {
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     // The same histories each time: a failure is one that everybody meets.
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let met: RefCell<BTreeMap<_, u64>> = RefCell::default();
     let outcome = runner.run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime").block_on(play(steps));
+        for (kind, count) in runtime.expect("a runtime").block_on(play(steps)) {
+            *met.borrow_mut().entry(kind).or_default() += count;
+        }
         Ok(())
     });
     if let Err(error) = outcome {
         panic!("{error}");
     }
+    let met = met.into_inner();
+    assert!(Ask::KINDS.iter().all(|kind| met.get(kind).is_some_and(|count| *count > 0)), "{met:?}");
 }
