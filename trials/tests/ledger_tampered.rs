@@ -277,6 +277,9 @@ async fn an_entry_that_is_not_balanced_is_named(profile: Profile) {
     books.close().await;
 }
 
+/// What is done to a line, what it is called, and why it is found.
+type Tampered = (fn(&mut Line), &'static str, &'static str);
+
 /// 13, 14: an entry after which an account does not stand as all before it says is named, whatever is written to agree.
 async fn an_entry_that_does_not_follow_is_named(profile: Profile) {
     let books = Books::open(profile).await;
@@ -289,7 +292,7 @@ async fn an_entry_that_does_not_follow_is_named(profile: Profile) {
         format!("entry/{}", written.seq),
         &format!("account {ada} does not follow from the entries before"),
     );
-    let changes: [(fn(&mut Line), &str, &str); 6] = [
+    let changes: [Tampered; 6] = [
         (|line| line.after.balance += 1, "balance=balance+1", "balance=balance-1"),
         (|line| line.after.held += 1, "held=held+1", "held=held-1"),
         (|line| line.after.pending += 1, "pending=pending+1", "pending=pending-1"),

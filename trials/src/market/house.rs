@@ -153,7 +153,7 @@ impl World {
         let projected = Arc::new(InlineRecords::open().expect("a database"));
         migration::run(&*projected, &[&search::tables::ROOM], clock.now_ms()).await.expect("tables");
         let projection = Projection::open(projected).await.expect("a projection");
-        let followed = (Arc::clone(&records), Arc::clone(raffles.catalog()));
+        let followed = (Arc::clone(&self.disk) as Arc<dyn Records>, Arc::clone(raffles.catalog()));
         let chronicle =
             Chronicle::open(followed, (Arc::clone(&clock), Arc::clone(&entropy)), projection).await;
         let broker = unfollowed()
