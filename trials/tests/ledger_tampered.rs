@@ -154,11 +154,8 @@ async fn one_row_that_was_changed_is_named(profile: Profile) {
     assert_eq!(books.tamper(&format!("DELETE FROM ledger_due WHERE due_ms={expires_ms}")).await, 2);
     let unnoted = format!("what is due at {expires_ms} is not noted");
     let bob = key(&points("bob"));
-    let mut named = vec![wrong(&format!("due/{bob}"), &unnoted), wrong(&format!("due/{cleo}"), &unnoted)];
-    named.sort();
-    let mut found = books.verified().await.failed;
-    found.sort();
-    assert_eq!(found, named);
+    let named = vec![wrong(&format!("due/{bob}"), &unnoted), wrong(&format!("due/{cleo}"), &unnoted)];
+    fails(&books, named).await;
     books.close().await;
 }
 
@@ -209,6 +206,14 @@ async fn write_anew(books: &Books, entry: &Entry) {
     ] {
         books.tamper(&format!("UPDATE {change}")).await;
     }
+}
+
+/// The verification finds these, in any order, and nothing else.
+async fn fails(books: &Books, mut named: Vec<Failure>) {
+    let mut found = books.verified().await.failed;
+    found.sort();
+    named.sort();
+    assert_eq!(found, named);
 }
 
 /// Changes the row of how an account stands.
@@ -320,11 +325,7 @@ async fn an_entry_that_does_not_follow_is_named(profile: Profile) {
     write_anew(&books, &changed).await;
     let otherwise = "it is not what the journal makes of it";
     let rows = [ada, mint].map(|account| wrong(format!("balance/{account}"), otherwise));
-    let mut named = [vec![broken], rows.to_vec()].concat();
-    named.sort();
-    let mut found = books.verified().await.failed;
-    found.sort();
-    assert_eq!(found, named);
+    fails(&books, [vec![broken], rows.to_vec()].concat()).await;
     books.close().await;
 }
 

@@ -70,7 +70,8 @@ pub struct DrawMade {
     pub draw: String,
     /// The prize, where it won one.
     pub prize: Option<String>,
-    /// Who won, where somebody did; nobody any more where they were erased and this became a dead letter.
+    /// Who won, where no operator hands it over; nobody any more where they were erased and this became a dead letter. Effects
+    /// of earlier releases name every winner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<String>,
     /// How it reaches them, where no operator hands it over.

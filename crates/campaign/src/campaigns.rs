@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use kernel::id::{Shard, Tenant};
+use kernel::id::{Shard, Tenant, can_be_chosen};
 use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
@@ -309,11 +309,7 @@ impl Subscriber for Campaigns {
 
 /// Whether a text can be the name of a behaviour or a list.
 fn is_name(name: &str) -> bool {
-    let begins = name.starts_with(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit());
-    let letter = |letter: char| {
-        letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_'
-    };
-    begins && name.len() <= 64 && name.chars().all(letter)
+    can_be_chosen(name, 64)
 }
 
 /// Refuses what could never be a code.

@@ -39,9 +39,14 @@ fn row_of(participant: &str, draw: DrawId) -> [Value<'_>; 5] {
 
 /// Whether an award is a participant's.
 pub(crate) async fn holds(tx: &mut dyn Tx, participant: &str, draw: DrawId) -> Result<bool, Error> {
-    let sql =
-        "SELECT seq FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?";
-    Ok(!tx.fetch(sql, &row_of(participant, draw)).await?.is_empty())
+    holds_under(tx, participant, draw, "").await
+}
+
+async fn holds_under(tx: &mut dyn Tx, participant: &str, draw: DrawId, lock: &str) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT seq FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?{lock}"
+    );
+    Ok(!tx.fetch(&sql, &row_of(participant, draw)).await?.is_empty())
 }
 
 /// Whose an award is; `None` once they are forgotten. Looks through a bucket: for what operators do by hand.
@@ -59,12 +64,9 @@ pub(crate) async fn of(tx: &mut dyn Tx, draw: DrawId) -> Result<Option<String>, 
 /// The same, held fast until the transaction ends: an erasure waits for it, or has gone before.
 pub(crate) async fn of_locked(tx: &mut dyn Tx, draw: DrawId) -> Result<Option<String>, Error> {
     let Some(participant) = of(tx, draw).await? else { return Ok(None) };
-    let sql = format!(
-        "SELECT seq FROM award_holder WHERE bucket=? AND tenant=? AND participant=? AND raffle=? AND seq=?{}",
-        tx.dialect().for_update()
-    );
-    let rows = tx.fetch(&sql, &row_of(&participant, draw)).await?;
-    Ok(Some(participant).filter(|_| !rows.is_empty()))
+    let lock = tx.dialect().for_update();
+    let holds = holds_under(tx, &participant, draw, lock).await?;
+    Ok(Some(participant).filter(|_| holds))
 }
 
 /// Forgets up to `limit` awards of a participant: that they are theirs, and where they go. Answers which. Waits for those

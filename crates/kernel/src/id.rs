@@ -8,6 +8,15 @@ use xxhash_rust::xxh3::Xxh3;
 /// How many buckets there are. Fixed for ever: a participant never changes bucket.
 pub const BUCKETS: u16 = 1024;
 
+/// Whether a text can be an id that people choose: 1 to `most` of `a` to `z`, `0` to `9`, `_` and `-`, the first a letter or
+/// a digit.
+pub fn can_be_chosen(text: &str, most: usize) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=most).contains(&text.len())
+        && text.bytes().next().is_some_and(fits)
+        && text.bytes().all(|byte| fits(byte) || byte == b'_' || byte == b'-')
+}
+
 /// A participant's home among the databases: `xxh3(tenant, participant) % 1024`.
 ///
 /// The hash is XXH3-64 with seed 0 over the tenant's bytes, one zero byte and the participant's bytes.
@@ -159,6 +168,23 @@ impl FromStr for DrawId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_that_people_choose_is_of_few_letters_and_as_long_as_it_may_be() {
+        for (text, fits) in [
+            ("a", true),
+            ("0-a_", true),
+            ("abcd5", false),
+            ("", false),
+            ("-a", false),
+            ("_a", false),
+            ("A", false),
+            ("a b", false),
+            ("\u{e9}", false),
+        ] {
+            assert_eq!(can_be_chosen(text, 4), fits, "{text}");
+        }
+    }
 
     #[test]
     fn a_bucket_never_moves() {

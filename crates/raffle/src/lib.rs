@@ -1,9 +1,9 @@
 //! Raffles: rules from documents, stock that never oversells, draws that an outsider can verify.
 //!
 //! Read downwards. [`verify`] replays what [`evidence`] exports; [`dry_run`] asks what a draw would be, [`explain`] why one
-//! became what it is; [`erasure`] forgets who somebody was; [`repeat`] finds what a key has drawn, [`won`] what somebody has won; [`raffles`] is what the
-//! edge calls; [`proposal`] and [`draft`] are what two people do together, [`version`], [`publish`] and [`stock`] what operators do, [`draw`] what participants
-//! do, in batches; [`turn`] goes from one [`epoch`] to the next; [`review`] is the life of drafts and proposals;
+//! became what it is; [`erasure`] forgets who somebody was; [`repeat`] finds what a key has drawn, [`won`] what somebody has
+//! won; [`raffles`] is what the edge calls; [`proposal`] and [`draft`] are what two people do together, [`version`],
+//! [`publish`] and [`stock`] what operators do, [`draw`] what participants do, in batches; [`turn`] goes from one [`epoch`] to the next; [`review`] is the life of drafts and proposals;
 //! [`catalog`] remembers what is published; [`player`] and [`entry`] are rows of the [`tables`]; [`threshold`] says what
 //! needs two people; [`simulate`], [`lint`], [`diff`] and [`odds`] look at documents; [`drift`] holds what chance picks
 //! against the weights; [`rules`] decide; [`ticket`] says which wallet a draw takes a ticket from; [`seal`] and [`fairness`]

@@ -31,7 +31,8 @@ impl Raffles {
         let (mut awards, mut next) = (vec![], Some(from));
         while let Some(first) = next {
             let numbers = self.catalog().numbers_from(first, RAFFLES).await?;
-            next = numbers.last().map(|last| last + 1);
+            let is_full = numbers.len() == RAFFLES as usize;
+            next = numbers.last().filter(|_| is_full).map(|last| last + 1);
             let mut looked_into = Vec::with_capacity(numbers.len());
             for number in numbers {
                 let raffle = self.catalog().raffle_numbered(number).await?;

@@ -202,15 +202,22 @@ pub async fn apply<M: Machine>(
 
 /// A machine's state.
 pub async fn get<M: Machine>(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result<Option<M>, Error> {
-    let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
-    let rows = tx.fetch("SELECT state FROM machine WHERE shard=? AND kind=? AND id=?", &key).await?;
-    rows.first().map(|row| decode(row, 0)).transpose()
+    get_under(tx, shard, id, "").await
 }
 
 /// The same, locked until the transaction ends: what is decided by it still holds when the machine moves.
 pub async fn get_locked<M: Machine>(tx: &mut dyn Tx, shard: Shard, id: &[u8]) -> Result<Option<M>, Error> {
-    let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
     let lock = tx.dialect().for_update();
+    get_under(tx, shard, id, lock).await
+}
+
+async fn get_under<M: Machine>(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    id: &[u8],
+    lock: &str,
+) -> Result<Option<M>, Error> {
+    let key = [Value::Int(shard.0.into()), Value::Text(M::KIND), Value::Bytes(id)];
     let sql = format!("SELECT state FROM machine WHERE shard=? AND kind=? AND id=?{lock}");
     let rows = tx.fetch(&sql, &key).await?;
     rows.first().map(|row| decode(row, 0)).transpose()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kernel::id::can_be_chosen;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -138,13 +139,6 @@ pub struct Document {
     pub goals: Vec<Goal>,
 }
 
-fn is_id(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    (1..=48).contains(&text.len())
-        && text.bytes().next().is_some_and(fits)
-        && text.bytes().all(|byte| fits(byte) || byte == b'_' || byte == b'-')
-}
-
 fn is_title(text: &str) -> bool {
     (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
@@ -208,7 +202,7 @@ impl Document {
             let told = || {
                 format!("{what} `{text}` is not 1 to 48 of a-z, 0-9, `_` and `-`, a letter or digit first")
             };
-            expect(is_id(text), told)
+            expect(can_be_chosen(text, 48), told)
         };
         id("the experiment's id", &self.experiment)?;
         expect(is_title(&self.title), || "the title is not 1 to 100 characters".to_owned())?;

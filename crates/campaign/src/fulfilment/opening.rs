@@ -133,8 +133,8 @@ async fn fulfil(tx: &mut dyn Tx, shard: Shard, new: &[&Won], now_ms: i64) -> Res
     Ok(states)
 }
 
-/// Notes whose awards these are that fulfil themselves: by its name the winner is paid later too. Whoever was erased since they drew is forgotten again, at once: their awards lose their
-/// winner.
+/// Notes whose awards these are that fulfil themselves: by its name the winner is paid later too. Whoever was erased since
+/// they drew is forgotten again, at once: their awards lose their winner.
 async fn note_holders(tx: &mut dyn Tx, won: &mut [Won]) -> Result<(), Error> {
     let due = won.iter().filter(|won| won.due.is_some());
     let holders: Vec<_> = due.filter_map(|won| Some((won.winner.as_deref()?, won.draw))).collect();

@@ -1,7 +1,7 @@
 //! Entries of the ledger as activities: one for each wallet of a participant that an entry is about.
 
 use kernel::amount::Unit;
-use kernel::id::{Shard, Tenant};
+use kernel::id::{Shard, Tenant, can_be_chosen};
 use ledger::account::{Account, Owner};
 use ledger::entry::{Entry, Kind as EntryKind};
 use ledger::journal::JournalKey;
@@ -18,12 +18,7 @@ const RAFFLE: &str = "raffle-";
 /// The campaign whose budget an account of the house is; `None` where it is none's. Others may have accounts that are named
 /// alike: what cannot be a campaign's id is not taken for one.
 fn campaign_of(house: &str) -> Option<&str> {
-    house.strip_prefix(CAMPAIGN).filter(|id| {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        (1..=64).contains(&id.len())
-            && id.bytes().next().is_some_and(fits)
-            && id.bytes().all(|byte| fits(byte) || byte == b'_' || byte == b'-')
-    })
+    house.strip_prefix(CAMPAIGN).filter(|id| can_be_chosen(id, 64))
 }
 
 /// The entries numbered `after + 1 ..= last`, as they stand now.
