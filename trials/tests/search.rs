@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use campaign::award::DRAW_MADE;
 use embedded::sqlite::{Caches, SqliteRecords};
-use fairground::bench::process::Answer;
+use fairground::bench::process::{Answer, ask};
 use kernel::id::Shard;
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
@@ -110,6 +110,8 @@ async fn catch_up(booth: &Booth) {
         };
         tokio::time::timeout(std::time::Duration::from_secs(60), caught_up).await.expect("all is read");
     }
+    let metrics = ask(booth.address, "GET", "/metrics", &[], String::new().into()).await.expect("an answer");
+    assert!(metrics.text().contains("\nfairground_search_behind_seconds 0.0\n"), "{}", metrics.text());
 }
 
 /// Waits until one thing stands in a state.

@@ -25,12 +25,10 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 async fn show(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let page =
-        app.metrics.page((&app.raffles, &app.awards), &app.switches, app.clock.now_ms()).await.map_err(
-            |_| {
-                let detail = "the metrics could not be written";
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", detail)
-            },
-        )?;
+    let times = (app.chronicle.as_of_ms(), app.clock.now_ms());
+    let page = app.metrics.page((&app.raffles, &app.awards), &app.switches, times).await.map_err(|_| {
+        let detail = "the metrics could not be written";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "edge.unwritable", detail)
+    })?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], page).into_response())
 }

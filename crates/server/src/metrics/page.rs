@@ -43,12 +43,13 @@ async fn kept(raffles: &Raffles) -> Result<Kept, Error> {
 }
 
 impl Metrics {
-    /// The whole page, in the text format of OpenMetrics.
+    /// The whole page, in the text format of OpenMetrics. Whatever was kept before `searched_ms` is found by searching; `None`
+    /// where not everything has been read yet.
     pub async fn page(
         &self,
         (raffles, awards): (&Raffles, &Awards),
         switches: &Board,
-        now_ms: i64,
+        (searched_ms, now_ms): (Option<i64>, i64),
     ) -> Result<String, std::fmt::Error> {
         // A registry for this page alone: two who ask at once do not mix, and what is gone is not told.
         let mut registry = Registry::default();
@@ -93,6 +94,13 @@ impl Metrics {
                 );
             }
             Err(error) => tracing::warn!(%error, "the metrics of webhooks could not be read"),
+        }
+        if let Some(searched_ms) = searched_ms {
+            let behind = Number::default();
+            behind.set(now_ms.saturating_sub(searched_ms).max(0) as f64 / 1000.0);
+            let help =
+                "How far searching is behind the records; missing until all that there was has been read";
+            registry.register("fairground_search_behind_seconds", help, behind);
         }
         let started = Number::default();
         started.set(self.started_ms as f64 / 1000.0);
