@@ -253,8 +253,9 @@ impl Records for Held {
 }
 
 /// Tables in which something may be left of what the house did.
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "award_holder",
+    "award_held",
     "award_address",
     "award_request",
     "coupon",

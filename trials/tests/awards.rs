@@ -14,6 +14,7 @@ use embedded::sqlite::inline::InlineRecords;
 use fairground::bench::process::{Answer, ask};
 use fairground::rooms::ROOMS;
 use kernel::id::Shard;
+use ledger::reading::SEALED;
 use raffle::entry::Request;
 use raffle::fairness::sha256;
 use raffle::publish::Publish;
@@ -23,6 +24,7 @@ use raffle::standing::Attested;
 use raffle::threshold::Thresholds;
 use records::audit::{Actor, Cause};
 use records::batch::Limits;
+use records::outbox::{self, Effect};
 use records::port::{Records, write};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -361,6 +363,24 @@ async fn a_backlog_refuses_new_draws_and_answers_old_ones() {
     tasks.join_all().await;
 }
 
+/// Orders to the ledger are never refused for what is unsent, and what tells of them refuses no draw.
+async fn what_tells_of_orders_presses_on_no_draw(profile: Profile) {
+    let (trial, world) = (Trial::open_on(profile).await, World::new(profile, true).await);
+    let pressure = Arc::clone(trial.house.raffles.pressure());
+    pressure.limit_to(4);
+    let measured: Result<(), records::error::Error> = write(&*world.disk, Shard::HOME, move |tx| {
+        Box::pin(async move {
+            let told: Vec<_> = (1..=9).map(|last| Effect::up_to(SEALED, 1, last, trials::NOON_MS)).collect();
+            outbox::post(tx, Shard::HOME, &told).await?;
+            pressure.measure(tx, Shard::HOME).await
+        })
+    })
+    .await;
+    measured.expect("a measure");
+    assert_eq!(trial.house.raffles.pressure().admit(), Ok(()));
+    trial.house.close().await;
+}
+
 /// Whose an award is that nothing names its winner of is known by the draws, in every raffle and however many there are.
 async fn what_somebody_has_won_is_found_by_their_draws(profile: Profile) {
     let trial = Trial::open_on(profile).await;
@@ -428,5 +448,6 @@ trials::in_each_profile!(
     an_erased_winner_claims_nothing,
     every_kind_of_award_reaches_its_winner,
     what_somebody_has_won_is_found_by_their_draws,
+    what_tells_of_orders_presses_on_no_draw,
     awards_are_covered_by_the_proof_and_change_no_other,
 );

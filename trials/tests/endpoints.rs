@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use campaign::award::{Kind, State};
 use campaign::courier::Courier;
 use campaign::delivery::Delivery;
-use campaign::endpoint::Wanted;
+use campaign::endpoint::{ENDPOINTS_MAX, Wanted};
 use campaign::error::Error;
 use fairground::config::Config;
 use fairground::vault::SealedVault;
@@ -329,6 +329,26 @@ async fn an_endpoint_that_could_take_a_webhook_twice_is_not_made() {
     assert_eq!(change(wanted(false, true)).await, Ok(()));
 }
 
+/// One more endpoint may be made, and several are made at once: one of them is, and all that there are can be called.
+async fn there_are_only_so_many_endpoints(profile: Profile) {
+    let world = World::new(profile, true).await;
+    for number in 1..ENDPOINTS_MAX {
+        world.endpoint(&format!("e{number}"), false).await;
+    }
+    let mut crowd = JoinSet::new();
+    for number in 0..8 {
+        let (awards, request) = (world.house().awards, world.request());
+        let url = format!("https://last-{number}.example/");
+        let wanted = Wanted { url, status_url: None, keeps_ids: true, enabled: true };
+        crowd.spawn(async move { awards.create_endpoint(&format!("last-{number}"), wanted, request).await });
+    }
+    let created = crowd.join_all().await;
+    let refused: Vec<_> = created.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused, vec![Error::TooManyEndpoints(ENDPOINTS_MAX); 7]);
+    let listed = world.house().awards.endpoints("", ENDPOINTS_MAX + 1).await.expect("endpoints");
+    assert_eq!(listed.len(), ENDPOINTS_MAX as usize);
+}
+
 /// One endpoint's secrets are broken: the others are called, it is listed, and a new secret brings it back.
 #[tokio::test]
 async fn an_endpoint_whose_secrets_cannot_be_opened_stands_alone() {
@@ -388,3 +408,5 @@ async fn a_key_that_has_sealed_only_an_endpoint_is_asked_for() {
     std::fs::rename(&kept, &key).expect("moved");
     House::open(&config, Ports::default()).await.expect("the right key opens").close().await;
 }
+
+trials::in_each_profile!(there_are_only_so_many_endpoints);

@@ -336,7 +336,7 @@ async fn what_is_held_back_is_owed_and_done_later_once(profile: Profile) {
     assert_eq!(state("bob", 4).await, State::CodeGiven { at_ms: now_ms });
     assert_eq!(state("bob", 5).await, State::ToClaim { until_ms: now_ms + 60_000 }, "its time begins now");
     assert!(matches!(state("bob", 8).await, State::Reversed { .. }));
-    assert!(matches!(state("cyd", 10).await, State::Unpaid { .. }), "nobody is there to be paid");
+    assert!(matches!(state("cyd", 10).await, State::Expired { .. }), "nobody is there to be paid");
     assert_eq!(world.balance("bob", "main", "point").await, 59, "once, and not what was taken back");
     house.courier.round().await.expect("a round");
     let name = |who: &str, seq| format!("{}-granted", draw(who, seq));

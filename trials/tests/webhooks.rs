@@ -248,6 +248,62 @@ async fn what_was_taken_back_is_not_granted_again_by_a_replay(profile: Profile) 
     assert!(matches!(house.state("ada", 1).await, State::Reversed { .. }));
 }
 
+/// Webhooks of a winner that are on their way: of all that are owed, those with a due time.
+async fn under_way(world: &World) -> usize {
+    let rows: Result<Vec<_>, records::error::Error> = read(&*world.disk, Shard::HOME, |tx| {
+        Box::pin(
+            async move { tx.fetch("SELECT n FROM delivery WHERE live=1 AND due_ms IS NOT NULL", &[]).await },
+        )
+    })
+    .await;
+    rows.expect("rows").len()
+}
+
+/// A webhook that was given up is replayed while a later one of its winner is being sent, waits to be sent again, or is
+/// called off behind it: it goes when that is over, before all others, and never beside it.
+async fn what_is_replayed_goes_after_what_is_on_its_way_and_not_beside_it(profile: Profile) {
+    let world = World::new(profile, true).await;
+    world.endpoint("pay", false).await;
+    let house = world.house();
+    let name = |seq| format!("{}-granted", draw("ada", seq));
+    let refusals = campaign::delivery::REFUSALS_MAX as usize;
+    world.shop.first(&vec![Manner::Answers(422); 2 * refusals]);
+    assert!(world.hear(&house, &[win("ada", 1, webhook()), win("ada", 2, webhook())]).await);
+    world.carry(&house, 7200).await;
+    assert_eq!(house.awards.deliveries().await.expect("deliveries").1, 2, "both were given up");
+    let wins: Vec<_> = (3..=5).map(|seq| win("ada", seq, webhook())).collect();
+    assert!(world.hear(&house, &wins).await);
+    let heard = world.shop.calls().len();
+    let called =
+        || world.shop.calls().split_off(heard).into_iter().map(|(_, name, _)| name).collect::<Vec<_>>();
+
+    // The third is being sent: the process ends before it writes down what became of it.
+    world.shop.first(&[Manner::Busy]);
+    assert_eq!(world.failing(2, Fails::Before).courier.round().await, Ok(1));
+    let replay =
+        async |seq| house.awards.replay(draw("ada", seq), "mended".to_owned(), world.request()).await;
+    replay(1).await.expect("a replay");
+    assert_eq!((house.courier.round().await, under_way(&world).await), (Ok(0), 1));
+    // It was not taken, and waits to be sent again.
+    world.shop.first(&[Manner::Busy]);
+    world.pass(120);
+    assert_eq!(house.courier.round().await, Ok(1));
+    replay(2).await.expect("a replay");
+    assert_eq!((house.courier.round().await, under_way(&world).await), (Ok(0), 1));
+    // What ends behind it, of those that are later and of those that came back, lets none go.
+    for seq in [5, 2] {
+        house
+            .awards
+            .reverse(draw("ada", seq), "fraud".to_owned(), world.request())
+            .await
+            .expect("a reversal");
+        assert_eq!((house.courier.round().await, under_way(&world).await), (Ok(0), 1), "{seq}");
+    }
+    assert_eq!(called(), [name(3), name(3)]);
+    assert!(world.carry(&house, 600).await < 600);
+    assert_eq!(world.shop.paid(), [name(3), name(1), name(4)]);
+}
+
 /// While a secret is replaced both sign; then one does. No secret stands in the records as it is.
 async fn a_secret_is_replaced_without_a_gap_and_rests_sealed(profile: Profile) {
     let world = World::new(profile, true).await;
@@ -334,6 +390,7 @@ trials::in_each_profile!(
     poison_blocks_neither_other_keys_nor_other_endpoints,
     refusals_come_to_an_end_and_gone_switches_the_endpoint_off,
     a_reversal_is_told_once_under_its_own_name_and_after_what_it_reverses,
+    what_is_replayed_goes_after_what_is_on_its_way_and_not_beside_it,
     what_was_taken_back_is_not_granted_again_by_a_replay,
     a_secret_is_replaced_without_a_gap_and_rests_sealed,
 );

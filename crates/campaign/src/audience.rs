@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kernel::id::Shard;
+use records::audit::{self, Stream};
 use records::error::Error as RecordsError;
 use records::port::{Tx, Value};
 use records::statement::{ByKeys, Insert};
@@ -102,6 +103,11 @@ async fn lock(tx: &mut dyn Tx, (shard, tenant): (Shard, u32), list: &str) -> Res
         "SELECT members FROM audience_list WHERE shard=? AND tenant=? AND list=?{}",
         tx.dialect().for_update()
     );
+    if let Some(row) = tx.fetch(&sql, &key).await?.first() {
+        return Ok(row.count(0)?);
+    }
+    // Lists are made one at a time: two that are made at once would each count without the other.
+    audit::hold(tx, &Stream::changes(shard, tenant)).await?;
     if let Some(row) = tx.fetch(&sql, &key).await?.first() {
         return Ok(row.count(0)?);
     }

@@ -117,7 +117,8 @@ pub struct Award {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Won while fulfilment was off: what its kind does is done once it is on again.
+    /// Won while fulfilment was off, or behind something of the same winner that was: what its kind does is done once it is on
+    /// again.
     Held,
     /// Won; an operator hands it over, or a webhook is under way.
     Granted,

@@ -212,8 +212,8 @@ pub(crate) async fn apply(
     }
     let outcome = machine::apply::<Delivery>(tx, shard, id, event).await?;
     let Outcome::Moved(state) = &outcome else { return Ok(outcome) };
-    // What comes back takes its place again behind what is on its way.
-    let waits = matches!(event, Event::Replay { .. }) && is_behind(tx, &key).await?;
+    // What comes back waits for what is on its way, be it earlier or later, and then takes its place again.
+    let waits = matches!(event, Event::Replay { .. }) && is_any_under_way(tx, &key[..4]).await?;
     let (sql, values): (_, &[Value<'_>]) = match state {
         Delivery::Delivered { .. } | Delivery::CalledOff { .. } => {
             ("DELETE FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?", &[])
@@ -271,27 +271,28 @@ fn participant_in(body: &[u8]) -> Option<String> {
     body.pointer(PARTICIPANT)?.as_str().map(str::to_owned)
 }
 
-/// Whether an earlier one of a key is on its way.
-async fn is_behind(tx: &mut dyn Tx, key: &[Value<'_>]) -> Result<bool, RecordsError> {
-    let sql = "SELECT n FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n<? AND live=1 LIMIT 1";
+/// Whether one of a key is on its way: it alone has a due time.
+async fn is_any_under_way(tx: &mut dyn Tx, key: &[Value<'_>]) -> Result<bool, RecordsError> {
+    let sql = "SELECT n FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND live=1
+        AND due_ms IS NOT NULL LIMIT 1";
     Ok(!tx.fetch(sql, key).await?.is_empty())
 }
 
-/// Lets the next of a key go.
+/// Lets the next of a key go, unless one is on its way: what is over may have been waiting itself.
 async fn wake_next(
     tx: &mut dyn Tx,
     shard: Shard,
     key: &[Value<'_>],
     now_ms: i64,
 ) -> Result<(), RecordsError> {
+    if is_any_under_way(tx, key).await? {
+        return Ok(());
+    }
     let next =
-        "SELECT id,n,due_ms FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND live=1
+        "SELECT id,n FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND live=1
         ORDER BY n LIMIT 1";
     let rows = tx.fetch(next, key).await?;
     let Some(row) = rows.first() else { return Ok(()) };
-    if row.int_or_null(2)?.is_some() {
-        return Ok(());
-    }
     machine::apply::<Delivery>(tx, shard, row.bytes(0)?, &Event::Turn { now_ms }).await?;
     let update =
         "UPDATE delivery SET due_ms=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?";

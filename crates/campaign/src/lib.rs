@@ -6,8 +6,8 @@
 //! [`tally`] counts under caps; [`who`] is somebody's place in keys.
 //!
 //! For awards: [`courier`] carries webhooks out; [`letter`] lists effects that could not be delivered; [`fulfilment`] opens
-//! awards and does what people ask of them; [`delivery`], [`coupon`], [`endpoint`] and [`holder`] are what stands behind them,
-//! [`forgotten`] says whose names must not come back;
+//! awards and does what people ask of them; [`delivery`], [`coupon`], [`endpoint`], [`holder`] and [`held`] are what stands behind
+//! them, [`forgotten`] says whose names must not come back;
 //! [`award`] is their life as a pure function, [`brake`] holds them back; [`request`] answers a repeat as before, [`vault`] keeps secrets.
 //!
 //! [`experiment`] is what is tried on whom; [`ticket`] says how often one may draw, [`window`] when.
@@ -29,6 +29,7 @@ pub mod delivery;
 pub mod coupon;
 pub mod endpoint;
 pub mod holder;
+pub mod held;
 pub mod forgotten;
 pub mod award;
 pub mod brake;

@@ -40,6 +40,7 @@ enum Ask {
     Give(usize, usize, i64),
     /// Who, how much, for how many hours.
     Hold(usize, i64, i64),
+    /// All that is held, or so much of it.
     Capture(usize, Option<i64>),
     Release(usize),
     Reverse(usize),
@@ -53,9 +54,9 @@ enum Ask {
 
 impl Ask {
     /// Every kind of them.
-    const KINDS: [&str; 11] = [
-        "grant", "spend", "give", "hold", "capture", "release", "reverse", "owe", "exchange", "repeat",
-        "other",
+    const KINDS: [&str; 12] = [
+        "grant", "spend", "give", "hold", "capture", "part", "release", "reverse", "owe", "exchange",
+        "repeat", "other",
     ];
 
     fn kind(&self) -> &'static str {
@@ -64,7 +65,8 @@ impl Ask {
             Self::Spend(..) => "spend",
             Self::Give(..) => "give",
             Self::Hold(..) => "hold",
-            Self::Capture(..) => "capture",
+            Self::Capture(_, None) => "capture",
+            Self::Capture(_, Some(_)) => "part",
             Self::Release(..) => "release",
             Self::Reverse(..) => "reverse",
             Self::Owe(..) => "owe",
@@ -104,7 +106,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (who.clone(), amount()).prop_map(|(who, amount)| Ask::Spend(who, amount)),
         2 => (who.clone(), 1..PEOPLE, amount()).prop_map(|(who, to, amount)| Ask::Give(who, (who + to) % PEOPLE, amount)),
         4 => (who.clone(), amount(), 0..8_i64).prop_map(|(who, amount, hours)| Ask::Hold(who, amount, hours)),
-        3 => (nth.clone(), proptest::option::of(amount())).prop_map(|(nth, amount)| Ask::Capture(nth, amount)),
+        // A small part, as most holds are larger.
+        4 => (nth.clone(), proptest::option::weighted(0.7, 1..20_i64))
+            .prop_map(|(nth, amount)| Ask::Capture(nth, amount)),
         1 => nth.clone().prop_map(Ask::Release),
         4 => nth.clone().prop_map(Ask::Reverse),
         1 => (who.clone(), prop_oneof![Just(0), Just(50)]).prop_map(|(who, owes)| Ask::Owe(who, owes)),

@@ -262,6 +262,12 @@ fn clip(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
+/// Holds a stream until the transaction ends: whoever else adds to it or holds it waits. For what is counted before it is
+/// added to, and told of here: what one has counted, nobody else adds to meanwhile.
+pub async fn hold(tx: &mut dyn Tx, stream: &Stream) -> Result<(), Error> {
+    Head::lock(tx, stream).await.map(|_| ())
+}
+
 /// Adds an entry to a stream, in the transaction of the change that it tells of. Answers its number.
 pub async fn append(tx: &mut dyn Tx, stream: &Stream, cause: &Cause, change: Change) -> Result<u64, Error> {
     let before = Head::lock(tx, stream).await?;

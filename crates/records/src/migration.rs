@@ -31,6 +31,7 @@ pub const RECORDS: Room = Room {
         &[crate::audit::HEAD_TABLE, crate::audit::ENTRY_TABLE, crate::audit::SEAL_TABLE],
         crate::outbox::LATER_STEPS,
         &[crate::machine::LONGER_STATES],
+        crate::outbox::BY_TOPIC,
     ],
 };
 

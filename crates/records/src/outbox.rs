@@ -55,6 +55,10 @@ pub(crate) const LATER_STEPS: &[&str] = &[
     "CREATE INDEX outbox_aside_key ON outbox_aside (shard, topic, subject, order_key, dead, n)",
 ];
 
+/// A way to what waits of a topic, so that a count can leave one out.
+pub(crate) const BY_TOPIC: &[&str] =
+    &["CREATE INDEX outbox_aside_topic ON outbox_aside (shard, dead, topic)"];
+
 /// An effect to be. `subject` and `seq` name the entry that causes it (one effect per topic and entry); messages of
 /// one `key` leave in the order of `n`, a gap-free number taken under the lock of the row that the key names.
 #[derive(Debug, Clone, PartialEq, Eq)]

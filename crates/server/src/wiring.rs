@@ -183,6 +183,8 @@ impl House {
         );
         let mut drivers = vec![spawn_driver("draws-batch", driver)?];
         raffles.pressure().limit_to(config.batch.unsent_max.get() as u64);
+        // Orders are never refused for it: what tells of them must not refuse draws either.
+        raffles.pressure().spare(ledger::reading::SEALED);
         let limits = limits_of(config.ledger.orders_max, config.ledger.queue_max);
         let told = || Arc::clone(&metrics.outcomes);
         let (ledger, driver) = Ledger::witnessed(Arc::clone(&records), Arc::clone(&clock), limits, told());

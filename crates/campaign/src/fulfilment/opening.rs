@@ -17,6 +17,7 @@ use crate::coupon;
 use crate::delivery::{self, News, Owed};
 use crate::error::Error;
 use crate::forgotten;
+use crate::held;
 use crate::holder;
 use crate::who::Who;
 
@@ -49,7 +50,7 @@ impl Won {
 }
 
 /// Opens awards. Those that were opened before stay as they are. While they are held back, those that fulfil themselves
-/// wait, due at once.
+/// wait, due at once; so they do while something of the same winner that was held back is not done yet.
 pub(super) async fn open(
     tx: &mut dyn Tx,
     shard: Shard,
@@ -66,12 +67,16 @@ pub(super) async fn open(
         std::collections::HashSet::new()
     };
     let new: Vec<&Won> = won.iter().filter(|won| !known.contains(&id_of(won.draw))).collect();
-    let states = if is_held {
-        new.iter().map(|won| if won.due.is_some() { State::Held } else { State::Granted }).collect()
-    } else {
-        fulfil(tx, shard, &new, now_ms).await?
-    };
-    let machines = new.iter().zip(states).map(|(one, state)| {
+    let winners: BTreeSet<String> =
+        new.iter().filter(|won| won.due.is_some()).map(|won| won.pseudonym()).collect();
+    let behind = if is_held { winners } else { held::winners(tx, shard, &winners).await? };
+    let (waiting, now): (Vec<&Won>, Vec<&Won>) =
+        new.into_iter().partition(|won| won.due.is_some() && behind.contains(&won.pseudonym()));
+    let states = fulfil(tx, shard, &now, now_ms).await?;
+    let noted: Vec<_> = waiting.iter().map(|won| (won.pseudonym(), id_of(won.draw))).collect();
+    held::note(tx, shard, &noted).await?;
+    let waiting = waiting.into_iter().map(|won| (won, State::Held));
+    let machines = now.into_iter().zip(states).chain(waiting).map(|(one, state)| {
         let held_ms = (state == State::Held).then_some(now_ms);
         let due_ms = if let State::ToClaim { until_ms } = state { Some(until_ms) } else { held_ms };
         (id_of(one.draw), one.award(state), due_ms)
@@ -83,24 +88,21 @@ pub(super) async fn open(
     Ok(())
 }
 
-/// Does for an award that was held back what its kind does. Answers whether it was; one that moved meanwhile stays.
-pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, id: &[u8], now_ms: i64) -> Result<bool, Error> {
-    let Some(award) = machine::get_locked::<Award>(tx, shard, id).await? else { return Ok(false) };
-    if award.state != State::Held {
-        return Ok(false);
-    }
+/// Does for the first award of a winner that was held back what its kind does. Answers whether there was one; one that moved
+/// meanwhile stays. Who was erased since is paid and told nothing: it has expired.
+pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, winner: &str, now_ms: i64) -> Result<bool, Error> {
+    let Some(id) = held::first(tx, shard, winner).await? else { return Ok(false) };
+    let award: Option<Award> = machine::get_locked(tx, shard, &id).await?;
+    held::let_go(tx, shard, winner, &id).await?;
+    let Some(award) = award.filter(|award| award.state == State::Held) else { return Ok(false) };
     let draw: DrawId = award.draw.parse().map_err(|_| corrupt("the draw of an award"))?;
     let key: [u8; 16] = from_hex(&award.winner).ok_or_else(|| corrupt("the winner of an award"))?;
     let winner = holder::of_locked(tx, draw).await?;
     let due = Some(Due { raffle: award.raffle, award: award.award });
     let won = Won { draw, key: key.to_vec(), prize: award.prize, winner, due, at_ms: None };
-    let state = if won.winner.is_some() {
-        fulfil(tx, shard, &[&won], now_ms).await?.pop()
-    } else {
-        Some(State::Unpaid { why: "winner_forgotten".to_owned(), refused: 0 })
-    };
+    let state = fulfil(tx, shard, &[&won], now_ms).await?.pop();
     let state = state.ok_or_else(|| corrupt("an award that is released"))?;
-    match machine::apply::<Award>(tx, shard, id, &Event::Release(now_ms, state)).await? {
+    match machine::apply::<Award>(tx, shard, &id, &Event::Release(now_ms, state)).await? {
         Outcome::Moved(_) => Ok(true),
         // Another process was faster; what was done here for it is undone.
         Outcome::Replayed(_) | Outcome::Illegal(_) | Outcome::Missing => {

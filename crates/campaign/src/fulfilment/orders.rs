@@ -17,6 +17,7 @@ use crate::award::{Award, Event, Illegal, Kind, State, id_of};
 use crate::coupon;
 use crate::delivery::{self, Delivery, News, Owed};
 use crate::error::Error;
+use crate::held;
 use crate::holder;
 use crate::request::{Answered, Request};
 
@@ -274,7 +275,7 @@ async fn undo(tx: &mut dyn Tx, draw: DrawId, award: &Award, request: &Request) -
     let (id, now_ms) = (id_of(draw), request.at_ms);
     match (&award.award, &award.state) {
         // Nothing was done yet.
-        (_, State::Held) => Ok(()),
+        (_, State::Held) => Ok(held::let_go(tx, draw.shard, &award.winner, &id).await?),
         (_, State::Paid { refused, .. }) => {
             let what = What::Reverse { of: paid_by(draw, *refused) };
             // A refusal undoes this transaction, and its id with it: the same may be tried again another day.
@@ -308,17 +309,18 @@ async fn undo(tx: &mut dyn Tx, draw: DrawId, award: &Award, request: &Request) -
     }
 }
 
-/// Calls the webhook off where it was surely not taken; else owes another that tells that the award was taken back.
+/// Calls the webhook off where it was surely not taken; else owes another that tells that the award was taken back. Of what
+/// was never told nothing is told.
 async fn tell_of_reversal(
     tx: &mut dyn Tx,
     draw: DrawId,
     (award, endpoint): (&Award, &str),
     now_ms: i64,
 ) -> Result<(), Error> {
-    let before = delivery::get(tx, draw, News::Granted).await?;
+    let Some(before) = delivery::get(tx, draw, News::Granted).await? else { return Ok(()) };
     let call_off = delivery::Event::CallOff { now_ms };
     let outcome = delivery::apply(tx, draw.shard, &delivery::id(draw, News::Granted), &call_off).await?;
-    let maybe_taken = matches!(before, Some(Delivery::Dead { maybe_taken: true, .. }));
+    let maybe_taken = matches!(before, Delivery::Dead { maybe_taken: true, .. });
     if matches!(outcome, Outcome::Moved(_)) && !maybe_taken {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! What happens to awards by itself, and what operators keep for them: pools of codes and endpoints.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kernel::id::{Shard, Tenant};
@@ -87,18 +88,29 @@ impl Awards {
             Box::pin(async move {
                 let due = machine::due::<Award>(tx, shard, now_ms, AT_ONCE).await?;
                 let awards = machine::find::<Award>(tx, shard, &due).await?;
-                let is_held = |id: &Vec<u8>| awards.get(id).is_some_and(|award| award.state == State::Held);
-                let due: (Vec<_>, Vec<_>) = due.into_iter().partition(is_held);
-                Ok::<_, Error>((due, coupon::servable(tx, shard, AT_ONCE).await?))
+                let (mut held, mut overdue) = (vec![], vec![]);
+                for id in due {
+                    match awards.get(&id) {
+                        Some(award) if award.state == State::Held => held.push(award.winner.clone()),
+                        _ => overdue.push(id),
+                    }
+                }
+                Ok::<_, Error>(((held, overdue), coupon::servable(tx, shard, AT_ONCE).await?))
             })
         })
         .await?;
-        let mut moved = 0;
-        for id in held {
-            match self.release(shard, id).await {
+        let (mut moved, mut stuck) = (0, BTreeSet::new());
+        for winner in held {
+            if stuck.contains(&winner) {
+                continue;
+            }
+            match self.release(shard, winner.clone()).await {
                 Ok(is_released) => moved += usize::from(is_released),
-                // One that cannot be done keeps no other from it.
-                Err(error) => tracing::warn!(shard = shard.0, %error, "an award that was held back stays so"),
+                // One that cannot be done keeps no other from it but those of its winner, which go after it.
+                Err(error) => {
+                    tracing::warn!(shard = shard.0, %error, "an award that was held back stays so");
+                    stuck.insert(winner);
+                }
             }
         }
         if overdue.is_empty() && pools.is_empty() {
@@ -121,11 +133,12 @@ impl Awards {
         Ok(moved + more)
     }
 
-    /// Does what was held back of an award, if it was. In a transaction of its own: what spoils it spoils no other.
-    async fn release(&self, shard: Shard, id: Vec<u8>) -> Result<bool, Error> {
+    /// Does what was held back longest for a winner, if anything was. In a transaction of its own: what spoils it spoils no
+    /// other.
+    async fn release(&self, shard: Shard, winner: String) -> Result<bool, Error> {
         let now_ms = self.now_ms();
         write(&*self.records, shard, move |tx| {
-            Box::pin(async move { opening::release(tx, shard, &id, now_ms).await })
+            Box::pin(async move { opening::release(tx, shard, &winner, now_ms).await })
         })
         .await
     }

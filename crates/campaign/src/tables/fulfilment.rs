@@ -4,7 +4,24 @@
 use records::migration::Room;
 
 /// Steps of these tables.
-pub const FULFILMENT: Room = Room { name: "fulfilment", steps: &[FIRST, LATER] };
+pub const FULFILMENT: Room = Room { name: "fulfilment", steps: &[FIRST, LATER, HELD] };
+
+/// What is held back of each winner. What was held before this table was there has a timer.
+const HELD: &[&str] = &[
+    "CREATE TABLE award_held (
+        shard INTEGER NOT NULL,
+        tenant BIGINT NOT NULL,
+        winner VARCHAR(64) NOT NULL,
+        award VARBINARY(12) NOT NULL,
+        PRIMARY KEY (shard, tenant, winner, award)
+    ){table_end}",
+    r#"INSERT INTO award_held (shard,tenant,winner,award)
+        SELECT m.shard,1,SUBSTR(m.state,INSTR(m.state,'"winner":"')+10,32),m.id
+        FROM timer t JOIN machine m ON m.shard=t.shard AND m.kind=t.kind AND m.id=t.id
+        WHERE t.kind='award' AND m.state LIKE '%"state":"held"%' AND NOT EXISTS (SELECT 1 FROM award_held h
+            WHERE h.shard=m.shard AND h.tenant=1 AND h.winner=SUBSTR(m.state,INSTR(m.state,'"winner":"')+10,32)
+            AND h.award=m.id)"#,
+];
 
 /// Who was erased, by the hash of their name; and whose erasure has to look once more, when all that is older has been sent.
 /// Endpoints of earlier releases were told to remember the ids of webhooks.

@@ -1,6 +1,7 @@
 //! How much is unsent, for how long, and when that is too much to begin anything new.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::id::Shard;
@@ -17,7 +18,7 @@ const EFFECTS_MAX: u64 = 1_000_000;
 /// How much is unsent: `(fresh, waiting, dead)`. Each counts [`ROWS_MAX`] rows at the most; a row of what is fresh is a
 /// parcel, and counts as many effects as it holds.
 pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), Error> {
-    let counted = count(tx, shard).await?;
+    let counted = count(tx, shard, None).await?;
     Ok((counted.effects, counted.waiting, counted.dead))
 }
 
@@ -28,20 +29,29 @@ struct Counted {
     dead: u64,
 }
 
-async fn count(tx: &mut dyn Tx, shard: Shard) -> Result<Counted, Error> {
-    let values = [Value::Int(shard.0.into()), Value::Int(ROWS_MAX.into())];
-    let fresh = "SELECT COUNT(*),COALESCE(SUM(some.effects),0)
-        FROM (SELECT effects FROM outbox WHERE shard=? LIMIT ?) AS some";
-    let fresh = tx.fetch(fresh, &values).await?;
+/// Counts what is before a topic and what is after it, each up to the bound; everything where none is left out.
+async fn count(tx: &mut dyn Tx, shard: Shard, spared: Option<&str>) -> Result<Counted, Error> {
+    let (shard, limit) = (Value::Int(shard.0.into()), Value::Int(ROWS_MAX.into()));
+    let parts = spared.map_or(vec![""], |_| vec![" AND topic<?", " AND topic>?"]);
     let mut counted = Counted { parcels: 0, effects: 0, waiting: 0, dead: 0 };
-    if let Some(row) = fresh.first() {
-        (counted.parcels, counted.effects) = (row.count(0)?, row.count(1)?);
-    }
-    for (dead, number) in [(0, &mut counted.waiting), (1, &mut counted.dead)] {
-        let sql =
-            "SELECT COUNT(*) FROM (SELECT dead FROM outbox_aside WHERE shard=? AND dead=? LIMIT ?) AS some";
-        let rows = tx.fetch(sql, &[values[0], Value::Int(dead), values[1]]).await?;
-        *number = rows.first().map_or(Ok(0), |row| row.count(0))?;
+    for part in parts {
+        let topic = spared.map(Value::Text);
+        let sql = format!(
+            "SELECT COUNT(*),COALESCE(SUM(some.effects),0)
+            FROM (SELECT effects FROM outbox WHERE shard=?{part} LIMIT ?) AS some"
+        );
+        let values: Vec<_> = [shard].into_iter().chain(topic).chain([limit]).collect();
+        if let Some(row) = tx.fetch(&sql, &values).await?.first() {
+            counted.parcels += row.count(0)?;
+            counted.effects += row.count(1)?;
+        }
+        for (dead, number) in [(0, &mut counted.waiting), (1, &mut counted.dead)] {
+            let sql = format!(
+                "SELECT COUNT(*) FROM (SELECT dead FROM outbox_aside WHERE shard=? AND dead=?{part} LIMIT ?) AS some"
+            );
+            let values: Vec<_> = [shard, Value::Int(dead)].into_iter().chain(topic).chain([limit]).collect();
+            *number += tx.fetch(&sql, &values).await?.first().map_or(Ok(0), |row| row.count(0))?;
+        }
     }
     Ok(counted)
 }
@@ -78,6 +88,7 @@ pub struct Pressure {
     effects_max: AtomicU64,
     owed: AtomicU64,
     is_high: AtomicBool,
+    spared: OnceLock<&'static str>,
 }
 
 impl Default for Pressure {
@@ -86,6 +97,7 @@ impl Default for Pressure {
             effects_max: AtomicU64::new(EFFECTS_MAX),
             owed: AtomicU64::new(0),
             is_high: AtomicBool::new(false),
+            spared: OnceLock::new(),
         }
     }
 }
@@ -106,6 +118,11 @@ impl Pressure {
         self.owed.store(owed, Ordering::Relaxed);
     }
 
+    /// Leaves a topic out, once: for what is told of work that is never refused for it.
+    pub fn spare(&self, topic: &'static str) {
+        self.spared.get_or_init(|| topic);
+    }
+
     /// Refuses what would add to a backlog that is too long.
     pub fn admit(&self) -> Result<(), Error> {
         if self.is_high.load(Ordering::Relaxed) { Err(Error::Backlog) } else { Ok(()) }
@@ -113,7 +130,7 @@ impl Pressure {
 
     /// Looks at how much is unsent.
     pub async fn measure(&self, tx: &mut dyn Tx, shard: Shard) -> Result<(), Error> {
-        let counted = count(tx, shard).await?;
+        let counted = count(tx, shard, self.spared.get().copied()).await?;
         let rows_max = u64::from(ROWS_MAX);
         let owed = self.owed.load(Ordering::Relaxed);
         let is_high = counted.effects + counted.waiting + owed > self.limit()

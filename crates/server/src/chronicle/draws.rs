@@ -148,7 +148,7 @@ fn of_award(about: &Activity, draw: &Draw, award: &Award, plan: &Plan) -> Activi
     let nothing = String::new;
     let (reason, note) = match &award.state {
         State::Held => (
-            "Won while fulfilment was off: what its kind does is done once it is on again.".to_owned(),
+            "Won while fulfilment was off, or behind what was: what its kind does is done once it is on again.".to_owned(),
             nothing(),
         ),
         State::Granted if award.award.is_manual() => {
