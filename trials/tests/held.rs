@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use campaign::award::{Kind, State};
 use campaign::brake::Brake;
 use campaign::error::Error;
+use fairground::rooms::ROOMS;
 use kernel::id::Shard;
 use kernel::ports::broker::Message;
 use records::audit::{Actor, Cause};
+use records::migration;
 use records::port::{Value, write};
 use trials::profile::Profile;
 use trials::shop::{Fails, House, World, draw, webhook, win};
@@ -109,7 +111,34 @@ async fn what_is_won_goes_behind_what_is_held_back_for_the_same_winner(profile: 
     assert!(!world.knows("winner FROM award_held", "").await);
 }
 
+/// What an earlier release held back has a timer and no place among what is held back of its winner: it is given one.
+async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
+    let world = World::new(profile, true).await;
+    world.endpoint("pay", false).await;
+    let (house, is_off) = braked(world.house());
+    assert!(world.hear(&house, &[win("ada", 1, webhook()), win("bob", 7, webhook())]).await);
+    assert!(world.hear(&house, &[win("ada", 2, webhook())]).await);
+    for sql in ["DROP TABLE award_held", "DELETE FROM schema_step WHERE room='fulfilment' AND step=3"] {
+        let undone: Result<u64, records::error::Error> =
+            write(&*world.disk, Shard::HOME, move |tx| Box::pin(async move { tx.exec(sql, &[]).await }))
+                .await;
+        undone.expect(sql);
+    }
+    migration::run(&*world.disk, ROOMS, 0).await.expect("tables");
+    assert!(world.hear(&house, &[win("ada", 3, webhook())]).await);
+    is_off.store(false, Ordering::SeqCst);
+    tend(&house).await;
+    for (who, seq) in [("ada", 1), ("ada", 2), ("ada", 3), ("bob", 7)] {
+        assert_eq!(house.state(who, seq).await, State::Granted, "{who} {seq}");
+    }
+    world.carry(&house, 60).await;
+    let mut paid = world.shop.paid();
+    paid.retain(|name| *name != granted("bob", 7));
+    assert_eq!(paid, [1, 2, 3].map(|seq| granted("ada", seq)));
+}
+
 trials::in_each_profile!(
+    what_an_earlier_release_held_back_is_done_too,
     the_held_awards_of_an_erased_winner_expire_untold,
     what_is_won_goes_behind_what_is_held_back_for_the_same_winner,
 );

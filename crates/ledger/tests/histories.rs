@@ -146,8 +146,25 @@ struct Both {
 }
 
 impl Both {
+    /// The same ask, most of those that end a hold about one.
+    fn aimed(&self, ask: &Ask) -> Ask {
+        let holds =
+            self.orders.iter().enumerate().filter(|(_, order)| matches!(order.what, What::Hold { .. }));
+        let holds: Vec<_> = holds.map(|(place, _)| place).collect();
+        let aim = |place: usize| match (place / 4).checked_rem(holds.len()) {
+            Some(nth) if !place.is_multiple_of(4) => holds[nth],
+            _ => place,
+        };
+        match *ask {
+            Ask::Capture(place, amount) => Ask::Capture(aim(place), amount),
+            Ask::Release(place) => Ask::Release(aim(place)),
+            _ => ask.clone(),
+        }
+    }
+
     /// The order that an ask is, and what the model says becomes of it.
     fn order(&mut self, ask: &Ask) -> Option<(Order, Expected)> {
+        let ask = &self.aimed(ask);
         let now_ms = self.clock.now_ms();
         let nth = |nth: usize| nth.checked_rem(self.orders.len()).map(|nth| (nth, self.orders[nth].clone()));
         let pay = |from: Account, to: Account, amount: i64, terms: Terms| What::Transfer {
