@@ -233,7 +233,9 @@ pub(crate) async fn apply(
             &[Value::int_or_null(event.due_ms(state).filter(|_| !waits))],
         ),
     };
-    if tx.exec(sql, &[values, &key].concat()).await? != 1 {
+    // One that waits for another is not begun, whatever it was when it was looked for.
+    let due = if matches!(event, Event::Begin { .. }) { " AND due_ms IS NOT NULL" } else { "" };
+    if tx.exec(&format!("{sql}{due}"), &[values, &key].concat()).await? != 1 {
         return Err(RecordsError::Surprise("delivery"));
     }
     if matches!(state, Delivery::Dead { .. }) {

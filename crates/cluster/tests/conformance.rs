@@ -107,12 +107,16 @@ async fn a_server_that_dies_keeps_what_it_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_was_broken_off_goes_on() {
     const FIRST: &str = "CREATE TABLE one (id BIGINT NOT NULL, PRIMARY KEY (id)){table_end}";
-    const BROKEN: Room = Room { name: "broken", steps: &[&[FIRST, "CREATE TABLE 2 (wrong)"]] };
+    const SECOND: &str = "CREATE INDEX one_again ON one (id)";
+    const THIRD: &str = "CREATE UNIQUE INDEX one_only ON one (id)";
+    const ROW: &str = "INSERT OR IGNORE INTO one (id) VALUES (1)";
+    const BROKEN: Room =
+        Room { name: "broken", steps: &[&[FIRST, SECOND, THIRD, ROW, "CREATE TABLE 2 (wrong)"]] };
     const MENDED: Room = Room {
         name: "broken",
         steps: &[
-            &[FIRST, "ALTER TABLE one ADD COLUMN more BIGINT"],
-            &["ALTER TABLE one ADD COLUMN last BIGINT"],
+            &[FIRST, SECOND, THIRD, ROW, "ALTER TABLE one ADD COLUMN more BIGINT"],
+            &["ALTER TABLE one ADD COLUMN last BIGINT", "CREATE INDEX one_last ON one (last)"],
         ],
     };
     let (records, ()) = fresh();

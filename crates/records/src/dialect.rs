@@ -37,7 +37,10 @@ impl Dialect {
                     .replace("{table_end}", " ENGINE=InnoDB CHARACTER SET=utf8mb4 COLLATE=utf8mb4_nopad_bin")
                     .replace("CREATE TABLE IF NOT EXISTS ", "CREATE TABLE ")
                     .replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ")
-                    .replace(" ADD COLUMN ", " ADD COLUMN IF NOT EXISTS "),
+                    .replace(" ADD COLUMN ", " ADD COLUMN IF NOT EXISTS ")
+                    .replace("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ")
+                    .replace("CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX IF NOT EXISTS ")
+                    .replace("INSERT OR IGNORE INTO ", "INSERT IGNORE INTO "),
             ),
         }
     }

@@ -90,8 +90,14 @@ pub(super) async fn open(
 
 /// Does for the first award of a winner that was held back what its kind does. Answers whether there was one; one that moved
 /// meanwhile stays. Who was erased since is paid and told nothing: it has expired.
-pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, winner: &str, now_ms: i64) -> Result<bool, Error> {
-    let Some(id) = held::first(tx, shard, winner).await? else { return Ok(false) };
+/// Where nothing was noted of the winner, it is the award itself that is due: a process of an earlier release held it back.
+pub(super) async fn release(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (winner, due): (&str, &[u8]),
+    now_ms: i64,
+) -> Result<bool, Error> {
+    let id = held::first(tx, shard, winner).await?.unwrap_or_else(|| due.to_vec());
     let award: Option<Award> = machine::get_locked(tx, shard, &id).await?;
     held::let_go(tx, shard, winner, &id).await?;
     let Some(award) = award.filter(|award| award.state == State::Held) else { return Ok(false) };

@@ -91,7 +91,7 @@ impl Awards {
                 let (mut held, mut overdue) = (vec![], vec![]);
                 for id in due {
                     match awards.get(&id) {
-                        Some(award) if award.state == State::Held => held.push(award.winner.clone()),
+                        Some(award) if award.state == State::Held => held.push((award.winner.clone(), id)),
                         _ => overdue.push(id),
                     }
                 }
@@ -100,11 +100,11 @@ impl Awards {
         })
         .await?;
         let (mut moved, mut stuck) = (0, BTreeSet::new());
-        for winner in held {
+        for (winner, id) in held {
             if stuck.contains(&winner) {
                 continue;
             }
-            match self.release(shard, winner.clone()).await {
+            match self.release(shard, winner.clone(), id).await {
                 Ok(is_released) => moved += usize::from(is_released),
                 // One that cannot be done keeps no other from it but those of its winner, which go after it.
                 Err(error) => {
@@ -135,10 +135,10 @@ impl Awards {
 
     /// Does what was held back longest for a winner, if anything was. In a transaction of its own: what spoils it spoils no
     /// other.
-    async fn release(&self, shard: Shard, winner: String) -> Result<bool, Error> {
+    async fn release(&self, shard: Shard, winner: String, due: Vec<u8>) -> Result<bool, Error> {
         let now_ms = self.now_ms();
         write(&*self.records, shard, move |tx| {
-            Box::pin(async move { opening::release(tx, shard, &winner, now_ms).await })
+            Box::pin(async move { opening::release(tx, shard, (&winner, &due), now_ms).await })
         })
         .await
     }

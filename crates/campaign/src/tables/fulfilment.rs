@@ -15,12 +15,10 @@ const HELD: &[&str] = &[
         award VARBINARY(12) NOT NULL,
         PRIMARY KEY (shard, tenant, winner, award)
     ){table_end}",
-    r#"INSERT INTO award_held (shard,tenant,winner,award)
+    r#"INSERT OR IGNORE INTO award_held (shard,tenant,winner,award)
         SELECT m.shard,1,SUBSTR(m.state,INSTR(m.state,'"winner":"')+10,32),m.id
         FROM timer t JOIN machine m ON m.shard=t.shard AND m.kind=t.kind AND m.id=t.id
-        WHERE t.kind='award' AND m.state LIKE '%"state":"held"%' AND NOT EXISTS (SELECT 1 FROM award_held h
-            WHERE h.shard=m.shard AND h.tenant=1 AND h.winner=SUBSTR(m.state,INSTR(m.state,'"winner":"')+10,32)
-            AND h.award=m.id)"#,
+        WHERE t.kind='award' AND m.state LIKE '%"state":"held"%'"#,
 ];
 
 /// Who was erased, by the hash of their name; and whose erasure has to look once more, when all that is older has been sent.
