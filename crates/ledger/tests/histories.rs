@@ -155,11 +155,11 @@ impl Both {
             Some(nth) if !place.is_multiple_of(4) => holds[nth],
             _ => place,
         };
-        match *ask {
-            Ask::Capture(place, amount) => Ask::Capture(aim(place), amount),
-            Ask::Release(place) => Ask::Release(aim(place)),
-            _ => ask.clone(),
+        let mut ask = ask.clone();
+        if let Ask::Capture(place, _) | Ask::Release(place) = &mut ask {
+            *place = aim(*place);
         }
+        ask
     }
 
     /// The order that an ask is, and what the model says becomes of it.
