@@ -73,6 +73,7 @@ macro_rules! records_conformance {
             effects::what_is_not_due_hides_nothing_that_is,
             effects::dead_letters_are_listed_and_replayed_one_by_one,
             effects::a_backlog_presses_until_it_is_gone,
+            effects::a_topic_that_is_spared_presses_on_nothing,
             batches::any_interleaving_equals_some_serial_order,
             batches::a_failing_database_answers_each_caller_rightly,
             batches::a_batch_that_makes_way_is_rerun,

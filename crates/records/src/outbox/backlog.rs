@@ -18,42 +18,36 @@ const EFFECTS_MAX: u64 = 1_000_000;
 /// How much is unsent: `(fresh, waiting, dead)`. Each counts [`ROWS_MAX`] rows at the most; a row of what is fresh is a
 /// parcel, and counts as many effects as it holds.
 pub async fn backlog(tx: &mut dyn Tx, shard: Shard) -> Result<(u64, u64, u64), Error> {
-    let counted = count(tx, shard, None).await?;
-    Ok((counted.effects, counted.waiting, counted.dead))
+    let (_, effects) = fresh(tx, shard, ALL).await?;
+    Ok((effects, aside(tx, shard, false, ALL).await?, aside(tx, shard, true, ALL).await?))
 }
 
-struct Counted {
-    parcels: u64,
-    effects: u64,
-    waiting: u64,
-    dead: u64,
+/// Of what is counted, a part by its topic: the end of a condition, and the topic that it compares with.
+type Part<'t> = (&'static str, Option<Value<'t>>);
+
+/// Nothing is left out.
+const ALL: Part<'static> = ("", None);
+
+/// Parcels of what is fresh, and the effects in them.
+async fn fresh(tx: &mut dyn Tx, shard: Shard, (part, topic): Part<'_>) -> Result<(u64, u64), Error> {
+    let sql = format!(
+        "SELECT COUNT(*),COALESCE(SUM(some.effects),0)
+        FROM (SELECT effects FROM outbox WHERE shard=?{part} LIMIT ?) AS some"
+    );
+    let values = [Some(Value::Int(shard.0.into())), topic, Some(Value::Int(ROWS_MAX.into()))];
+    let rows = tx.fetch(&sql, &values.into_iter().flatten().collect::<Vec<_>>()).await?;
+    rows.first().map_or(Ok((0, 0)), |row| Ok((row.count(0)?, row.count(1)?)))
 }
 
-/// Counts what is before a topic and what is after it, each up to the bound; everything where none is left out.
-async fn count(tx: &mut dyn Tx, shard: Shard, spared: Option<&str>) -> Result<Counted, Error> {
-    let (shard, limit) = (Value::Int(shard.0.into()), Value::Int(ROWS_MAX.into()));
-    let parts = spared.map_or(vec![""], |_| vec![" AND topic<?", " AND topic>?"]);
-    let mut counted = Counted { parcels: 0, effects: 0, waiting: 0, dead: 0 };
-    for part in parts {
-        let topic = spared.map(Value::Text);
-        let sql = format!(
-            "SELECT COUNT(*),COALESCE(SUM(some.effects),0)
-            FROM (SELECT effects FROM outbox WHERE shard=?{part} LIMIT ?) AS some"
-        );
-        let values: Vec<_> = [shard].into_iter().chain(topic).chain([limit]).collect();
-        if let Some(row) = tx.fetch(&sql, &values).await?.first() {
-            counted.parcels += row.count(0)?;
-            counted.effects += row.count(1)?;
-        }
-        for (dead, number) in [(0, &mut counted.waiting), (1, &mut counted.dead)] {
-            let sql = format!(
-                "SELECT COUNT(*) FROM (SELECT dead FROM outbox_aside WHERE shard=? AND dead=?{part} LIMIT ?) AS some"
-            );
-            let values: Vec<_> = [shard, Value::Int(dead)].into_iter().chain(topic).chain([limit]).collect();
-            *number += tx.fetch(&sql, &values).await?.first().map_or(Ok(0), |row| row.count(0))?;
-        }
-    }
-    Ok(counted)
+/// Effects that wait, or dead letters.
+async fn aside(tx: &mut dyn Tx, shard: Shard, is_dead: bool, (part, topic): Part<'_>) -> Result<u64, Error> {
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT dead FROM outbox_aside WHERE shard=? AND dead=?{part} LIMIT ?) AS some"
+    );
+    let (shard, dead) = (Value::Int(shard.0.into()), Value::Int(is_dead.into()));
+    let values = [Some(shard), Some(dead), topic, Some(Value::Int(ROWS_MAX.into()))];
+    let rows = tx.fetch(&sql, &values.into_iter().flatten().collect::<Vec<_>>()).await?;
+    rows.first().map_or(Ok(0), |row| row.count(0))
 }
 
 /// Since when the oldest effect of each topic has been owed, in milliseconds since the epoch: dead letters and what is not
@@ -130,14 +124,23 @@ impl Pressure {
 
     /// Looks at how much is unsent.
     pub async fn measure(&self, tx: &mut dyn Tx, shard: Shard) -> Result<(), Error> {
-        let counted = count(tx, shard, self.spared.get().copied()).await?;
+        // What is before a topic and what is after it: an index leads to either.
+        let parts = match self.spared.get() {
+            Some(topic) => {
+                [" AND topic<?", " AND topic>?"].map(|part| (part, Some(Value::Text(topic)))).to_vec()
+            }
+            None => vec![ALL],
+        };
+        let (mut parcels, mut fresh, mut waiting) = (0, 0, 0);
+        for part in parts {
+            let (more_parcels, more_effects) = self::fresh(tx, shard, part).await?;
+            (parcels, fresh) = (parcels + more_parcels, fresh + more_effects);
+            waiting += aside(tx, shard, false, part).await?;
+        }
         let rows_max = u64::from(ROWS_MAX);
         let owed = self.owed.load(Ordering::Relaxed);
-        let is_high = counted.effects + counted.waiting + owed > self.limit()
-            || counted.parcels >= rows_max
-            || counted.waiting >= rows_max;
+        let is_high = fresh + waiting + owed > self.limit() || parcels >= rows_max || waiting >= rows_max;
         if is_high != self.is_high.swap(is_high, Ordering::Relaxed) {
-            let (fresh, waiting) = (counted.effects, counted.waiting);
             tracing::warn!(
                 shard = shard.0,
                 fresh,
