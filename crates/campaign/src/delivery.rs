@@ -214,28 +214,24 @@ pub(crate) async fn apply(
     let Outcome::Moved(state) = &outcome else { return Ok(outcome) };
     // What comes back waits for what is on its way, be it earlier or later, and then takes its place again.
     let waits = matches!(event, Event::Replay { .. }) && is_any_under_way(tx, &key[..4]).await?;
-    let (sql, values): (_, &[Value<'_>]) = match state {
-        Delivery::Delivered { .. } | Delivery::CalledOff { .. } => {
-            ("DELETE FROM delivery WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?", &[])
-        }
+    let (change, values): (_, &[Value<'_>]) = match state {
+        Delivery::Delivered { .. } | Delivery::CalledOff { .. } => ("DELETE FROM delivery", &[]),
         // What was given up keeps its body, for the day that it is replayed.
-        Delivery::Dead { .. } => (
-            "UPDATE delivery SET live=0, due_ms=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?",
-            &[Value::Null],
-        ),
+        Delivery::Dead { .. } => ("UPDATE delivery SET live=0, due_ms=?", &[Value::Null]),
         Delivery::Behind
         | Delivery::Due
         | Delivery::Sending { .. }
         | Delivery::Asking { .. }
         | Delivery::Waiting { .. }
         | Delivery::Unknown { .. } => (
-            "UPDATE delivery SET live=1, due_ms=? WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?",
+            "UPDATE delivery SET live=1, due_ms=?",
             &[Value::int_or_null(event.due_ms(state).filter(|_| !waits))],
         ),
     };
     // One that waits for another is not begun, whatever it was when it was looked for.
-    let due = if matches!(event, Event::Begin { .. }) { " AND due_ms IS NOT NULL" } else { "" };
-    if tx.exec(&format!("{sql}{due}"), &[values, &key].concat()).await? != 1 {
+    let is_due = if matches!(event, Event::Begin { .. }) { " AND due_ms IS NOT NULL" } else { "" };
+    let sql = format!("{change} WHERE shard=? AND tenant=? AND endpoint=? AND order_key=? AND n=?{is_due}");
+    if tx.exec(&sql, &[values, &key].concat()).await? != 1 {
         return Err(RecordsError::Surprise("delivery"));
     }
     if matches!(state, Delivery::Dead { .. }) {
