@@ -84,30 +84,28 @@ impl Metrics {
                     "Webhooks that are not taken: owed, or given up; each counted up to a limit",
                     webhooks,
                 );
-                let oldest = Number::default();
-                let age_ms = oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
-                oldest.set(age_ms as f64 / 1000.0);
-                registry.register(
+                number(
+                    &mut registry,
                     "fairground_webhooks_oldest_seconds",
                     "Age of the oldest webhook that is owed; 0 where there is none",
-                    oldest,
+                    seconds_since(oldest_ms.unwrap_or(now_ms), now_ms),
                 );
             }
             Err(error) => tracing::warn!(%error, "the metrics of webhooks could not be read"),
         }
         if let Some(searched_ms) = searched_ms {
-            let behind = Number::default();
-            behind.set(now_ms.saturating_sub(searched_ms).max(0) as f64 / 1000.0);
-            let help =
-                "How far searching is behind the records; missing until all that there was has been read";
-            registry.register("fairground_search_behind_seconds", help, behind);
+            number(
+                &mut registry,
+                "fairground_search_behind_seconds",
+                "How far searching is behind the records; missing until all that there was has been read",
+                seconds_since(searched_ms, now_ms),
+            );
         }
-        let started = Number::default();
-        started.set(self.started_ms as f64 / 1000.0);
-        registry.register(
+        number(
+            &mut registry,
             "process_start_time_seconds",
             "When the process started, since the Unix epoch",
-            started,
+            self.started_ms as f64 / 1000.0,
         );
         if let Some(bytes) = resident_bytes() {
             count(&mut registry, "process_resident_memory_bytes", "Resident memory", bytes);
@@ -181,6 +179,17 @@ fn count(registry: &mut Registry, name: &str, help: &str, value: u64) {
     registry.register(name, help, gauge);
 }
 
+fn number(registry: &mut Registry, name: &str, help: &str, value: f64) {
+    let gauge = Number::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+/// How long ago something was; 0 where it is still to come.
+fn seconds_since(at_ms: i64, now_ms: i64) -> f64 {
+    now_ms.saturating_sub(at_ms).max(0) as f64 / 1000.0
+}
+
 /// What this process works by. A stale one works by what it saw before.
 fn tell_switches(registry: &mut Registry, switches: &Board, now_ms: i64) {
     let Standing { revision, looked_ms, fault } = switches.standing();
@@ -191,10 +200,12 @@ fn tell_switches(registry: &mut Registry, switches: &Board, now_ms: i64) {
         "Whether the latest look at the switches failed: 0 or 1",
         fault.is_some().into(),
     );
-    let age = Number::default();
-    age.set(now_ms.saturating_sub(looked_ms).max(0) as f64 / 1000.0);
-    let help = "How long ago the switches could last be looked at";
-    registry.register("fairground_switches_seen_seconds", help, age);
+    number(
+        registry,
+        "fairground_switches_seen_seconds",
+        "How long ago the switches could last be looked at",
+        seconds_since(looked_ms, now_ms),
+    );
 }
 
 fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {
@@ -213,8 +224,7 @@ fn tell_kept(registry: &mut Registry, kept: &Kept, now_ms: i64) {
         oldest.get_or_create(&[("topic", Cow::from(topic))]).set(0.0);
     }
     for (topic, oldest_ms) in &kept.lag {
-        let age_ms = now_ms.saturating_sub(*oldest_ms).max(0);
-        oldest.get_or_create(&[("topic", Cow::from(topic.clone()))]).set(age_ms as f64 / 1000.0);
+        oldest.get_or_create(&[("topic", Cow::from(topic.clone()))]).set(seconds_since(*oldest_ms, now_ms));
     }
     registry.register(
         "fairground_effects_oldest_seconds",
