@@ -35,7 +35,7 @@ use raffle::raffles::{DrawRequest, Raffles};
 use raffle::standing::{Attested, POINTS_SPENT};
 use raffle::stock::{Carried, Order};
 use raffle::verify::{Report, verify};
-use records::audit::Actor;
+use records::audit::{Actor, Cause};
 
 use crate::ports::SeededEntropy;
 use crate::profile::{Place, Profile};
@@ -47,6 +47,11 @@ pub const NOON_MS: i64 = 1_795_435_200_000;
 pub fn told(points_spent: Option<u64>) -> Attested {
     let metrics = points_spent.map(|points| (POINTS_SPENT.to_owned(), points)).into_iter().collect();
     Attested { metrics, ..Attested::default() }
+}
+
+/// Why something is done that nobody has asked for by a request.
+pub fn cause() -> Cause {
+    Cause { actor: Actor::house(), key: String::new(), body_hash: None }
 }
 
 /// How often something is done: small in `make test`, the issues' counts in `make test-full`.

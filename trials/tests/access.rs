@@ -10,7 +10,7 @@ use kernel::id::Shard;
 use raffle::entry::Request;
 use raffle::publish::Publish;
 use raffle::stock::Order;
-use records::audit::{Actor, Cause};
+use records::audit::Actor;
 use records::port::{Records, read, write};
 use trials::Trial;
 use trials::booth::{AUDITOR, Booth, OPERATOR, RAFFLE, ROLES, SERVICE, code, keys, publish, send};
@@ -332,7 +332,7 @@ async fn a_change_that_cannot_be_noted_is_not_made() {
         attempt(&trial, action, action).await.expect_err(action);
         assert_eq!(rows_of(&*records).await, before, "{action}");
     }
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     let hand_over = trial.house.awards.hand_over(won, "parcel 7".to_owned(), cause.clone());
     hand_over.await.expect_err("hand over");
     assert_eq!(rows_of(&*records).await, before, "hand over");

@@ -22,7 +22,7 @@ use raffle::raffles::{DrawRequest, Raffles};
 use raffle::seal::Sealer;
 use raffle::standing::Attested;
 use raffle::threshold::Thresholds;
-use records::audit::{Actor, Cause};
+use records::audit::Actor;
 use records::batch::Limits;
 use records::outbox::{self, Effect};
 use records::port::{Records, write};
@@ -418,7 +418,7 @@ async fn what_somebody_has_won_is_found_by_their_draws(profile: Profile) {
         assert_eq!(found, won, "by {limit}");
     }
     assert_eq!(raffles.awards_of("nobody", (0, 0), 10).await.expect("awards"), []);
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     raffles.erase("ada", &cause, "asked").await.expect("an erasure");
     assert_eq!(raffles.awards_of("ada", (0, 0), 10).await.expect("awards"), []);
     assert!(!raffles.awards_of("bob", (0, 0), 10).await.expect("awards").is_empty());
@@ -429,7 +429,7 @@ async fn an_erased_winner_claims_nothing(profile: Profile) {
     let world = World::new(profile, true).await;
     let house = world.house();
     assert!(world.hear(&house, &[win("ada", 1, Kind::Physical { claim_seconds: 600 })]).await);
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     assert_eq!(house.awards.erase("ada", "a pseudonym", (&cause, "asked")).await, Ok(1));
     for asks in [None, Some("ada")] {
         let address = AddressView {

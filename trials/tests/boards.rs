@@ -12,7 +12,6 @@ use fairground::switches::table::{DRAWS, MODE, Mode};
 use fairground::switches::{Board, Error, Order, Said, Whose};
 use kernel::id::{Bucket, Shard};
 use kernel::ports::clock::Clock;
-use records::audit::{Actor, Cause};
 use records::error::Error as RecordsError;
 use records::follow::LOOK_MS;
 use records::migration;
@@ -55,10 +54,6 @@ fn order(switch: &str, said: Option<Said>, version: u64) -> Order {
     Order { switch, whose: Whose::All, said, until_ms: None, version, reason }
 }
 
-fn cause() -> Cause {
-    Cause { actor: Actor::house(), key: String::new(), body_hash: None }
-}
-
 async fn what_one_process_sets_the_others_follow_within_a_second(profile: Profile) {
     let trial = Trial::open_on(profile).await;
     let clock = Arc::new(ManualClock::at(NOON_MS));
@@ -70,7 +65,7 @@ async fn what_one_process_sets_the_others_follow_within_a_second(profile: Profil
     let (here, there) = (board(trial.house.records()).await, board(Arc::clone(&flaky) as Arc<_>).await);
     let is_off = |board: &Board| board.seen().what.expect_on(DRAWS, NOON_MS).is_err();
 
-    let set = here.set(order(DRAWS, Some(Said::On(false)), 0), cause()).await.expect("it is set");
+    let set = here.set(order(DRAWS, Some(Said::On(false)), 0), trials::cause()).await.expect("it is set");
     assert!(is_off(&here) && !is_off(&there), "a process that has not looked does not know");
     assert!(there.look().await.expect("a look") && is_off(&there));
     assert!(!there.look().await.expect("a look"), "nothing is read twice");
@@ -83,7 +78,7 @@ async fn what_one_process_sets_the_others_follow_within_a_second(profile: Profil
 
     // One that cannot read goes on as it did, and says so.
     flaky.fails.store(true, Ordering::SeqCst);
-    here.set(order(DRAWS, None, set.version), cause()).await.expect("it is taken back");
+    here.set(order(DRAWS, None, set.version), trials::cause()).await.expect("it is taken back");
     clock.set(NOON_MS + 5_000);
     assert!(there.look().await.is_err());
     let standing = there.standing();
@@ -136,7 +131,7 @@ async fn a_flood_of_reads_keeps_no_process_from_seeing_a_change(profile: Profile
         let is_off = n % 2 == 0;
         let watch = Stopwatch::start();
         let said = is_off.then_some(Said::On(false));
-        version = here.set(order(DRAWS, said, version), cause()).await.expect("it is set").version;
+        version = here.set(order(DRAWS, said, version), trials::cause()).await.expect("it is set").version;
         if !is_off {
             version = 0;
         }
@@ -157,7 +152,9 @@ async fn of_two_who_change_a_switch_at_once_one_is_told_so(profile: Profile) {
     let mut crowd = JoinSet::new();
     for _ in 0..20 {
         let board = Arc::clone(&trial.house.switches);
-        crowd.spawn(async move { board.set(order(MODE, Some(Said::Mode(Mode::Reduced)), 0), cause()).await });
+        crowd.spawn(async move {
+            board.set(order(MODE, Some(Said::Mode(Mode::Reduced)), 0), trials::cause()).await
+        });
     }
     let outcomes = crowd.join_all().await;
     let set: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
@@ -173,23 +170,23 @@ async fn a_setting_whose_time_is_over_is_changed_by_what_is_told_of_it(profile: 
     let board = &trial.house.switches;
     let until = |version, until_ms| Order { until_ms, ..order(DRAWS, Some(Said::On(false)), version) };
     let mut now_ms = NOON_MS;
-    let mut over = board.set(until(0, Some(now_ms + 1_000)), cause()).await.expect("it is set");
+    let mut over = board.set(until(0, Some(now_ms + 1_000)), trials::cause()).await.expect("it is set");
     for by_version in [true, false] {
         let changed = Err(Error::Setting(SettingError::Changed(over.version)));
-        assert_eq!(board.set(until(0, None), cause()).await, changed, "it stands");
+        assert_eq!(board.set(until(0, None), trials::cause()).await, changed, "it stands");
         now_ms += 1_000;
         trial.clock.set(now_ms);
         let told = &board.all().await.expect("all")[0];
         assert_eq!(told.version, over.version);
-        let wrong = board.set(until(over.version + 7, None), cause()).await;
+        let wrong = board.set(until(over.version + 7, None), trials::cause()).await;
         assert_eq!(wrong, changed, "nobody has seen that");
         let version = if by_version { told.version } else { 0 };
-        let next = board.set(until(version, Some(now_ms + 1_000)), cause()).await;
+        let next = board.set(until(version, Some(now_ms + 1_000)), trials::cause()).await;
         over = next.expect("it is what was seen");
     }
     let taken = Order { said: None, ..until(over.version, None) };
     trial.clock.set(now_ms + 1_000);
-    board.set(taken, cause()).await.expect("what is over is taken back too");
+    board.set(taken, trials::cause()).await.expect("what is over is taken back too");
     assert!(board.all().await.expect("all").is_empty());
 }
 
@@ -202,12 +199,12 @@ async fn so_many_stand_at_once_and_those_whose_time_is_over_make_room(profile: P
         ..order("limit.participant_draws_per_second", Some(Said::Units(0)), 0)
     };
     for n in 0..STANDING_MAX {
-        board.set(block(n, (n == 0).then_some(NOON_MS + 1_000)), cause()).await.expect("it is set");
+        board.set(block(n, (n == 0).then_some(NOON_MS + 1_000)), trials::cause()).await.expect("it is set");
     }
-    let beyond = board.set(block(STANDING_MAX, None), cause()).await;
+    let beyond = board.set(block(STANDING_MAX, None), trials::cause()).await;
     assert_eq!(beyond, Err(Error::Setting(SettingError::TooMany)));
     trial.clock.set(NOON_MS + 1_000);
-    board.set(block(STANDING_MAX, None), cause()).await.expect("there is room");
+    board.set(block(STANDING_MAX, None), trials::cause()).await.expect("there is room");
     assert_eq!(board.all().await.expect("all").len() as u64, STANDING_MAX);
 }
 

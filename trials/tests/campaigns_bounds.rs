@@ -13,16 +13,11 @@ use kernel::ports::clock::Clock;
 use ledger::account::{Account, ISSUED};
 use ledger::desk::Desk;
 use ledger::order::{HOLDS_MAX, Leg, Order, OrderId, Outcome as Posted, Terms, What as Posting};
-use records::audit::{Actor, Cause};
 use records::port::write;
 use tokio::task::JoinSet;
 use trials::NOON_MS;
 use trials::fair::{Fair, behaves, body};
 use trials::profile::Profile;
-
-fn cause() -> Cause {
-    Cause { actor: Actor::house(), key: String::new(), body_hash: None }
-}
 
 /// Each gain alone fits the money, both together do not: a point and a ticket cost 60 each, and each is rounded up.
 async fn what_an_order_gives_fits_the_money_as_a_whole_or_is_not_given(profile: Profile) {
@@ -103,8 +98,9 @@ async fn many_orders_end_at_once(profile: Profile) {
 
 async fn there_are_only_so_many_lists(profile: Profile) {
     let fair = Fair::at(profile, NOON_MS).await;
-    let upload =
-        async |list: String| fair.campaigns.upload(&list, (vec!["ada".to_owned()], true), cause()).await;
+    let upload = async |list: String| {
+        fair.campaigns.upload(&list, (vec!["ada".to_owned()], true), trials::cause()).await
+    };
     for number in 1..LISTS_MAX {
         assert_eq!(upload(format!("l{number}")).await, Ok(Uploaded { members: 1, changed: 1 }));
     }
@@ -112,7 +108,9 @@ async fn there_are_only_so_many_lists(profile: Profile) {
     let mut crowd = JoinSet::new();
     for number in 0..8 {
         let (campaigns, list) = (fair.campaigns.clone(), format!("last-{number}"));
-        crowd.spawn(async move { campaigns.upload(&list, (vec!["ada".to_owned()], true), cause()).await });
+        crowd.spawn(
+            async move { campaigns.upload(&list, (vec!["ada".to_owned()], true), trials::cause()).await },
+        );
     }
     let uploads = crowd.join_all().await;
     let (made, refused): (Vec<_>, Vec<_>) = uploads.into_iter().partition(Result::is_ok);
@@ -120,7 +118,7 @@ async fn there_are_only_so_many_lists(profile: Profile) {
     assert!(refused.iter().all(|refused| *refused == Err(Error::TooManyLists(LISTS_MAX))), "{refused:?}");
     assert_eq!(upload("one-more".to_owned()).await, Err(Error::TooManyLists(LISTS_MAX)));
     assert_eq!(upload("l7".to_owned()).await, Ok(Uploaded { members: 1, changed: 0 }));
-    let erased = fair.campaigns.erase("ada", "participant/x".to_owned(), (&cause(), "asked")).await;
+    let erased = fair.campaigns.erase("ada", "participant/x".to_owned(), (&trials::cause(), "asked")).await;
     assert_eq!(erased.map(|erased| (erased.codes, erased.lists)), Ok((0, LISTS_MAX)));
 }
 
@@ -138,7 +136,7 @@ async fn of_many_first_publications_at_once_none_stands_in_anothers_way(profile:
         );
         let (key, body_hash) = (number.to_string(), body(&text));
         crowd.spawn(async move {
-            campaigns.publish(Publish { campaign, text, key, body_hash, cause: cause() }).await
+            campaigns.publish(Publish { campaign, text, key, body_hash, cause: trials::cause() }).await
         });
     }
     let published = crowd.join_all().await.into_iter().map(|done| done.expect("it is published").version);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use campaign::error::Error as CampaignError;
 use raffle::error::Error;
 use raffle::stock::Order;
-use records::audit::{Actor, Cause};
+use records::audit::Actor;
 use tokio::task::JoinSet;
 use trials::profile::Profile;
 use trials::{NOON_MS, Trial, example};
@@ -315,7 +315,7 @@ async fn an_award_is_opened_for_every_win_and_handed_over_once(profile: Profile)
         assert_eq!(award.is_ok(), draw.prize.is_some());
     }
     let won = wins.iter().find(|draw| draw.prize.is_some()).expect("a win");
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     let hand_over = |note: &str| trial.house.awards.hand_over(won.id, note.to_owned(), cause.clone());
     let first = hand_over("parcel 7").await.expect("hand over");
     trial.clock.set(trials::NOON_MS + 1);

@@ -8,7 +8,7 @@ use raffle::erasure::Erased;
 use raffle::error::Error;
 use raffle::fairness::sha256;
 use raffle::proposal::Proposed;
-use records::audit::{Actor, Cause, Filter};
+use records::audit::{Actor, Filter};
 use std::path::Path;
 use std::sync::Arc;
 use trials::profile::Profile;
@@ -23,7 +23,7 @@ fn document(raffle: &str) -> String {
 }
 
 async fn erase(trial: &Trial, who: &str) -> Erased {
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     trial.house.raffles.erase(who, &cause, "asked").await.expect("an erasure")
 }
 

@@ -16,7 +16,6 @@ use kernel::ports::clock::Clock;
 use ledger::account::Account;
 use ledger::ledger::Ledger;
 use ledger::order::{Order, OrderId, Outcome};
-use records::audit::{Actor, Cause};
 use records::batch::Limits;
 use records::conformance::faulty::{Fate, Faulty};
 use records::outbox::{self, Effect, LetterId};
@@ -192,7 +191,7 @@ async fn a_thing_is_claimed_in_time_sent_and_its_address_forgotten(profile: Prof
     assert_eq!(house.awards.tend(Shard::HOME).await, Ok(2));
     assert_eq!(house.awards.tend(Shard::HOME).await, Ok(0));
     assert_eq!(house.state("ada", 2).await, State::Expired { at_ms: until_ms });
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     let sent = house.awards.hand_over(draw("ada", 1), "parcel 7".to_owned(), cause.clone()).await;
     assert!(matches!(sent.expect("sent").award.state, State::HandedOver { .. }));
     let reversed = house.awards.reverse(draw("ada", 1), "x".to_owned(), world.request()).await;
@@ -324,7 +323,7 @@ async fn what_is_held_back_is_owed_and_done_later_once(profile: Profile) {
     // One is taken back, and the winner of another is erased, before anything was done.
     house.awards.reverse(draw("bob", 8), "fraud".to_owned(), world.request()).await.expect("a reversal");
     assert!(world.hear(&house, &[win("cyd", 10, points(5))]).await);
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     assert_eq!(house.awards.erase("cyd", "a pseudonym", (&cause, "asked")).await, Ok(1));
 
     world.pass(3_600);
@@ -402,7 +401,7 @@ async fn an_erased_winner_does_not_come_back_by_news_that_was_on_its_way(profile
         let clock = Arc::clone(&world.clock) as Arc<_>;
         Relay::new(Arc::clone(&world.disk), Arc::new(broker), clock, Shard::HOME, pace)
     };
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     let erase = async || house.awards.erase(name, "a pseudonym", (&cause, "asked")).await;
     assert_eq!(relay(1, ProcessBroker::default()).round().await.expect("a round").dead, 1);
     assert!(world.knows("body FROM outbox_aside", name).await, "the stranded one, and those behind it");
@@ -461,7 +460,7 @@ async fn a_webhook_that_was_given_up_keeps_no_erased_name(profile: Profile) {
     let world = World::new(profile, true).await;
     let house = world.house();
     world.endpoint("pay", false).await;
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     world.shop.always("", Manner::Answers(422));
     assert!(world.hear(&house, &[win("ada lovelace", 1, webhook())]).await);
     world.carry(&house, 7200).await;

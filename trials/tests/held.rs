@@ -11,7 +11,6 @@ use campaign::error::Error;
 use fairground::rooms::ROOMS;
 use kernel::id::Shard;
 use kernel::ports::broker::Message;
-use records::audit::{Actor, Cause};
 use records::migration;
 use records::port::{Value, write};
 use trials::profile::Profile;
@@ -53,7 +52,7 @@ async fn the_held_awards_of_an_erased_winner_expire_untold(profile: Profile) {
     let (house, is_off) = braked(world.house());
     let points = Kind::Points { amount: 5, available_after_seconds: None, expires_after_seconds: None };
     assert!(world.hear(&house, &[win("cyd", 1, webhook()), win("cyd", 2, points)]).await);
-    let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+    let cause = trials::cause();
     assert_eq!(house.awards.erase("cyd", "a pseudonym", (&cause, "asked")).await, Ok(2));
     is_off.store(false, Ordering::SeqCst);
     tend(&house).await;

@@ -10,7 +10,7 @@ use kernel::ports::clock::Clock;
 use ledger::account::Account;
 use ledger::ledger::Ledger;
 use ledger::order::{Order, Outcome, Refusal};
-use records::audit::{Actor, Cause, Change};
+use records::audit::Change;
 use records::batch::Limits;
 use tokio::task::JoinSet;
 use trials::NOON_MS;
@@ -86,7 +86,7 @@ fn pay(word: &str, from: &Account, to: &Account, amount: i64) -> Order {
 /// Which way an order goes: through a ledger's queue, or past it as the few orders do that somebody may ask about.
 async fn ordered(ledger: Ledger, order: Order, is_noted: bool) -> Outcome {
     let outcome = if is_noted {
-        let cause = Cause { actor: Actor::house(), key: String::new(), body_hash: None };
+        let cause = trials::cause();
         let (subject, detail) = ("ada".to_owned(), String::new());
         let change = Change { at_ms: NOON_MS, action: "pay", subject, detail };
         ledger.submit_noted(order, &cause, change).await

@@ -148,16 +148,13 @@ struct Both {
 impl Both {
     /// The same ask, most of those that end a hold about one.
     fn aimed(&self, ask: &Ask) -> Ask {
-        let holds =
-            self.orders.iter().enumerate().filter(|(_, order)| matches!(order.what, What::Hold { .. }));
-        let holds: Vec<_> = holds.map(|(place, _)| place).collect();
-        let aim = |place: usize| match (place / 4).checked_rem(holds.len()) {
-            Some(nth) if !place.is_multiple_of(4) => holds[nth],
-            _ => place,
-        };
         let mut ask = ask.clone();
-        if let Ask::Capture(place, _) | Ask::Release(place) = &mut ask {
-            *place = aim(*place);
+        if let Ask::Capture(place, _) | Ask::Release(place) = &mut ask
+            && !place.is_multiple_of(4)
+        {
+            let is_hold = |place: &usize| matches!(self.orders[*place].what, What::Hold { .. });
+            let holds: Vec<_> = (0..self.orders.len()).filter(is_hold).collect();
+            *place = (*place / 4).checked_rem(holds.len()).map_or(*place, |nth| holds[nth]);
         }
         ask
     }
