@@ -26,7 +26,7 @@ for file in trials/tests/*.rs; do
 done
 declare -A of_room=(
   [raffle]="raffle big_market documents draws drift dry_run erasure explain fairness quotas rules simulate simulation tickets versions"
-  [ledger]="ledger histories ledger_invariants ledger_lots ledger_tampered ledger_writers wallets"
+  [ledger]="ledger histories ledger_batches ledger_invariants ledger_lots ledger_tampered ledger_writers wallets"
   [campaign]="campaign campaigns campaigns_bounds campaigns_days campaigns_faults campaigns_http campaigns_model endpoints fulfilment held referrals webhooks"
 )
 minutes_max=20

@@ -1,16 +1,14 @@
 //! How accounts stand, and what they are called.
 
-use std::cmp::Reverse;
-
 use kernel::amount::Unit;
 use records::error::Error as RecordsError;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
 use crate::account::{Account, AccountId, Owner};
-use crate::entry::Entry;
 use crate::lot::account_of;
 use crate::order::After;
+use crate::scribe::PART;
 
 static SAVE: Insert = Insert::or_replace(
     "ledger_balance",
@@ -195,33 +193,31 @@ pub(crate) async fn is_named(
     Ok(!rows.is_empty())
 }
 
-/// Writes how accounts stand after entries.
-pub(crate) async fn save<'a>(
+/// Writes how accounts stand, each named once, in the order of their keys.
+pub(crate) async fn save(
     tx: &mut dyn Tx,
     tenant: u32,
-    entries: impl Iterator<Item = &'a Entry>,
+    stands: &[(AccountId, After)],
 ) -> Result<(), RecordsError> {
-    let lines = entries.filter(|entry| entry.refused.is_none()).flat_map(|entry| &entry.lines);
-    let mut stand: Vec<(AccountId, &After)> = lines.map(|line| (line.account, &line.after)).collect();
-    // In the order of their keys, as neighbours share a page; the last word of each.
-    stand.sort_unstable_by_key(|(account, after)| (*account, Reverse(after.seq)));
-    stand.dedup_by_key(|(account, _)| *account);
-    let values: Vec<_> = stand
-        .iter()
-        .flat_map(|(account, after)| {
-            [
-                Value::Int(account.bucket.into()),
-                Value::Int(tenant.into()),
-                Value::Bytes(&account.hash),
-                Value::count(after.seq),
-                Value::count(after.entry),
-                Value::Int(after.balance),
-                Value::Int(after.held),
-                Value::Int(after.pending),
-                Value::Int(after.floor),
-                Value::Int(after.lots.into()),
-            ]
-        })
-        .collect();
-    SAVE.rows(tx, &values).await
+    for part in stands.chunks(PART) {
+        let values: Vec<_> = part
+            .iter()
+            .flat_map(|(account, after)| {
+                [
+                    Value::Int(account.bucket.into()),
+                    Value::Int(tenant.into()),
+                    Value::Bytes(&account.hash),
+                    Value::count(after.seq),
+                    Value::count(after.entry),
+                    Value::Int(after.balance),
+                    Value::Int(after.held),
+                    Value::Int(after.pending),
+                    Value::Int(after.floor),
+                    Value::Int(after.lots.into()),
+                ]
+            })
+            .collect();
+        SAVE.rows(tx, &values).await?;
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ use crate::lot::{self, Lots};
 use crate::memory::Memory;
 use crate::order::{After, LOTS_MAX, Order, OrderId, Outcome, Receipt, What};
 use crate::reading;
+use crate::scribe::{PART, Scribe, Whole};
 
 static REVERSED: ByKeys =
     ByKeys::new("SELECT undone FROM ledger_reversal WHERE shard=? AND tenant=?", &["undone"], "");
@@ -69,8 +70,13 @@ impl Desk {
     ) -> Result<(Vec<Outcome>, Memory), RecordsError> {
         let head = Head::lock(tx, self.key()).await?;
         let mut book = self.load(tx, head, (orders, may_repeat), memory).await?;
-        let outcomes = orders.iter().map(|(order, accounts)| book.decide(order, accounts)).collect();
-        self.save(tx, head, &book, orders).await?;
+        let mut scribe = Scribe::new(orders.len());
+        let mut outcomes = Vec::with_capacity(orders.len());
+        for part in orders.chunks(PART) {
+            outcomes.extend(part.iter().map(|(order, accounts)| book.decide(order, accounts)));
+            scribe.take(&book.fresh.entries);
+        }
+        self.save(tx, head, (&book, scribe), orders).await?;
         Ok((outcomes, book.accounts.ending(book.seq)))
     }
 
@@ -258,7 +264,7 @@ impl Desk {
         self,
         tx: &mut dyn Tx,
         head: Head,
-        book: &Book,
+        (book, scribe): (&Book, Scribe),
         orders: &[Filed<'_>],
     ) -> Result<(), RecordsError> {
         let (fresh, tenant) = (&book.fresh, self.tenant.number);
@@ -266,10 +272,15 @@ impl Desk {
         if fresh.entries.is_empty() {
             return Ok(());
         }
-        journal::append(tx, self.key(), head, &fresh.entries).await?;
+        let (parts, rest) = scribe.end();
+        for part in parts {
+            journal::add(tx, self.key(), &part).await?;
+        }
+        let Whole { root, orders, stands } = rest.wait()?;
+        journal::seal(tx, self.key(), head, (root, &orders)).await?;
         let last = head.seq + fresh.entries.len() as u64;
         outbox::post(tx, self.shard, &[reading::sealed(self.tenant, last, self.now_ms)]).await?;
-        balance::save(tx, tenant, fresh.entries.iter().map(|entry| &**entry)).await?;
+        balance::save(tx, tenant, &stands).await?;
         balance::save_names(tx, (tenant, self.now_ms), &fresh.accounts).await?;
         let mut holds: Vec<_> = fresh.holds.iter().filter_map(|id| book.holds.get(*id)).copied().collect();
         holds.sort_unstable_by_key(|hold| (hold.account, hold.id));
@@ -387,7 +398,9 @@ impl Counter {
 
     /// Writes what was decided.
     pub async fn write(self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
-        self.desk.save(tx, self.head, &self.book, &[]).await
+        let mut scribe = Scribe::new(0);
+        scribe.take(&self.book.fresh.entries);
+        self.desk.save(tx, self.head, (&self.book, scribe), &[]).await
     }
 }
 

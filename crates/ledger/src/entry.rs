@@ -141,32 +141,37 @@ impl Entry {
     /// The bytes that are kept beside its number, its id and its time.
     pub fn body(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + 40 * self.lines.len());
+        self.put_body(&mut bytes);
+        bytes
+    }
+
+    /// Adds those bytes to others.
+    pub(crate) fn put_body(&self, bytes: &mut Vec<u8>) {
         bytes.push(FORM);
         bytes.push(place(&Kind::ALL, &self.kind));
         bytes.push(self.refused.map_or(0, |why| place(&Refusal::ALL, &why) + 1));
-        put_bytes(&mut bytes, self.code.as_bytes());
-        put_bytes(&mut bytes, self.reference.as_bytes());
+        put_bytes(bytes, self.code.as_bytes());
+        put_bytes(bytes, self.reference.as_bytes());
         bytes.push(self.subject.is_some().into());
         bytes.extend(self.subject.iter().flat_map(|id| id.0));
         bytes.push(self.to.is_some().into());
         if let Some(to) = self.to {
-            put_account(&mut bytes, to);
+            put_account(bytes, to);
         }
         for number in [self.asked, self.available_ms, self.expires_ms] {
-            put_maybe(&mut bytes, number);
+            put_maybe(bytes, number);
         }
-        put(&mut bytes, self.lines.len() as u64);
+        put(bytes, self.lines.len() as u64);
         for line in &self.lines {
-            put_account(&mut bytes, line.account);
-            put(&mut bytes, line.after.seq);
-            put(&mut bytes, line.before);
+            put_account(bytes, line.account);
+            put(bytes, line.after.seq);
+            put(bytes, line.before);
             let After { balance, held, pending, floor, lots, seq: _, entry: _ } = line.after;
             bytes.push(lots.into());
             for number in [line.amount, line.held, line.pending, balance, held, pending, floor] {
-                put_signed(&mut bytes, number);
+                put_signed(bytes, number);
             }
         }
-        bytes
     }
 
     /// Reads what [`Entry::body`] wrote; `None` where it is no such thing.

@@ -1,16 +1,15 @@
 //! The journal: entries numbered without gaps under the lock of one row, sealed batch by batch, each seal chained to the one
 //! before. Also finds what an order has become.
 
-use std::sync::Arc;
-
 use kernel::id::Shard;
 use records::error::Error as RecordsError;
-use records::merkle::{self, hash_fields};
+use records::merkle::hash_fields;
 use records::port::{Row, Tx, Value};
 use records::statement::{ByKeys, Insert};
 
 use crate::entry::Entry;
 use crate::order::OrderId;
+use crate::scribe::{PART, Part};
 
 /// The journal of a tenant in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,23 +162,12 @@ pub(crate) async fn between(
     rows.iter().map(|row| entry(row).map(|(entry, _)| entry)).collect()
 }
 
-/// Adds entries, and seals them.
-pub(crate) async fn append(
-    tx: &mut dyn Tx,
-    key: JournalKey,
-    before: Head,
-    entries: &[Arc<Entry>],
-) -> Result<(), RecordsError> {
+/// Adds a part of a batch's entries.
+pub(crate) async fn add(tx: &mut dyn Tx, key: JournalKey, part: &Part) -> Result<(), RecordsError> {
     let [shard, tenant] = key.values();
-    let bodies: Vec<_> = entries.iter().map(|entry| entry.body()).collect();
-    let digests: Vec<_> = entries
-        .iter()
-        .zip(&bodies)
-        .map(|(entry, body)| Entry::digest((entry.seq, entry.id, entry.at_ms), body))
-        .collect();
-    let rows = entries.iter().zip(&bodies).zip(&digests);
-    let values: Vec<_> = rows
-        .flat_map(|((entry, body), digest)| {
+    let values: Vec<_> = part
+        .rows()
+        .flat_map(|(entry, body, digest)| {
             [
                 shard,
                 tenant,
@@ -191,20 +179,30 @@ pub(crate) async fn append(
             ]
         })
         .collect();
-    INSERT_ENTRIES.rows(tx, &values).await?;
-    let mut orders: Vec<_> = entries.iter().map(|entry| (&entry.id, entry.seq)).collect();
-    orders.sort_unstable();
-    let values: Vec<_> = orders
-        .iter()
-        .flat_map(|(id, seq)| [shard, tenant, Value::Bytes(&id.0), Value::count(*seq)])
-        .collect();
-    INSERT_ORDERS.rows(tx, &values).await?;
+    INSERT_ENTRIES.rows(tx, &values).await
+}
+
+/// Seals the entries of a batch, which were added, and notes which orders they were.
+pub(crate) async fn seal(
+    tx: &mut dyn Tx,
+    key: JournalKey,
+    before: Head,
+    (root, orders): ([u8; 32], &[(OrderId, u64)]),
+) -> Result<(), RecordsError> {
+    let [shard, tenant] = key.values();
+    for part in orders.chunks(PART) {
+        let values: Vec<_> = part
+            .iter()
+            .flat_map(|(id, seq)| [shard, tenant, Value::Bytes(&id.0), Value::count(*seq)])
+            .collect();
+        INSERT_ORDERS.rows(tx, &values).await?;
+    }
     let mut seal = Seal {
         batch: before.batch + 1,
         first_seq: before.seq + 1,
-        last_seq: before.seq + entries.len() as u64,
+        last_seq: before.seq + orders.len() as u64,
         previous: before.seal_hash,
-        root: merkle::root(&digests),
+        root,
         hash: [0; 32],
     };
     seal.hash = seal.computed(key);

@@ -2,7 +2,7 @@
 //!
 //! Read downwards. [`verify`] recomputes what the journal proves; [`ledger`] is what others call; [`desk`] takes a batch of
 //! orders through one transaction; `memory` spares it reading what it wrote; `book` decides them in memory; [`reading`] is for whoever follows the journal; [`journal`],
-//! [`balance`], [`hold`] and [`lot`] are rows of the [`tables`]; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
+//! [`balance`], [`hold`] and [`lot`] are rows of the [`tables`]; `scribe` brings entries into their form; [`entry`] is what stands in the journal; [`order`] is what is asked and answered; [`exchange`] turns
 //! one unit into another; [`account`] says whose; [`refusal`] says why not.
 
 pub mod verify;
@@ -15,6 +15,7 @@ pub mod journal;
 pub mod balance;
 pub mod hold;
 pub mod lot;
+pub(crate) mod scribe;
 pub mod entry;
 pub mod tables;
 pub mod order;

@@ -1,6 +1,7 @@
 //! The same rows, written in the same batches without any logic: what the disk and the database take by themselves.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +41,11 @@ impl Raw {
         Ok(Self { records })
     }
 
-    /// Writes what stands in the journal from an entry on; answers how many of them a second.
-    pub(super) async fn write_again(&self, ledger: &Ledger, first: u64) -> Result<f64, String> {
+    /// Writes entries of the journal, whole batches of them; answers how many of them a second.
+    pub(super) async fn write_again(&self, ledger: &Ledger, range: Range<u64>) -> Result<f64, String> {
         let (mut took, mut wrote) = (Duration::ZERO, 0);
-        for (entries, seal) in ledger.sealed_from(first).await.map_err(words)? {
+        let sealed = ledger.sealed_from(range.start).await.map_err(words)?;
+        for (entries, seal) in sealed.into_iter().take_while(|(_, seal)| range.contains(&seal.last_seq)) {
             wrote += entries.len();
             let rows = Arc::new(Rows::of(&entries));
             let began = Stopwatch::start();
