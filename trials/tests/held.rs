@@ -110,6 +110,45 @@ async fn what_is_won_goes_behind_what_is_held_back_for_the_same_winner(profile: 
     assert!(!world.knows("winner FROM award_held", "").await);
 }
 
+/// One award that can never be done, with hundreds of the same winner behind it, keeps nothing of anybody else from being done,
+/// and no award from expiring.
+async fn what_can_never_be_done_holds_up_no_other_winner(profile: Profile) {
+    let world = World::new(profile, true).await;
+    world.endpoint("pay", false).await;
+    let (house, is_off) = braked(world.house());
+    is_off.store(false, Ordering::SeqCst);
+    assert!(world.hear(&house, &[win("eve", 990, Kind::Physical { claim_seconds: 60 })]).await);
+    is_off.store(true, Ordering::SeqCst);
+    let many: Vec<_> = (1..=300).map(|seq| win("ada", seq, webhook())).collect();
+    assert!(world.hear(&house, &many).await);
+    assert!(world.hear(&house, &[win("bob", 901, webhook()), win("bob", 902, webhook())]).await);
+    // Nobody can tell whose it was.
+    let id = campaign::award::id_of(draw("ada", 1));
+    let sql =
+        r#"UPDATE machine SET state=REPLACE(state,'"winner":"','"winner":"no ') WHERE kind='award' AND id=?"#;
+    leave(&world, sql, vec![id]).await;
+    world.pass(61);
+    is_off.store(false, Ordering::SeqCst);
+    tend(&house).await;
+    assert_eq!(house.state("eve", 990).await.word(), "expired");
+    for (who, seq, state) in [
+        ("ada", 2, State::Held),
+        ("ada", 300, State::Held),
+        ("bob", 901, State::Granted),
+        ("bob", 902, State::Granted),
+    ] {
+        assert_eq!(house.state(who, seq).await, state, "{who} {seq}");
+    }
+    // Once it is as it was, all are done.
+    let id = campaign::award::id_of(draw("ada", 1));
+    let sql =
+        r#"UPDATE machine SET state=REPLACE(state,'"winner":"no ','"winner":"') WHERE kind='award' AND id=?"#;
+    leave(&world, sql, vec![id]).await;
+    tend(&house).await;
+    assert_eq!(house.state("ada", 300).await, State::Granted);
+    assert!(!world.knows("winner FROM award_held", "").await);
+}
+
 /// What an earlier release held back has a timer and no place among what is held back of its winner: it is given one; and where
 /// such a release still runs, and holds back more, that is done too.
 async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
@@ -118,7 +157,12 @@ async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
     let (house, is_off) = braked(world.house());
     assert!(world.hear(&house, &[win("ada", 1, webhook()), win("bob", 7, webhook())]).await);
     assert!(world.hear(&house, &[win("ada", 2, webhook())]).await);
-    for sql in ["DROP TABLE award_held", "DELETE FROM schema_step WHERE room='fulfilment' AND step=3"] {
+    for sql in [
+        "UPDATE machine SET due_ms=7 WHERE kind='award'",
+        "INSERT INTO timer (shard,due_ms,kind,id) SELECT shard,due_ms,kind,id FROM machine WHERE kind='award'",
+        "DROP TABLE award_held",
+        "DELETE FROM schema_step WHERE room='fulfilment' AND step=3",
+    ] {
         let undone: Result<u64, records::error::Error> =
             write(&*world.disk, Shard::HOME, move |tx| Box::pin(async move { tx.exec(sql, &[]).await }))
                 .await;
@@ -127,7 +171,9 @@ async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
     migration::run(&*world.disk, ROOMS, 0).await.expect("tables");
     assert!(world.hear(&house, &[win("ada", 3, webhook()), win("cyd", 9, webhook())]).await);
     let id = campaign::award::id_of(draw("cyd", 9));
-    leave(&world, "DELETE FROM award_held WHERE award=?", vec![id]).await;
+    leave(&world, "DELETE FROM award_held WHERE award=?", vec![id.clone()]).await;
+    leave(&world, "UPDATE machine SET due_ms=7 WHERE kind='award' AND id=?", vec![id.clone()]).await;
+    leave(&world, "INSERT INTO timer (shard,due_ms,kind,id) VALUES (0,7,'award',?)", vec![id]).await;
     is_off.store(false, Ordering::SeqCst);
     tend(&house).await;
     for (who, seq) in [("ada", 1), ("ada", 2), ("ada", 3), ("bob", 7), ("cyd", 9)] {
@@ -137,9 +183,11 @@ async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
     let mut paid = world.shop.paid();
     paid.retain(|name| ![granted("bob", 7), granted("cyd", 9)].contains(name));
     assert_eq!(paid, [1, 2, 3].map(|seq| granted("ada", seq)));
+    assert!(!world.knows("id FROM timer WHERE kind='award'", "").await);
 }
 
 trials::in_each_profile!(
+    what_can_never_be_done_holds_up_no_other_winner,
     what_an_earlier_release_held_back_is_done_too,
     the_held_awards_of_an_erased_winner_expire_untold,
     what_is_won_goes_behind_what_is_held_back_for_the_same_winner,

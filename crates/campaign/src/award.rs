@@ -224,6 +224,8 @@ impl State {
 /// What can happen to an award.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// An earlier release held it back with a timer: from now on it has none, and waits its turn among its winner's.
+    Hold(i64),
     /// What was held back is done, and has led here.
     Release(i64, State),
     /// An operator handed the prize over, or sent it.
@@ -255,7 +257,8 @@ impl Event {
     /// When it happened.
     fn at_ms(&self) -> i64 {
         match self {
-            Self::Release(at_ms, _)
+            Self::Hold(at_ms)
+            | Self::Release(at_ms, _)
             | Self::HandOver { at_ms, .. }
             | Self::Paid(at_ms, _)
             | Self::Code(at_ms)
@@ -285,6 +288,7 @@ impl Machine for Award {
             (S::HandedOver { note: before, .. }, Event::HandOver { note, .. }) if before == note => {
                 return Ok(Step::Replay);
             }
+            (S::Held, Event::Hold(_)) => S::Held,
             (S::Held, Event::Release(_, to)) => to.clone(),
             (S::Granted, Event::HandOver { at_ms, note }) if self.award.is_manual() => {
                 S::HandedOver { at_ms: *at_ms, note: note.clone() }
@@ -393,26 +397,27 @@ mod tests {
             Event::TryAgain(9),
             Event::Reverse(9),
             Event::Release(9, State::CodeGiven { at_ms: 9 }),
+            Event::Hold(9),
         ];
         let at_ms = 5;
         let webhook = || Kind::Webhook { endpoint: "pay".to_owned() };
         for (award, expected) in [
-            (award(webhook(), State::Held), "----------mm"),
-            (award(Kind::Manual, State::Granted), "mm--------m-"),
-            (award(webhook(), State::Granted), "-------mm-m-"),
-            (award(Kind::Manual, State::HandedOver { at_ms, note: "parcel 7".to_owned() }), "r-----------"),
-            (award(Kind::Manual, State::Paid { at_ms, refused: 0 }), "----------m-"),
-            (award(Kind::Manual, State::Unpaid { why: String::new(), refused: 1 }), "--mm------m-"),
-            (award(Kind::Manual, State::WaitsForCode), "----m-----m-"),
-            (award(Kind::Manual, State::CodeGiven { at_ms }), "----------m-"),
-            (award(Kind::Manual, State::ToClaim { until_ms: 10 }), "-----mm---m-"),
-            (award(Kind::Manual, State::ToClaim { until_ms: 9 }), "------m---m-"),
-            (award(Kind::Manual, State::ToClaim { until_ms: 11 }), "-----m----m-"),
-            (award(Kind::Manual, State::Claimed { at_ms }), "mm----r---m-"),
-            (award(Kind::Manual, State::Expired { at_ms }), "------r-----"),
-            (award(webhook(), State::Delivered { at_ms }), "-------r--m-"),
-            (award(webhook(), State::Undeliverable { fault: String::new() }), "-------mrmm-"),
-            (award(Kind::Manual, State::Reversed { at_ms }), "------rrr-r-"),
+            (award(webhook(), State::Held), "----------mmm"),
+            (award(Kind::Manual, State::Granted), "mm--------m--"),
+            (award(webhook(), State::Granted), "-------mm-m--"),
+            (award(Kind::Manual, State::HandedOver { at_ms, note: "parcel 7".to_owned() }), "r------------"),
+            (award(Kind::Manual, State::Paid { at_ms, refused: 0 }), "----------m--"),
+            (award(Kind::Manual, State::Unpaid { why: String::new(), refused: 1 }), "--mm------m--"),
+            (award(Kind::Manual, State::WaitsForCode), "----m-----m--"),
+            (award(Kind::Manual, State::CodeGiven { at_ms }), "----------m--"),
+            (award(Kind::Manual, State::ToClaim { until_ms: 10 }), "-----mm---m--"),
+            (award(Kind::Manual, State::ToClaim { until_ms: 9 }), "------m---m--"),
+            (award(Kind::Manual, State::ToClaim { until_ms: 11 }), "-----m----m--"),
+            (award(Kind::Manual, State::Claimed { at_ms }), "mm----r---m--"),
+            (award(Kind::Manual, State::Expired { at_ms }), "------r------"),
+            (award(webhook(), State::Delivered { at_ms }), "-------r--m--"),
+            (award(webhook(), State::Undeliverable { fault: String::new() }), "-------mrmm--"),
+            (award(Kind::Manual, State::Reversed { at_ms }), "------rrr-r--"),
         ] {
             let outcomes = events.iter().map(|event| match award.on(event) {
                 Ok(Step::Move { .. }) => 'm',

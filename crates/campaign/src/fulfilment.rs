@@ -6,7 +6,7 @@ mod orders;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kernel::id::{DrawId, Shard};
@@ -64,6 +64,8 @@ pub struct Awards {
     entropy: Arc<dyn Entropy>,
     vault: Arc<dyn Vault>,
     brake: Brake,
+    /// The winner after whom what is held back is looked at next, in each database.
+    passed: Arc<Mutex<BTreeMap<Shard, String>>>,
 }
 
 /// Most awards that are looked at for one page, so that a rare state does not read all of them at once.
@@ -77,7 +79,7 @@ impl Awards {
         entropy: Arc<dyn Entropy>,
         vault: Arc<dyn Vault>,
     ) -> Self {
-        Self { records, clock, entropy, vault, brake: Brake::default() }
+        Self { records, clock, entropy, vault, brake: Brake::default(), passed: Arc::default() }
     }
 
     /// Holds awards back while the brake is on: those that are opened then stay as they are won, and nothing happens to any

@@ -39,6 +39,19 @@ pub(crate) async fn winners(
     rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
 }
 
+/// Up to so many winners after one for whom something is held back, in the order of their pseudonyms.
+pub(crate) async fn page(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (after, limit): (&str, u32),
+) -> Result<Vec<String>, Error> {
+    let sql = "SELECT DISTINCT winner FROM award_held WHERE shard=? AND tenant=? AND winner>?
+        ORDER BY winner LIMIT ?";
+    let range = [Value::Text(after), Value::Int(limit.into())];
+    let rows = tx.fetch(sql, &[&fixed(shard)[..], &range].concat()).await?;
+    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+}
+
 /// The award of a winner that is done before all others that are held back.
 pub(crate) async fn first(tx: &mut dyn Tx, shard: Shard, winner: &str) -> Result<Option<Vec<u8>>, Error> {
     let sql = "SELECT award FROM award_held WHERE shard=? AND tenant=? AND winner=? ORDER BY award LIMIT 1";

@@ -50,7 +50,7 @@ impl Won {
 }
 
 /// Opens awards. Those that were opened before stay as they are. While they are held back, those that fulfil themselves
-/// wait, due at once; so they do while something of the same winner that was held back is not done yet.
+/// wait; so they do while something of the same winner that was held back is not done yet.
 pub(super) async fn open(
     tx: &mut dyn Tx,
     shard: Shard,
@@ -77,8 +77,7 @@ pub(super) async fn open(
     held::note(tx, shard, &noted).await?;
     let waiting = waiting.into_iter().map(|won| (won, State::Held));
     let machines = now.into_iter().zip(states).chain(waiting).map(|(one, state)| {
-        let held_ms = (state == State::Held).then_some(now_ms);
-        let due_ms = if let State::ToClaim { until_ms } = state { Some(until_ms) } else { held_ms };
+        let due_ms = if let State::ToClaim { until_ms } = state { Some(until_ms) } else { None };
         (id_of(one.draw), one.award(state), due_ms)
     });
     // Most awards have no timer, and go in one statement.
@@ -90,14 +89,8 @@ pub(super) async fn open(
 
 /// Does for the first award of a winner that was held back what its kind does. Answers whether there was one; one that moved
 /// meanwhile stays. Who was erased since is paid and told nothing: it has expired.
-/// Where nothing was noted of the winner, it is the award itself that is due: a process of an earlier release held it back.
-pub(super) async fn release(
-    tx: &mut dyn Tx,
-    shard: Shard,
-    (winner, due): (&str, &[u8]),
-    now_ms: i64,
-) -> Result<bool, Error> {
-    let id = held::first(tx, shard, winner).await?.unwrap_or_else(|| due.to_vec());
+pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, winner: &str, now_ms: i64) -> Result<bool, Error> {
+    let Some(id) = held::first(tx, shard, winner).await? else { return Ok(false) };
     let award: Option<Award> = machine::get_locked(tx, shard, &id).await?;
     held::let_go(tx, shard, winner, &id).await?;
     let Some(award) = award.filter(|award| award.state == State::Held) else { return Ok(false) };

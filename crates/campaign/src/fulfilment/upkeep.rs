@@ -1,7 +1,7 @@
 //! What happens to awards by itself, and what operators keep for them: pools of codes and endpoints.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use kernel::id::{Shard, Tenant};
 use records::audit::{self, Change, Stream};
@@ -16,6 +16,7 @@ use crate::coupon::{self, PoolView};
 use crate::delivery::{self, News};
 use crate::endpoint::{self, EndpointView, Wanted};
 use crate::error::Error;
+use crate::held;
 use crate::request::{Answered, Request};
 
 /// Awards that are seen to in one transaction.
@@ -40,6 +41,15 @@ async fn serve(tx: &mut dyn Tx, shard: Shard, pool: &str, now_ms: i64) -> Result
         coupon::stop_waiting(tx, shard, (pool, id)).await?;
     }
     Ok(served)
+}
+
+/// Lets an award that an earlier release held back with a timer wait behind what is held back of its winner, without one.
+/// Answers whether it was such an award.
+async fn wait(tx: &mut dyn Tx, shard: Shard, id: &[u8], now_ms: i64) -> Result<bool, Error> {
+    let award: Option<Award> = machine::get_locked(tx, shard, id).await?;
+    let Some(award) = award.filter(|award| award.state == State::Held) else { return Ok(false) };
+    held::note(tx, shard, &[(award.winner, id.to_vec())]).await?;
+    Ok(matches!(machine::apply::<Award>(tx, shard, id, &Event::Hold(now_ms)).await?, Outcome::Moved(_)))
 }
 
 /// Lets a webhook that was given up try again, and its award with it. One that tells of an award that was taken back since is
@@ -83,45 +93,32 @@ impl Awards {
         if self.brake.is_on() {
             return Ok(0);
         }
+        Ok(self.see_to_due(shard).await? + self.release_held(shard).await?)
+    }
+
+    /// Ends the time of awards that nobody claimed, and serves those that wait for codes.
+    async fn see_to_due(&self, shard: Shard) -> Result<usize, Error> {
         let now_ms = self.now_ms();
-        let ((held, overdue), pools) = read(&*self.records, shard, move |tx| {
+        let (due, pools) = read(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let due = machine::due::<Award>(tx, shard, now_ms, AT_ONCE).await?;
-                let awards = machine::find::<Award>(tx, shard, &due).await?;
-                let (mut held, mut overdue) = (vec![], vec![]);
-                for id in due {
-                    match awards.get(&id) {
-                        Some(award) if award.state == State::Held => held.push((award.winner.clone(), id)),
-                        _ => overdue.push(id),
-                    }
-                }
-                Ok::<_, Error>(((held, overdue), coupon::servable(tx, shard, AT_ONCE).await?))
+                Ok::<_, Error>((due, coupon::servable(tx, shard, AT_ONCE).await?))
             })
         })
         .await?;
-        let (mut moved, mut stuck) = (0, BTreeSet::new());
-        for (winner, id) in held {
-            if stuck.contains(&winner) {
-                continue;
-            }
-            match self.release(shard, winner.clone(), id).await {
-                Ok(is_released) => moved += usize::from(is_released),
-                // One that cannot be done keeps no other from it but those of its winner, which go after it.
-                Err(error) => {
-                    tracing::warn!(shard = shard.0, %error, "an award that was held back stays so");
-                    stuck.insert(winner);
-                }
-            }
+        if due.is_empty() && pools.is_empty() {
+            return Ok(0);
         }
-        if overdue.is_empty() && pools.is_empty() {
-            return Ok(moved);
-        }
-        let more: usize = write(&*self.records, shard, move |tx| {
+        write(&*self.records, shard, move |tx| {
             Box::pin(async move {
                 let mut moved = 0;
-                for id in &overdue {
+                for id in &due {
                     let outcome = machine::apply::<Award>(tx, shard, id, &Event::Expire(now_ms)).await?;
-                    moved += usize::from(matches!(outcome, Outcome::Moved(_)));
+                    moved += match outcome {
+                        Outcome::Moved(_) => 1,
+                        Outcome::Illegal(_) => usize::from(wait(tx, shard, id, now_ms).await?),
+                        Outcome::Replayed(_) | Outcome::Missing => 0,
+                    };
                 }
                 for pool in &pools {
                     moved += serve(tx, shard, pool, now_ms).await?;
@@ -129,16 +126,51 @@ impl Awards {
                 Ok::<_, Error>(moved)
             })
         })
+        .await
+    }
+
+    /// Does what was held back for winners after those who were looked at last, for each in its order. What cannot be done
+    /// keeps nothing from being done but what the same winner has behind it.
+    async fn release_held(&self, shard: Shard) -> Result<usize, Error> {
+        let after = self.passed().get(&shard).cloned().unwrap_or_default();
+        let winners = read(&*self.records, shard, move |tx| {
+            Box::pin(async move { Ok::<_, Error>(held::page(tx, shard, (&after, AT_ONCE)).await?) })
+        })
         .await?;
-        Ok(moved + more)
+        let is_last = winners.len() < AT_ONCE as usize;
+        // From the first one again, after the last.
+        let passed = winners.last().filter(|_| !is_last).cloned().unwrap_or_default();
+        let for_each = AT_ONCE as usize / winners.len().max(1);
+        let mut moved = 0;
+        for winner in winners {
+            for _ in 0..for_each {
+                if self.brake.is_on() {
+                    return Ok(moved);
+                }
+                match self.release(shard, winner.clone()).await {
+                    Ok(true) => moved += 1,
+                    Ok(false) => break,
+                    Err(error) => {
+                        tracing::warn!(shard = shard.0, %error, "an award that was held back stays so");
+                        break;
+                    }
+                }
+            }
+        }
+        self.passed().insert(shard, passed);
+        Ok(moved)
+    }
+
+    fn passed(&self) -> MutexGuard<'_, BTreeMap<Shard, String>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what was held back longest for a winner, if anything was. In a transaction of its own: what spoils it spoils no
     /// other.
-    async fn release(&self, shard: Shard, winner: String, due: Vec<u8>) -> Result<bool, Error> {
+    async fn release(&self, shard: Shard, winner: String) -> Result<bool, Error> {
         let now_ms = self.now_ms();
         write(&*self.records, shard, move |tx| {
-            Box::pin(async move { opening::release(tx, shard, (&winner, &due), now_ms).await })
+            Box::pin(async move { opening::release(tx, shard, &winner, now_ms).await })
         })
         .await
     }
