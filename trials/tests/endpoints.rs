@@ -349,6 +349,24 @@ async fn there_are_only_so_many_endpoints(profile: Profile) {
     assert_eq!(listed.len(), ENDPOINTS_MAX as usize);
 }
 
+/// A request that is sent again before it was answered is answered twice alike, whichever comes first.
+async fn a_request_that_comes_twice_at_once_is_answered_alike(profile: Profile) {
+    let world = World::new(profile, true).await;
+    for number in 0..20 {
+        let mut twice = JoinSet::new();
+        for _ in 0..2 {
+            let (awards, request) = (world.house().awards, world.request_under(&format!("key {number}")));
+            let url = format!("https://shop-{number}.example/");
+            let wanted = Wanted { url, status_url: None, keeps_ids: true, enabled: true };
+            twice.spawn(async move { awards.create_endpoint(&format!("e{number}"), wanted, request).await });
+        }
+        let answers: Result<Vec<_>, Error> = twice.join_all().await.into_iter().collect();
+        let answers = answers.expect("both are answered");
+        assert_eq!(answers[0].json, answers[1].json);
+        assert_eq!(answers.iter().filter(|answer| answer.replayed).count(), 1);
+    }
+}
+
 /// One endpoint's secrets are broken: the others are called, it is listed, and a new secret brings it back.
 #[tokio::test]
 async fn an_endpoint_whose_secrets_cannot_be_opened_stands_alone() {
@@ -409,4 +427,7 @@ async fn a_key_that_has_sealed_only_an_endpoint_is_asked_for() {
     House::open(&config, Ports::default()).await.expect("the right key opens").close().await;
 }
 
-trials::in_each_profile!(there_are_only_so_many_endpoints);
+trials::in_each_profile!(
+    there_are_only_so_many_endpoints,
+    a_request_that_comes_twice_at_once_is_answered_alike
+);

@@ -99,8 +99,8 @@ impl Awards {
         F: for<'t> FnOnce(&'t mut dyn Tx, &'t Request) -> InTx<'t, V, Error> + Send + 'static,
         V: Serialize + Send + Sync + 'static,
     {
-        let vault = Arc::clone(&self.vault);
-        write(&*self.records, Shard::HOME, move |tx| {
+        let (vault, again) = (Arc::clone(&self.vault), request.clone());
+        let outcome = write(&*self.records, Shard::HOME, move |tx| {
             Box::pin(async move {
                 if let Some(answered) = request.before(tx, Shard::HOME, &*vault).await? {
                     return Ok(answered);
@@ -109,7 +109,18 @@ impl Awards {
                 request.answer(tx, Shard::HOME, &*vault, &view).await
             })
         })
-        .await
+        .await;
+        match outcome {
+            Ok(_) | Err(Error::Records(_)) => outcome,
+            // What stands in its way may be what the same request, under way at once, has done meanwhile.
+            Err(refused) => {
+                let vault = Arc::clone(&self.vault);
+                let before = read(&*self.records, Shard::HOME, move |tx| {
+                    Box::pin(async move { again.before(tx, Shard::HOME, &*vault).await })
+                });
+                before.await?.ok_or(refused)
+            }
+        }
     }
 
     /// Now, in milliseconds since the epoch.
