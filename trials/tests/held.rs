@@ -149,6 +149,44 @@ async fn what_can_never_be_done_holds_up_no_other_winner(profile: Profile) {
     assert!(!world.knows("winner FROM award_held", "").await);
 }
 
+/// More winners than are looked at in one go, of whom all but the last in their order can never be done, or all can.
+async fn every_winner_has_a_turn(profile: Profile) {
+    const WINNERS: u64 = 230;
+    let world = World::new(profile, true).await;
+    world.endpoint("pay", false).await;
+    let (house, is_off) = braked(world.house());
+    let name = |number: u64| format!("p{number}");
+    let wins: Vec<_> = (0..2 * WINNERS).map(|seq| win(&name(seq % WINNERS), seq + 1, webhook())).collect();
+    assert!(world.hear(&house, &wins).await);
+    // Winners are gone through in the order of their pseudonyms, which are the keys that order effects.
+    let last = (0..WINNERS).max_by_key(|place| wins[*place as usize].key.clone()).expect("a winner");
+    let spoil = |from: &str, to: &str| {
+        let sql = "UPDATE machine SET state=REPLACE(state,?,?) WHERE kind='award' AND state NOT LIKE ?";
+        let but = format!("%{}%", draw(&name(last), last + 1));
+        let (disk, values) = (Arc::clone(&world.disk), [from, to, &but].map(str::to_owned));
+        async move {
+            let spoilt: Result<u64, records::error::Error> = write(&*disk, Shard::HOME, move |tx| {
+                Box::pin(
+                    async move { tx.exec(sql, &values.each_ref().map(|value| Value::Text(value))).await },
+                )
+            })
+            .await;
+            assert_eq!(spoilt, Ok(2 * WINNERS - 1));
+        }
+    };
+    spoil(r#""winner":""#, r#""winner":"no "#).await;
+    is_off.store(false, Ordering::SeqCst);
+    tend(&house).await;
+    assert_eq!(house.state(&name(last), last + 1).await, State::Granted);
+    assert_eq!(house.state(&name(last), last + 1 + WINNERS).await, State::Held, "it can never be done");
+    spoil(r#""winner":"no "#, r#""winner":""#).await;
+    tend(&house).await;
+    for seq in 0..2 * WINNERS {
+        assert_eq!(house.state(&name(seq % WINNERS), seq + 1).await, State::Granted, "{seq}");
+    }
+    assert!(!world.knows("winner FROM award_held", "").await);
+}
+
 /// What an earlier release held back has a timer and no place among what is held back of its winner: it is given one; and where
 /// such a release still runs, and holds back more, that is done too.
 async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
@@ -188,6 +226,7 @@ async fn what_an_earlier_release_held_back_is_done_too(profile: Profile) {
 
 trials::in_each_profile!(
     what_can_never_be_done_holds_up_no_other_winner,
+    every_winner_has_a_turn,
     what_an_earlier_release_held_back_is_done_too,
     the_held_awards_of_an_erased_winner_expire_untold,
     what_is_won_goes_behind_what_is_held_back_for_the_same_winner,

@@ -14,6 +14,7 @@ use kernel::ports::PortError;
 use kernel::ports::broker::{Message, Subscriber};
 use kernel::ports::clock::Clock;
 use kernel::ports::entropy::Entropy;
+use records::error::Error as RecordsError;
 use records::machine;
 use records::port::{InTx, Records, Tx, read, write};
 use schemars::JsonSchema;
@@ -111,7 +112,8 @@ impl Awards {
         })
         .await;
         match outcome {
-            Ok(_) | Err(Error::Records(_)) => outcome,
+            Err(Error::Records(ref error)) if !matches!(error, RecordsError::Duplicate(_)) => outcome,
+            Ok(_) => outcome,
             // What stands in its way may be what the same request, under way at once, has done meanwhile.
             Err(refused) => {
                 let vault = Arc::clone(&self.vault);

@@ -272,7 +272,7 @@ impl Desk {
         if fresh.entries.is_empty() {
             return Ok(());
         }
-        let (parts, rest) = scribe.end();
+        let (parts, rest) = scribe.end(&fresh.entries);
         for part in parts {
             journal::add(tx, self.key(), &part).await?;
         }
@@ -398,9 +398,7 @@ impl Counter {
 
     /// Writes what was decided.
     pub async fn write(self, tx: &mut dyn Tx) -> Result<(), RecordsError> {
-        let mut scribe = Scribe::new(0);
-        scribe.take(&self.book.fresh.entries);
-        self.desk.save(tx, self.head, (&self.book, scribe), &[]).await
+        self.desk.save(tx, self.head, (&self.book, Scribe::new(0)), &[]).await
     }
 }
 

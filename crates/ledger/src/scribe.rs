@@ -115,17 +115,26 @@ impl Scribe {
         Self { taken: 0, entries, parts, hand: Hand::Own(given, done) }
     }
 
-    /// Takes the entries of a batch so far, without those that were taken before.
+    /// Takes the entries of a batch so far, without those that were taken before. What is less than a part waits for more: a
+    /// part goes in one statement.
     pub(crate) fn take(&mut self, entries: &[Arc<Entry>]) {
-        for part in entries[self.taken..].chunks(PART) {
-            // A thread that has died is found out where it is waited for.
-            drop(self.entries.send(part.to_vec()));
+        for part in entries[self.taken..].chunks_exact(PART) {
+            self.hand_on(part);
         }
-        self.taken = entries.len();
     }
 
-    /// There are no more entries: their rows, as they come, and what follows from all of them.
-    pub(crate) fn end(self) -> (IntoIter<Part>, Rest) {
+    fn hand_on(&mut self, part: &[Arc<Entry>]) {
+        // A thread that has died is found out where it is waited for.
+        drop(self.entries.send(part.to_vec()));
+        self.taken += part.len();
+    }
+
+    /// These are all entries of the batch: their rows, as they come, and what follows from all of them.
+    pub(crate) fn end(mut self, entries: &[Arc<Entry>]) -> (IntoIter<Part>, Rest) {
+        self.take(entries);
+        if self.taken < entries.len() {
+            self.hand_on(&entries[self.taken..]);
+        }
         drop(self.entries);
         let rest = match self.hand {
             Hand::Beside(thread) => Rest::Awaited(thread),
@@ -194,7 +203,7 @@ mod tests {
         for end in (0..=entries.len()).step_by(100).chain([entries.len()]) {
             scribe.take(&entries[..end]);
         }
-        let (parts, rest) = scribe.end();
+        let (parts, rest) = scribe.end(entries);
         let row = |(entry, body, digest): (&Entry, &[u8], &[u8; 32])| (entry.seq, body.to_vec(), *digest);
         let rows = parts.flat_map(|part| part.rows().map(row).collect::<Vec<_>>());
         (rows.collect(), rest.wait().expect("no panic"))
@@ -240,8 +249,7 @@ mod tests {
         let (given, parts) = channel();
         drop(std::mem::replace(&mut scribe.parts, parts));
         drop(given);
-        scribe.take(&entries);
-        let (mut parts, rest) = scribe.end();
+        let (mut parts, rest) = scribe.end(&entries);
         assert!(parts.next().is_none());
         assert!(rest.wait().expect("no panic").orders.len() < entries.len());
     }

@@ -29,7 +29,7 @@ async fn rested(stop: &mut watch::Receiver<bool>, rest_ms: u64) -> bool {
     }
 }
 
-/// Ends what nobody claimed in time, and serves who waits for codes.
+/// Ends what nobody claimed in time, does what was held back, and serves who waits for codes.
 pub(crate) async fn tend(awards: Awards, shard: Shard, mut stop: watch::Receiver<bool>) {
     loop {
         let more = match awards.tend(shard).await {

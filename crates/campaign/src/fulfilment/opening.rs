@@ -88,12 +88,12 @@ pub(super) async fn open(
 }
 
 /// Does for the first award of a winner that was held back what its kind does. Answers whether there was one; one that moved
-/// meanwhile stays. Who was erased since is paid and told nothing: it has expired.
+/// meanwhile stays, and is held back no more. Who was erased since is paid and told nothing: it has expired.
 pub(super) async fn release(tx: &mut dyn Tx, shard: Shard, winner: &str, now_ms: i64) -> Result<bool, Error> {
     let Some(id) = held::first(tx, shard, winner).await? else { return Ok(false) };
     let award: Option<Award> = machine::get_locked(tx, shard, &id).await?;
     held::let_go(tx, shard, winner, &id).await?;
-    let Some(award) = award.filter(|award| award.state == State::Held) else { return Ok(false) };
+    let Some(award) = award.filter(|award| award.state == State::Held) else { return Ok(true) };
     let draw: DrawId = award.draw.parse().map_err(|_| corrupt("the draw of an award"))?;
     let key: [u8; 16] = from_hex(&award.winner).ok_or_else(|| corrupt("the winner of an award"))?;
     let winner = holder::of_locked(tx, draw).await?;

@@ -116,6 +116,8 @@ impl Awards {
         write(&*self.records, draw.shard, move |tx| {
             Box::pin(async move {
                 find(tx, draw, asks.as_deref()).await?;
+                // The same request may be under way at once: whoever comes second finds what the first was answered.
+                find_locked(tx, draw).await?;
                 if let Some(answered) = request.before(tx, draw.shard, &*vault).await? {
                     return Ok(answered);
                 }

@@ -93,7 +93,9 @@ impl Awards {
         if self.brake.is_on() {
             return Ok(0);
         }
-        Ok(self.see_to_due(shard).await? + self.release_held(shard).await?)
+        // What spoils one of them does not keep the other from being done.
+        let (seen_to, released) = (self.see_to_due(shard).await, self.release_held(shard).await);
+        Ok(seen_to? + released?)
     }
 
     /// Ends the time of awards that nobody claimed, and serves those that wait for codes.
@@ -129,23 +131,37 @@ impl Awards {
         .await
     }
 
-    /// Does what was held back for winners after those who were looked at last, for each in its order. What cannot be done
-    /// keeps nothing from being done but what the same winner has behind it.
+    /// Does what was held back for the winners whose turn it is, for each in its order. What cannot be done keeps nothing from
+    /// being done but what the same winner has behind it: where nothing could be done for these winners, it goes on to the next,
+    /// until it has been through all of them.
     async fn release_held(&self, shard: Shard) -> Result<usize, Error> {
-        let after = self.passed().get(&shard).cloned().unwrap_or_default();
-        let winners = read(&*self.records, shard, move |tx| {
-            Box::pin(async move { Ok::<_, Error>(held::page(tx, shard, (&after, AT_ONCE)).await?) })
-        })
-        .await?;
-        let is_last = winners.len() < AT_ONCE as usize;
-        // From the first one again, after the last.
-        let passed = winners.last().filter(|_| !is_last).cloned().unwrap_or_default();
+        let mut after = self.passed().get(&shard).cloned().unwrap_or_default();
+        let mut is_from_first = after.is_empty();
+        loop {
+            let from = after.clone();
+            let winners = read(&*self.records, shard, move |tx| {
+                Box::pin(async move { Ok::<_, Error>(held::page(tx, shard, (&from, AT_ONCE)).await?) })
+            })
+            .await?;
+            let is_last = winners.len() < AT_ONCE as usize;
+            after = winners.last().filter(|_| !is_last).cloned().unwrap_or_default();
+            let moved = self.release_of(shard, winners).await;
+            self.passed().insert(shard, after.clone());
+            if moved > 0 || self.brake.is_on() || (is_last && is_from_first) {
+                return Ok(moved);
+            }
+            is_from_first |= is_last;
+        }
+    }
+
+    /// Does what was held back for winners, for each as much as for the others. Answers how much.
+    async fn release_of(&self, shard: Shard, winners: Vec<String>) -> usize {
         let for_each = AT_ONCE as usize / winners.len().max(1);
         let mut moved = 0;
         for winner in winners {
             for _ in 0..for_each {
                 if self.brake.is_on() {
-                    return Ok(moved);
+                    return moved;
                 }
                 match self.release(shard, winner.clone()).await {
                     Ok(true) => moved += 1,
@@ -157,8 +173,7 @@ impl Awards {
                 }
             }
         }
-        self.passed().insert(shard, passed);
-        Ok(moved)
+        moved
     }
 
     fn passed(&self) -> MutexGuard<'_, BTreeMap<Shard, String>> {
