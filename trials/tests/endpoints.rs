@@ -24,7 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use trials::ports::{SeededEntropy, unfollowed};
 use trials::profile::Profile;
-use trials::shop::{Manner, World, draw, webhook, win};
+use trials::shop::{Fails, Manner, World, draw, webhook, win};
 
 /// Servers of which some say nothing until they are told what to say.
 #[derive(Default)]
@@ -89,6 +89,23 @@ async fn until(holds: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), waited).await.expect("it comes to hold");
+}
+
+/// Whoever has nothing to carry looks four times a second: the one writer has to do with it only where something is due.
+#[tokio::test]
+async fn a_look_that_finds_nothing_writes_nothing() {
+    let world = World::new(Profile::Embedded, true).await;
+    world.endpoint("a", false).await;
+    let idle = world.failing(1, Fails::Before);
+    for _ in 0..3 {
+        assert_eq!(idle.courier.round().await.expect("a look"), 0);
+    }
+    assert_eq!(world.failures(), 0);
+    let owed = win("somebody", 1, Kind::Webhook { endpoint: "a".to_owned() });
+    assert!(world.hear(&world.house(), &[owed]).await);
+    assert!(idle.courier.round().await.is_err());
+    assert_eq!(world.failures(), 1);
+    assert_eq!(idle.courier.round().await.expect("a look"), 1);
 }
 
 /// Four endpoints hang and have more than enough owed: the fifth, last of the list, gets all that is its own.

@@ -12,7 +12,7 @@ use kernel::ports::outbound::{Call, Outbound, Outcome, Verb};
 use records::error::Error as RecordsError;
 use records::machine::{self, Outcome as Told};
 use records::outbox::Pressure;
-use records::port::{Records, read, write};
+use records::port::{Records, Tx, read, write};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -83,7 +83,7 @@ impl Rota {
     }
 
     /// Endpoints in the order of their turns.
-    fn turns<'e>(&self, endpoints: &'e [Endpoint]) -> impl Iterator<Item = &'e Endpoint> {
+    fn turns<'e>(&self, endpoints: &'e [Arc<Endpoint>]) -> impl Iterator<Item = &'e Arc<Endpoint>> {
         let next = endpoints.partition_point(|endpoint| endpoint.view.endpoint <= self.last);
         let (before, after) = endpoints.split_at(next);
         after.iter().chain(before)
@@ -233,33 +233,29 @@ impl Courier {
         if room == 0 || self.brake.is_on() {
             return Ok(vec![]);
         }
-        let (shard, now_ms, known) = (self.shard, self.clock.now_ms(), rota.clone());
-        let vault = Arc::clone(&self.vault);
-        let looked = write(&*self.records, shard, move |tx| {
+        let (shard, at) = (self.shard, (self.clock.now_ms(), room));
+        // Most looks find nothing: the one writer is not kept busy with them.
+        let (known, vault) = (rota.clone(), Arc::clone(&self.vault));
+        let seen = read(&*self.records, shard, move |tx| {
+            Box::pin(async move { look(tx, shard, (&known, &*vault), at).await })
+        });
+        let seen = seen.await?;
+        if seen.due.is_empty() {
+            rota.note(&[], seen.locked);
+            return Ok(vec![]);
+        }
+        let (known, vault) = (rota.clone(), Arc::clone(&self.vault));
+        let begun = write(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let limit = endpoint::ENDPOINTS_MAX;
-                let endpoints = endpoint::all(tx, shard, ("", limit), (&*vault, now_ms)).await?;
-                let (mut begun, mut locked) = (Vec::new(), BTreeSet::new());
-                for endpoint in known.turns(&endpoints).filter(|endpoint| endpoint.view.enabled) {
-                    let id = &endpoint.view.endpoint;
-                    if endpoint.secrets().is_empty() {
-                        locked.insert(id.clone());
-                        continue;
-                    }
-                    let share = known.share(id).min(room - begun.len());
-                    if share == 0 {
-                        continue;
-                    }
-                    let due =
-                        delivery::due(tx, shard, id, (now_ms, u32::try_from(share).unwrap_or(0))).await?;
-                    for due in due {
-                        begun.extend(start(tx, shard, (endpoint, due), now_ms).await?);
-                    }
+                let Seen { due, locked } = look(tx, shard, (&known, &*vault), at).await?;
+                let mut begun = Vec::with_capacity(due.len());
+                for (endpoint, due) in due {
+                    begun.extend(start(tx, shard, (&endpoint, due), at.0).await?);
                 }
                 Ok::<_, Error>((begun, locked))
             })
         });
-        let (begun, locked) = looked.await?;
+        let (begun, locked) = begun.await?;
         rota.note(&begun, locked);
         Ok(begun)
     }
@@ -323,8 +319,42 @@ impl Courier {
     }
 }
 
+/// What a look finds.
+struct Seen {
+    /// Webhooks whose time has come, within the limits, each with where it goes.
+    due: Vec<(Arc<Endpoint>, delivery::Due)>,
+    /// Endpoints whose secrets cannot be opened.
+    locked: BTreeSet<String>,
+}
+
+/// Looks for webhooks whose time has come.
+async fn look(
+    tx: &mut dyn Tx,
+    shard: Shard,
+    (rota, vault): (&Rota, &dyn Vault),
+    (now_ms, room): (i64, usize),
+) -> Result<Seen, Error> {
+    let mut seen = Seen { due: vec![], locked: BTreeSet::new() };
+    let endpoints = endpoint::all(tx, shard, ("", endpoint::ENDPOINTS_MAX), (vault, now_ms)).await?;
+    let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
+    for endpoint in rota.turns(&endpoints).filter(|endpoint| endpoint.view.enabled) {
+        let id = &endpoint.view.endpoint;
+        if endpoint.secrets().is_empty() {
+            seen.locked.insert(id.clone());
+            continue;
+        }
+        let share = rota.share(id).min(room - seen.due.len());
+        if share > 0 {
+            let limit = u32::try_from(share).unwrap_or(0);
+            let due = delivery::due(tx, shard, id, (now_ms, limit)).await?;
+            seen.due.extend(due.into_iter().map(|due| (Arc::clone(endpoint), due)));
+        }
+    }
+    Ok(seen)
+}
+
 async fn start(
-    tx: &mut dyn records::port::Tx,
+    tx: &mut dyn Tx,
     shard: Shard,
     (endpoint, due): (&Endpoint, delivery::Due),
     now_ms: i64,
