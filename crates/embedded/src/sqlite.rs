@@ -80,7 +80,16 @@ pub(crate) struct Job {
 pub struct SqliteRecords {
     lanes: Mutex<Option<Lanes>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    last: Mutex<Option<Last>>,
     _lock: File,
+}
+
+/// The thread that ends after all others. Of connections that are closed at once each sees another, and then none of them
+/// folds the WAL in.
+struct Last {
+    /// It runs for as long as this is there.
+    grown: std::sync::mpsc::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 #[derive(Clone)]
@@ -135,10 +144,10 @@ impl SqliteRecords {
         let (grown, growth) = std::sync::mpsc::channel();
         let is_too_long = Arc::new(AtomicBool::new(false));
         let tells = Arc::clone(&is_too_long);
+        let last = spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth, &tells));
+        let last = Last { grown: grown.clone(), thread: last.map_err(in_folder)? };
         let mut threads = vec![
             spawn("records-write", move || writer::run(writing, &writes, &grown, &is_too_long))
-                .map_err(in_folder)?,
-            spawn("records-checkpoint", move || checkpoint::run(&checkpointing, &growth, &tells))
                 .map_err(in_folder)?,
             spawn("records-look", move || reader::run(looking, &looks)).map_err(in_folder)?,
         ];
@@ -147,7 +156,7 @@ impl SqliteRecords {
             threads.push(spawn("records-read", move || reader::run(connection, &reads)).map_err(in_folder)?);
         }
         let lanes = Mutex::new(Some(Lanes { write, read, look }));
-        Ok(Self { lanes, threads: Mutex::new(threads), _lock: lock })
+        Ok(Self { lanes, threads: Mutex::new(threads), last: Mutex::new(Some(last)), _lock: lock })
     }
 
     fn lanes(&self) -> Result<Lanes, Error> {
@@ -157,10 +166,16 @@ impl SqliteRecords {
     /// Ends the threads after the work they have, and folds the WAL into the database. Blocks.
     pub fn close(&self) {
         drop(self.lanes.lock().unwrap_or_else(PoisonError::into_inner).take());
-        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let join = |thread: JoinHandle<()>| {
             if thread.join().is_err() {
                 tracing::error!("a database thread had panicked");
             }
+        };
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(join);
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Last { grown, thread }) = last {
+            drop(grown);
+            join(thread);
         }
     }
 }
@@ -235,5 +250,40 @@ fn fault_of(error: &rusqlite::Error) -> Error {
         CONSTRAINT if matches!(code, CONSTRAINT_PRIMARY_KEY | CONSTRAINT_UNIQUE) => Error::Duplicate(text),
         ERROR | TOO_BIG | CONSTRAINT | MISMATCH | MISUSE => Error::Corrupt(text),
         _ => Error::Unavailable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use records::port::{read, write};
+
+    use super::*;
+
+    /// Whoever copies the database of a server that was stopped copies the one file.
+    #[tokio::test]
+    async fn what_is_closed_leaves_one_file() {
+        for round in 0..100 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let records = SqliteRecords::open(folder.path(), Caches::default()).expect("records");
+            let wrote: Result<u64, Error> = write(&records, Shard::HOME, |tx| {
+                Box::pin(async move { tx.exec("CREATE TABLE thing (id INTEGER PRIMARY KEY)", &[]).await })
+            })
+            .await;
+            wrote.expect("a table");
+            for _ in 0..4 {
+                let rows: Result<Vec<_>, Error> = read(&records, Shard::HOME, |tx| {
+                    Box::pin(async move { tx.fetch("SELECT id FROM thing", &[]).await })
+                })
+                .await;
+                assert!(rows.expect("rows").is_empty());
+            }
+            records.close();
+            let left = std::fs::read_dir(folder.path())
+                .expect("a folder")
+                .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
+            let mut left: Vec<_> = left.collect();
+            left.sort_unstable();
+            assert_eq!(left, ["fairground.db", "fairground.lock"], "round {round}");
+        }
     }
 }
