@@ -233,11 +233,11 @@ impl Courier {
         if room == 0 || self.brake.is_on() {
             return Ok(vec![]);
         }
-        let (shard, at) = (self.shard, (self.clock.now_ms(), room));
-        // Most looks find nothing: the one writer is not kept busy with them.
+        let (shard, now_ms) = (self.shard, self.clock.now_ms());
+        // Most looks find nothing: the one writer is not kept busy with them. One that is due is enough to ask it.
         let (known, vault) = (rota.clone(), Arc::clone(&self.vault));
         let seen = read(&*self.records, shard, move |tx| {
-            Box::pin(async move { look(tx, shard, (&known, &*vault), at).await })
+            Box::pin(async move { look(tx, shard, (&known, &*vault), (now_ms, 1)).await })
         });
         let seen = seen.await?;
         if seen.due.is_empty() {
@@ -247,10 +247,10 @@ impl Courier {
         let (known, vault) = (rota.clone(), Arc::clone(&self.vault));
         let begun = write(&*self.records, shard, move |tx| {
             Box::pin(async move {
-                let Seen { due, locked } = look(tx, shard, (&known, &*vault), at).await?;
+                let Seen { due, locked } = look(tx, shard, (&known, &*vault), (now_ms, room)).await?;
                 let mut begun = Vec::with_capacity(due.len());
                 for (endpoint, due) in due {
-                    begun.extend(start(tx, shard, (&endpoint, due), at.0).await?);
+                    begun.extend(start(tx, shard, (&endpoint, due), now_ms).await?);
                 }
                 Ok::<_, Error>((begun, locked))
             })
