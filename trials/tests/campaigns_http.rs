@@ -424,6 +424,25 @@ async fn acts_are_limited_for_each_participant() {
     );
     booth.clock.set(NOON_MS + 1_000);
     assert_eq!(sign("ada").await, 201);
+    // What a service tells of somebody counts as what they do, and is told again when there is room: it gives then.
+    let buy = async |name: &str, what: &str| {
+        let answer = post(&booth, SERVICE, "/behaviours", "", &bought(name, what, 4_500)).await;
+        (answer.status.as_u16(), answer.json().expect("json")["code"].as_str().map(str::to_owned))
+    };
+    let too_many = (429, Some("edge.too_many_requests".to_owned()));
+    assert_eq!(buy("ada", "a-1").await, (201, None));
+    assert_eq!(buy("ada", "a-2").await, too_many);
+    assert_eq!(buy("bob", "b-1").await, (201, None));
+    booth.clock.set(NOON_MS + 2_000);
+    assert_eq!(buy("ada", "a-2").await, (201, None));
+    // An operator keeps one participant from earning anything.
+    let switch = json!({ "value": 0, "participant": "ada", "version": 0, "reason": "a robot" }).to_string();
+    let path = "/switches/limit.participant_acts_per_second";
+    done(&send(booth.address, OPERATOR, "PUT", path, "", &switch).await);
+    let blocked = (403, Some("switch.blocked".to_owned()));
+    assert_eq!(buy("ada", "a-3").await, blocked);
+    assert_eq!(sign("ada").await, 403);
+    assert_eq!(buy("bob", "b-2").await, (201, None));
     drop(booth.close().await);
 }
 

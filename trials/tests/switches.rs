@@ -229,6 +229,33 @@ async fn whoever_may_not_call_a_route_does_not_use_up_its_limit(profile: Profile
     drop(booth.close().await);
 }
 
+/// One who asks too often is held at that route, and neither another nor a service is.
+async fn a_participant_is_held_at_one_route_and_no_key_is(profile: Profile) {
+    let booth = Booth::open_on(profile).await;
+    publish(booth.address).await;
+    let limit = "limit.participant_route_requests_per_second";
+    let hold = async |route: &str, value: u32| {
+        let body =
+            format!("{{\"value\":{value},\"route\":\"{route}\",\"version\":0,\"reason\":\"a storm\"}}");
+        assert_eq!(set(&booth, limit, &body).await.status.as_u16(), 200);
+    };
+    hold("GET /raffles/{id}", 1).await;
+    hold("GET /raffles/{id}/odds", 0).await;
+    let (ada, bob) = (booth.token("ada", 600).await, booth.token("bob", 600).await);
+    let read = async |bearer: &str, what: &str| {
+        let answer = send(booth.address, bearer, "GET", &format!("/raffles/{RAFFLE}{what}"), "", "").await;
+        if answer.status.as_u16() == 200 { (200, "") } else { code(&answer) }
+    };
+    assert_eq!(read(&ada, "").await, (200, ""));
+    assert_eq!(read(&ada, "").await, (429, "edge.too_many_requests"));
+    assert_eq!((read(&bob, "").await, read(&ada, "/epochs").await), ((200, ""), (200, "")));
+    assert_eq!(read(&bob, "/odds").await, (403, "switch.blocked"));
+    for what in ["", "", "/odds"] {
+        assert_eq!(read(SERVICE, what).await, (200, ""), "a key is not held: {what}");
+    }
+    drop(booth.close().await);
+}
+
 /// The switch reaches what works by itself, and leaves what ends an emergency alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_fulfilment_is_off_nothing_that_was_won_leaves_the_house() {
@@ -384,6 +411,7 @@ trials::in_each_profile!(
     what_was_drawn_is_told_whatever_a_limit_that_was_lowered_since_lets_through,
     whoever_is_refused_all_requests_reads_what_they_drew_and_does_nothing_else,
     whoever_may_not_call_a_route_does_not_use_up_its_limit,
+    a_participant_is_held_at_one_route_and_no_key_is,
     the_command_line_lists_and_sets,
     draws_that_are_off_are_not_begun_and_what_was_drawn_is_still_told,
     a_mode_ends_by_itself_and_switches_are_answered_in_every_one,

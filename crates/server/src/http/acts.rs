@@ -93,6 +93,7 @@ struct BehaviourBody {
 
 async fn behave(State(app): State<Arc<App>>, _: Allowed<Report>, sent: Sent) -> Result<Response, Problem> {
     let BehaviourBody { participant, behaviour, business_id, value, campaign } = sent.json()?;
+    app.rates.admit_act(&participant, app.clock.now_ms())?;
     let what = What::Behave { behaviour, business_id, value, campaign };
     let done = app.campaigns.act(&participant, what, sent.body_hash()).await?;
     Ok(told(StatusCode::CREATED, &done))

@@ -330,8 +330,8 @@ impl<P: Permission> FromRequestParts<Arc<App>> for Allowed<P> {
         let (caller, blocked) = caller(parts, app, P::TELLS_BLOCKED)?;
         if caller.has::<P>() {
             // Whoever may not call the route at all does not use up what it lets through.
-            if let Some((method, path)) = route_of(&parts.method, parts.extensions.get()) {
-                app.rates.admit_route(method, path, app.clock.now_ms())?;
+            if let Some(route) = route_of(&parts.method, parts.extensions.get()) {
+                app.rates.admit_route(route, caller.participant(), app.clock.now_ms())?;
             }
             // What services may do is done all the time; the rest is rare, and worth a line with its trace.
             if !P::ROLES.contains(&Role::Service) {

@@ -37,19 +37,23 @@ enum Group {
     Acts,
     /// The requests of routes.
     Routes,
+    /// The requests of one route by participants' tokens.
+    ParticipantRoutes,
 }
 
 /// A limit that holds a group: its switch, its name in header fields, its window in seconds.
 type Held = (Limit, &'static str, u32);
 
 impl Group {
-    const ALL: [Self; 5] = [Self::Keys, Self::Participants, Self::Draws, Self::Acts, Self::Routes];
+    const ALL: [Self; 6] =
+        [Self::Keys, Self::Participants, Self::Draws, Self::Acts, Self::Routes, Self::ParticipantRoutes];
 
     fn whose(self) -> &'static str {
         match self {
             Self::Keys => "this API key",
             Self::Participants | Self::Draws | Self::Acts => "this participant",
             Self::Routes => "this address",
+            Self::ParticipantRoutes => "this participant at this address",
         }
     }
 
@@ -63,6 +67,9 @@ impl Group {
             ],
             Self::Acts => &[(Limit::ActsSecond, "participant-acts-per-second", 1)],
             Self::Routes => &[(Limit::RouteRequests, "route-requests-per-second", 1)],
+            Self::ParticipantRoutes => {
+                &[(Limit::ParticipantRouteRequests, "participant-route-requests-per-second", 1)]
+            }
         }
     }
 
@@ -73,6 +80,7 @@ impl Group {
             Limit::DrawsSecond | Limit::DrawsMinute => Self::Draws,
             Limit::ActsSecond => Self::Acts,
             Limit::RouteRequests => Self::Routes,
+            Limit::ParticipantRouteRequests => Self::ParticipantRoutes,
         }
     }
 }
@@ -152,23 +160,47 @@ impl Rates {
         self.admit(Group::Draws, participant, draws, now_ms)
     }
 
-    /// Counts a request of a route, whoever asks that may.
-    pub fn admit_route(&self, method: &str, path: &str, now_ms: i64) -> Result<(), Problem> {
-        if !self.live(now_ms).apart.contains(&Group::Routes) {
+    /// Counts a request of a route, whoever asks that may; of the participant whose token it is first, so that one who asks
+    /// too often does not use up what the route lets through.
+    pub fn admit_route(
+        &self,
+        (method, path): (&str, &str),
+        participant: Option<&str>,
+        now_ms: i64,
+    ) -> Result<(), Problem> {
+        let live = self.live(now_ms);
+        let is_apart = |group| live.apart.contains(&group);
+        let participant = participant.filter(|_| is_apart(Group::ParticipantRoutes));
+        if participant.is_none() && !is_apart(Group::Routes) {
             return Ok(());
         }
-        self.admit(Group::Routes, &format!("{method} {path}"), NonZeroU32::MIN, now_ms)
+        let route = format!("{method} {path}");
+        if let Some(participant) = participant {
+            self.count((Group::ParticipantRoutes, &route), participant, NonZeroU32::MIN, now_ms)?;
+        }
+        self.count((Group::Routes, &route), &route, NonZeroU32::MIN, now_ms)
     }
 
     fn admit(&self, group: Group, name: &str, units: NonZeroU32, now_ms: i64) -> Result<(), Problem> {
+        self.count((group, name), name, units, now_ms)
+    }
+
+    /// Counts units of somebody, by their name, under what is set for whom a switch names, or else for all.
+    fn count(
+        &self,
+        (group, named): (Group, &str),
+        name: &str,
+        units: NonZeroU32,
+        now_ms: i64,
+    ) -> Result<(), Problem> {
         let live = self.live(now_ms);
         let own = if live.apart.contains(&group) {
             let whose = match group {
-                Group::Keys => Whose::Key(name.to_owned()),
+                Group::Keys => Whose::Key(named.to_owned()),
                 Group::Participants | Group::Draws | Group::Acts => {
-                    Whose::Participant(self.names.pseudonym(name))
+                    Whose::Participant(self.names.pseudonym(named))
                 }
-                Group::Routes => Whose::Route(name.to_owned()),
+                Group::Routes | Group::ParticipantRoutes => Whose::Route(named.to_owned()),
             };
             live.own.get(&(group, whose))
         } else {
@@ -223,7 +255,8 @@ fn made(configured: &config::Limits, before: &Live, seen: &Seen<Switches>, now_m
         } else {
             before.own.get(&(group, whose.clone()))
         };
-        let places = if *whose == Whose::All { configured.keys_max } else { const { size(1) } };
+        let is_of_many = *whose == Whose::All || group == Group::ParticipantRoutes;
+        let places = if is_of_many { configured.keys_max } else { const { size(1) } };
         held(configured, group, &word, (known, places))
     };
     let all = Group::ALL.into_iter().map(|group| (group, hold(group, &Whose::All))).collect();
@@ -256,7 +289,7 @@ fn held(
                 Limit::DrawsSecond => configured.draws_per_second_per_participant,
                 Limit::DrawsMinute => configured.draws_per_minute_per_participant,
                 Limit::ActsSecond => configured.acts_per_second_per_participant,
-                Limit::RouteRequests => None,
+                Limit::RouteRequests | Limit::ParticipantRouteRequests => None,
             },
         };
         policies.push(Policy { name, units, seconds: *seconds });
@@ -464,10 +497,42 @@ mod tests {
         assert_eq!(refused(draw("ada", 90_500)), (200, ""), "its time is over");
         assert_eq!(refused(rates.admit_request("shop", 0)), (403, "switch.blocked"));
         assert_eq!(refused(rates.admit_request("ops", 0)), (200, ""));
-        let list = |method, path| refused(rates.admit_route(method, path, 0));
+        let list = |method, path| refused(rates.admit_route((method, path), Some("ada"), 0));
         assert_eq!(list("GET", "/raffles"), (200, ""));
         assert_eq!(list("GET", "/raffles"), (429, "edge.too_many_requests"));
         assert_eq!(list("GET", "/raffles/{id}"), (200, ""));
         assert_eq!(list("POST", "/raffles"), (200, ""), "another method is another route");
+    }
+
+    #[test]
+    fn a_limit_of_participants_at_a_route_counts_each_of_them_there_and_no_key() {
+        let (rates, board) = switched(&limits(0, 0, 0));
+        *board.write().expect("a board") = seen(
+            1,
+            &[
+                (Limit::ParticipantRouteRequests, "route:GET /raffles", 2, None),
+                (Limit::ParticipantRouteRequests, "route:GET /orders", 0, Some(60_000)),
+                (Limit::RouteRequests, "route:GET /raffles", 5, None),
+            ],
+        );
+        let ask = |path, who: Option<&str>, now_ms| refused(rates.admit_route(("GET", path), who, now_ms));
+        let raffles = |who, now_ms| ask("/raffles", who, now_ms);
+        let too_many = (429, "edge.too_many_requests");
+        for who in ["ada", "bob"] {
+            assert_eq!([raffles(Some(who), 0), raffles(Some(who), 0)], [(200, ""); 2], "{who}");
+            assert_eq!([raffles(Some(who), 0), raffles(Some(who), 0)], [too_many; 2], "{who}");
+        }
+        assert_eq!(ask("/campaigns", Some("ada"), 0), (200, ""), "another route");
+        assert_eq!(raffles(None, 0), (200, ""), "who was refused has used up nothing of the route's");
+        assert_eq!(raffles(None, 0), too_many, "the sixth");
+        assert_eq!(raffles(Some("ada"), 1_000), (200, ""), "another second");
+        assert_eq!(ask("/orders", Some("ada"), 0), (403, "switch.blocked"));
+        assert_eq!(ask("/orders", None, 0), (200, ""), "keys go on");
+        assert_eq!(ask("/orders", Some("ada"), 60_000), (200, ""), "its time is over");
+        let told = rates
+            .admit_route(("GET", "/raffles"), Some("ada"), 1_000)
+            .and_then(|()| rates.admit_route(("GET", "/raffles"), Some("ada"), 1_000));
+        let name = "\"participant-route-requests-per-second\"";
+        assert_eq!(self::told(told), ["1".to_owned(), format!("{name};r=0;t=1"), format!("{name};q=2;w=1")]);
     }
 }

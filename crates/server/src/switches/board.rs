@@ -178,6 +178,7 @@ mod tests {
         };
         let (keys, routes) = ("limit.key_requests_per_second", "limit.route_requests_per_second");
         let draws = "limit.participant_draws_per_second";
+        let pairs = "limit.participant_route_requests_per_second";
         let key = |name: &str| Whose::Key(name.to_owned());
         let route = |route: &str| Whose::Route(route.to_owned());
         let (on, bad) = (Some(Said::On(false)), "switch.bad_value");
@@ -204,5 +205,9 @@ mod tests {
         check(routes, route("GET /nowhere"), Some(Said::Units(5)), None, bad);
         check(routes, route("POST /raffles/{id}/draws"), Some(Said::Units(5)), None, "");
         check(routes, route("POST /raffles/{id}/draws"), Some(Said::Units(0)), None, bad);
+        check(pairs, Whose::All, Some(Said::Units(5)), None, bad);
+        check(pairs, Whose::Participant("p".to_owned()), Some(Said::Units(5)), None, bad);
+        check(pairs, route("GET /raffles"), Some(Said::Units(0)), None, "");
+        check(pairs, route("POST /raffles/{id}/draws"), Some(Said::Units(0)), None, bad);
     }
 }

@@ -42,6 +42,8 @@ pub enum Limit {
     ActsSecond,
     /// Requests of one route in any second, whoever asks.
     RouteRequests,
+    /// Requests of one route by one participant's tokens, in any second.
+    ParticipantRouteRequests,
 }
 
 /// For whom a switch can be set alone.
@@ -172,6 +174,12 @@ pub const SWITCHES: &[Switch] = &[
         Limit::RouteRequests,
         Own::Route,
         "Requests of one route in any second, whoever asks. 0 refuses all.",
+    ),
+    limit(
+        "limit.participant_route_requests_per_second",
+        Limit::ParticipantRouteRequests,
+        Own::Route,
+        "Requests of one route by each participant's tokens in any second. 0 leaves the route to keys.",
     ),
 ];
 
