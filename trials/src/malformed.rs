@@ -117,9 +117,11 @@ const PAGES: &[&str] = &[
     "/raffles/{id}/awards",
     "/participants/{participant}/balances",
     "/participants/{participant}/wallets/{wallet}/units/{unit}/statement",
+    "/participants/{participant}/wallets/{wallet}/units/{unit}/lots",
     "/house-accounts/{account}/balances",
     "/house-accounts/{account}/units/{unit}/statement",
     "/experiments",
+    "/experiments/{experiment}/exposures",
     "/switches/{switch}/changes",
     "/coupon-pools",
     "/endpoints",
@@ -135,22 +137,7 @@ fn wrong_queries(method: &str, path: &str) -> Vec<String> {
     let is_list = method == "GET" && PAGES.contains(&path);
     let long = format!("reason={}", "x".repeat(501));
     let texts: &[&str] = if is_list {
-        &[
-            "limit=0",
-            "limit=-1",
-            "limit=201",
-            "limit=x",
-            "limit=1.5",
-            "limit=4294967296",
-            "limit=",
-            "limit",
-            "limit=1&limit=1",
-            "colour=red",
-            "cursor=a&cursor=b",
-            "LIMIT=1",
-            "limit=%00",
-            "limit[]=1",
-        ]
+        values::LISTS
     } else if path == "/search/activities.csv" {
         values::SHEETS
     } else if path == "/awards" {
@@ -298,6 +285,7 @@ const MOVED: &[(&str, &str, &str)] = &[
 const ORDERED: &[(&str, &str)] = &[
     ("/transfers/{id}", "paid"),
     ("/transfers/{id}/reversal", "paid"),
+    ("/holds/{id}", "held-1"),
     ("/holds/{id}/capture", "held-1"),
     ("/holds/{id}/release", "held-2"),
 ];

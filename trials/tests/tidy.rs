@@ -169,6 +169,7 @@ fn every_error_code_is_documented() {
         "review",
         "account",
         "ledger",
+        "hold",
         "transfer",
         "experiment",
         "switch",

@@ -2,13 +2,14 @@
 //!
 //! Read downwards: [`board`] is what the edge calls; [`way`] leads draws of a raffle to the raffles of arms,
 //! and [`ordering`] orders of an offer to the offers of arms; [`results`]
-//! tells what was shown, by the numbers of [`significance`]; [`register`] keeps what was drafted; [`exposure`] writes down
+//! tells what was shown, by the numbers of [`significance`], and [`log`] to whom; [`register`] keeps what was drafted; [`exposure`] writes down
 //! who was exposed and what they did; [`live`] is what every process knows of running experiments; [`document`] and
 //! [`life`] are what people write and do; [`bucketing`] is arithmetic that anybody can repeat.
 
 pub mod board;
 pub mod way;
 pub mod ordering;
+pub mod log;
 pub mod results;
 pub mod significance;
 pub mod special;

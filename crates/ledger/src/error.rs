@@ -72,6 +72,9 @@ pub enum Error {
     /// Nobody has ordered anything under this id.
     #[error("there is no transfer `{0}`")]
     NoSuchTransfer(String),
+    /// Nothing was ever held under this id.
+    #[error("there is no hold `{0}`")]
+    NoSuchHold(String),
     /// The order was refused, now or before.
     #[error("{0}")]
     Refused(Refusal),
@@ -100,7 +103,7 @@ impl Classify for Error {
             | Self::NoRate { .. }
             | Self::OtherRate(_)
             | Self::Refused(_) => Fault::Refused,
-            Self::NoSuchAccount(_) | Self::NoSuchTransfer(_) => Fault::Missing,
+            Self::NoSuchAccount(_) | Self::NoSuchTransfer(_) | Self::NoSuchHold(_) => Fault::Missing,
             Self::Different(_) => Fault::Conflict,
             Self::Records(error) => error.fault(),
         }
@@ -121,6 +124,7 @@ impl Classify for Error {
             Self::OtherRate(_) => "ledger.other_rate",
             Self::NoSuchAccount(_) => "account.missing",
             Self::NoSuchTransfer(_) => "transfer.missing",
+            Self::NoSuchHold(_) => "hold.missing",
             Self::Refused(why) => why.code(),
             Self::Different(_) => "idempotency.key_reused",
             Self::Records(error) => error.code(),

@@ -26,6 +26,16 @@ pub enum State {
 const STATES: [State; 4] = [State::Open, State::Captured, State::Released, State::Expired];
 
 impl State {
+    /// The state as it is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Captured => "captured",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+
     fn number(self) -> i64 {
         STATES.iter().position(|state| *state == self).map_or(-1, |place| place as i64)
     }

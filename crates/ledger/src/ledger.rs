@@ -16,10 +16,12 @@ use records::port::{Records, Tx, read, write};
 use crate::account::{Account, AccountId, EXCHANGE, Owner};
 use crate::balance::{self, Held};
 use crate::desk::{self, Desk};
-use crate::entry::Entry;
+use crate::entry::{Entry, Kind};
 use crate::error::Error;
 use crate::exchange::Rate;
+use crate::hold::{self, Hold};
 use crate::journal::{self, JournalKey, Seal};
+use crate::lot::{self, Lot};
 use crate::memory::Memory;
 use crate::order::{After, Line, Order, OrderId, Outcome, What};
 use crate::reading;
@@ -288,6 +290,40 @@ impl Ledger {
                     posted.push(found);
                 }
                 Ok(posted)
+            })
+        })
+        .await
+    }
+
+    /// Up to `limit` parts of an account's balance, in the order in which they came and are spent, from a number on; what is due
+    /// of them by now may not be done yet. What came without terms, before anything came with them, is one part, of number 0.
+    pub async fn lots(&self, account: &Account, from: u64, limit: u32) -> Result<Vec<Lot>, Error> {
+        let (id, tenant) = (account.id(self.tenant, self.shard), self.tenant.number);
+        let missing = Error::NoSuchAccount(account.to_string());
+        read(&*self.records, self.shard, move |tx| {
+            Box::pin(async move {
+                let stands = balance::last(tx, tenant, &[id]).await?;
+                let stands = stands.first().ok_or(missing)?.1;
+                if stands.lots {
+                    return Ok(lot::left(tx, (tenant, id), (from, limit)).await?);
+                }
+                let whole = (from == 0 && stands.balance > 0).then(|| Lot::plain(0, stands.balance));
+                Ok(whole.into_iter().collect())
+            })
+        })
+        .await
+    }
+
+    /// A hold and what became of it; what is due of it by now may not be done yet. `None` where nothing was held under this id.
+    pub async fn hold(&self, id: OrderId) -> Result<Option<Hold>, Error> {
+        let key = self.journal();
+        read(&*self.records, self.shard, move |tx| {
+            Box::pin(async move {
+                let orders = journal::by_orders(tx, key, &[id]).await?;
+                let held = orders.iter().filter(|entry| entry.kind == Kind::Hold);
+                let places: Vec<_> =
+                    held.filter_map(|entry| Some((entry.lines.first()?.account, id))).collect();
+                Ok(hold::by_id(tx, key.tenant, &places).await?.into_iter().next())
             })
         })
         .await

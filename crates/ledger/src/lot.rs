@@ -43,7 +43,7 @@ impl Lot {
         Ok((account_of(row)?, lot))
     }
 
-    fn plain(lot: u64, amount: i64) -> Self {
+    pub(crate) fn plain(lot: u64, amount: i64) -> Self {
         let (available_ms, expires_ms) = (None, None);
         Self { lot, amount, free: amount, lapsed: 0, pending: false, available_ms, expires_ms }
     }
@@ -303,6 +303,20 @@ pub(crate) async fn by_number(
         lots.iter().flat_map(|(account, lot)| key(account).into_iter().chain([Value::count(*lot)])).collect();
     let rows = BY_NUMBER.fetch(tx, &[Value::Int(tenant.into())], &keys).await?;
     rows.iter().map(Lot::from_row).collect()
+}
+
+/// Up to `limit` lots of an account that have something left, in the order in which they came, from a number on.
+pub(crate) async fn left(
+    tx: &mut dyn Tx,
+    (tenant, account): (u32, AccountId),
+    (from, limit): (u64, u32),
+) -> Result<Vec<Lot>, RecordsError> {
+    let sql = "SELECT bucket,account,lot,amount,free,lapsed,pending,available_ms,expires_ms FROM ledger_lot
+        WHERE bucket=? AND tenant=? AND account=? AND spent=0 AND lot>=? ORDER BY lot LIMIT ?";
+    let (bucket, tenant) = (Value::Int(account.bucket.into()), Value::Int(tenant.into()));
+    let values = [bucket, tenant, Value::Bytes(&account.hash), Value::count(from), Value::Int(limit.into())];
+    let rows = tx.fetch(sql, &values).await?;
+    rows.iter().map(|row| Ok(Lot::from_row(row)?.1)).collect()
 }
 
 fn key(account: &AccountId) -> [Value<'_>; 2] {

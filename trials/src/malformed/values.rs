@@ -348,3 +348,20 @@ pub(super) const SHEETS: &[&str] = &[
     "prize=%00",
 ];
 pub(super) const TRUTHS: &[&str] = &["1", "\"true\"", "[]", "{}", "yes"];
+/// Queries that no list takes.
+pub(super) const LISTS: &[&str] = &[
+    "limit=0",
+    "limit=-1",
+    "limit=201",
+    "limit=x",
+    "limit=1.5",
+    "limit=4294967296",
+    "limit=",
+    "limit",
+    "limit=1&limit=1",
+    "colour=red",
+    "cursor=a&cursor=b",
+    "LIMIT=1",
+    "limit=%00",
+    "limit[]=1",
+];

@@ -80,7 +80,7 @@ pub struct Experiments {
     pub(super) records: Arc<dyn Records>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) names: Pseudonyms,
-    tenant: Tenant,
+    pub(super) tenant: Tenant,
     four_eyes: bool,
     follower: Arc<Follower<Lives>>,
     exposures: Batcher<Exposures>,

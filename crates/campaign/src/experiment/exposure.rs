@@ -36,7 +36,7 @@ pub struct Guest {
 }
 
 /// Names one exposure: bucket, experiment, pseudonym.
-type Key = (u16, String, [u8; 16]);
+pub(super) type Key = (u16, String, [u8; 16]);
 
 impl Guest {
     /// A participant who takes part; `None` where they do not.
@@ -84,7 +84,7 @@ static EXPOSURES: Insert = Insert::new(
     &["bucket", "tenant", "experiment", "pseudonym", "arm", "generation", "at_ms"],
 );
 
-fn read_exposed(row: &Row) -> Result<(Key, Exposed), RecordsError> {
+pub(super) fn read_exposed(row: &Row) -> Result<(Key, Exposed), RecordsError> {
     let bucket = u16::try_from(row.int(0)?).map_err(|_| RecordsError::Corrupt("a bucket".to_owned()))?;
     let exposed = Exposed {
         arm: usize::try_from(row.small(3)?).unwrap_or(usize::MAX),

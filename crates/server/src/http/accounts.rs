@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::ledger::account::{Account, Overdraft, Owner};
 use ::ledger::balance::Held;
 use ::ledger::ledger::Posted;
+use ::ledger::lot::Lot;
 use ::ledger::order::What;
 use axum::Router;
 use axum::extract::State;
@@ -33,6 +34,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/participants/{participant}/balances", get(balances))
         .route("/participants/{participant}/wallets/{wallet}/units/{unit}", put(open))
         .route("/participants/{participant}/wallets/{wallet}/units/{unit}/statement", get(statement))
+        .route("/participants/{participant}/wallets/{wallet}/units/{unit}/lots", get(lots))
         .route("/house-accounts/{account}/balances", get(house_balances))
         .route("/house-accounts/{account}/units/{unit}", put(open_of_house))
         .route("/house-accounts/{account}/units/{unit}/statement", get(house_statement))
@@ -249,4 +251,56 @@ async fn house_statement(
     page: PageOf,
 ) -> Result<Response, Problem> {
     statement_of(&app, &Account::house(&name, &unit(&of_unit)?), &page).await
+}
+
+/// A part of a balance, which came at once and goes at once.
+#[derive(Serialize, JsonSchema)]
+struct LotView {
+    /// The number of the posting that brought it; 0 for all that came before anything came with terms.
+    lot: u64,
+    /// What came, in minor units.
+    amount: i64,
+    /// What is left of it: what was held of it is not spent yet.
+    left: i64,
+    /// What has expired of it, because the rest was held then.
+    expired: i64,
+    /// Whether it cannot be spent yet.
+    pending: bool,
+    /// From when on it can be spent, in milliseconds since the epoch; null where it could at once.
+    available_ms: Option<i64>,
+    /// When it expires; null where it does not.
+    expires_ms: Option<i64>,
+}
+
+impl LotView {
+    fn of(lot: &Lot) -> Self {
+        let Lot { lot, amount, free, lapsed, pending, available_ms, expires_ms } = *lot;
+        Self { lot, amount, left: free, expired: lapsed, pending, available_ms, expires_ms }
+    }
+}
+
+/// A page of the parts of a balance.
+#[derive(Serialize, JsonSchema)]
+struct LotsView {
+    /// Those with something left, in the order in which they came and are spent. They add up to the balance where nothing is
+    /// owed. What became due in the last second may not be done yet.
+    lots: Vec<LotView>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn lots(
+    State(app): State<Arc<App>>,
+    Allowed { caller, .. }: Allowed<Look>,
+    Ids((participant, wallet, name)): Ids<(String, String, String)>,
+    page: PageOf,
+) -> Result<Response, Problem> {
+    caller.expect_self(&participant)?;
+    let account = Account { owner: Owner::Participant(participant), wallet, unit: unit(&name)? };
+    account.check()?;
+    let found = app.ledger.lots(&account, page.after()?, page.limit).await?;
+    let next = page.next(&found, |last| last.lot.saturating_add(1).to_string());
+    let lots = found.iter().map(LotView::of).collect();
+    Ok(answer(StatusCode::OK, &LotsView { lots, next }, false))
 }

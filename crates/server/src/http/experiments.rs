@@ -15,10 +15,13 @@ use axum::routing::{get, post};
 use campaign::experiment::board::{Assignment, Experiments};
 use campaign::experiment::document::Document;
 use campaign::experiment::error::Error;
-use campaign::experiment::exposure::{Recorded, VALUE_MAX};
+use campaign::experiment::exposure::{Exposed, Recorded, VALUE_MAX};
 use campaign::experiment::life::Life;
+use campaign::experiment::log::Place;
 use campaign::experiment::register::{Experiment, Generation};
 use campaign::experiment::results::Results;
+use kernel::hex::{from_hex, hex};
+use kernel::id::Shard;
 use records::audit::Cause;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use super::auth::{Allowed, Approve, Caller, LookUp, Operate, Review, Start, Tell};
 use super::problem::Problem;
-use super::request::{Asked, Ids, PageOf, Sent, answer, each_once, text};
+use super::request::{Asked, Ids, PageOf, Sent, answer, bad_cursor, each_once, text};
 use crate::switches::table::EXPERIMENTS;
 
 /// Routes of experiments.
@@ -38,6 +41,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/experiments/{experiment}/stop", post(stop))
         .route("/experiments/{experiment}/weights", post(reweigh))
         .route("/experiments/{experiment}/assignment", get(look).post(expose))
+        .route("/experiments/{experiment}/exposures", get(exposures))
         .route("/experiments/{experiment}/goals", post(reached))
 }
 
@@ -279,6 +283,58 @@ async fn expose(
     text("participant", &participant, 128)?;
     let may_expose = app.switches.seen().what.expect_on(EXPERIMENTS, app.clock.now_ms()).is_ok();
     Ok(assignment_view(&id, app.experiments.expose(&id, &participant, may_expose).await?))
+}
+
+/// Somebody who was exposed.
+#[derive(Serialize, JsonSchema)]
+struct ExposureView<'a> {
+    /// Their name in this experiment, and in no other: nobody learns from it who they are.
+    pseudonym: String,
+    /// Their arm.
+    arm: &'a str,
+    /// Which weights gave it to them.
+    generation: u32,
+    /// When, in milliseconds since the epoch.
+    exposed_ms: i64,
+}
+
+/// A page of an experiment's log of exposures.
+#[derive(Serialize, JsonSchema)]
+struct ExposuresView<'a> {
+    /// In an order that means nothing. Who is exposed while the pages are read may be missing; nobody stands twice.
+    exposures: Vec<ExposureView<'a>>,
+    /// Give it back as `cursor` for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+fn place_of(cursor: &str) -> Option<Place> {
+    let mut parts = cursor.splitn(3, '-');
+    let shard = Shard(parts.next()?.parse().ok()?);
+    let bucket = parts.next()?.parse().ok()?;
+    Some(Place { shard, bucket, pseudonym: from_hex(parts.next()?)? })
+}
+
+async fn exposures(
+    State(app): State<Arc<App>>,
+    _: Allowed<Review>,
+    Ids(id): Ids<String>,
+    page: PageOf,
+) -> Result<Response, Problem> {
+    let document = app.experiments.get(&id).await?.document;
+    let after = Some(&page.cursor).filter(|cursor| !cursor.is_empty());
+    let after = after.map(|cursor| place_of(cursor).ok_or_else(bad_cursor)).transpose()?;
+    let found = app.experiments.exposures(&id, after, page.limit as usize).await?;
+    let next = page
+        .next(&found, |(place, _)| format!("{}-{}-{}", place.shard.0, place.bucket, hex(&place.pseudonym)));
+    let view = |(place, exposed): &(Place, Exposed)| ExposureView {
+        pseudonym: hex(&place.pseudonym),
+        arm: document.arms.get(exposed.arm).map_or("", |arm| &arm.arm),
+        generation: exposed.generation,
+        exposed_ms: exposed.at_ms,
+    };
+    let exposures = found.iter().map(view).collect();
+    Ok(answer(StatusCode::OK, &ExposuresView { exposures, next }, false))
 }
 
 /// Something that a participant did.

@@ -42,6 +42,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/exchanges", post(exchanges::exchange))
         .route("/rates", get(exchanges::list))
         .route("/holds", post(holds::hold))
+        .route("/holds/{id}", get(holds::show))
         .route("/holds/{id}/capture", post(holds::capture))
         .route("/holds/{id}/release", post(holds::release))
 }

@@ -256,6 +256,7 @@ pub const PLACES: &[Place] = &[
     place("POST", "/holds", "feature.transfers", Mode::Essential),
     place("POST", "/holds/{id}/capture", "feature.transfers", Mode::Essential),
     place("POST", "/holds/{id}/release", "feature.transfers", Mode::Essential),
+    always("GET", "/holds/{id}"),
     place("POST", "/noop-transfers", "feature.transfers", Mode::Essential),
     always("GET", "/transfers/{id}"),
     place("GET", "/rates", "feature.wallets", Mode::Reduced),
@@ -266,6 +267,12 @@ pub const PLACES: &[Place] = &[
         "/participants/{participant}/wallets/{wallet}/units/{unit}/statement",
         "feature.wallets",
         Mode::Normal,
+    ),
+    place(
+        "GET",
+        "/participants/{participant}/wallets/{wallet}/units/{unit}/lots",
+        "feature.wallets",
+        Mode::Reduced,
     ),
     place("GET", "/house-accounts/{account}/units/{unit}/statement", "feature.wallets", Mode::Normal),
     place(
@@ -316,6 +323,7 @@ pub const PLACES: &[Place] = &[
     // Who was exposed keeps their arm, and whoever shows it has to learn which.
     asking("GET", "/experiments/{experiment}/assignment", EXPERIMENTS),
     asking("POST", "/experiments/{experiment}/assignment", EXPERIMENTS),
+    place("GET", "/experiments/{experiment}/exposures", EXPERIMENTS, Mode::Normal),
     place("POST", "/experiments/{experiment}/goals", EXPERIMENTS, Mode::Reduced),
     place("GET", "/raffles/{id}/awards", "feature.awards", Mode::Normal),
     place("GET", "/awards/{draw}", "feature.awards", Mode::Essential),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BalancesView, OpenBody, StatementView};
+use super::{BalancesView, LotsView, OpenBody, StatementView};
 use crate::http::auth::{Look, Operate, Read};
 use crate::http::ledger::{ACCOUNT, ORDER, ReceiptView, receipt};
 use crate::http::operation::Operation;
@@ -29,6 +29,7 @@ pub fn operations() -> Vec<Operation> {
         )
         .needs::<Look>()
         .refuses(&["edge.other_participant"]),
+        lots(),
         statement(
             "/house-accounts/{account}/units/{unit}/statement",
             "getHouseStatement",
@@ -84,6 +85,23 @@ fn balances(path: &'static str, id: &'static str, summary: &'static str) -> Oper
         .answers::<BalancesView>(200, "A page of accounts.", page)
         .refuses(&["ledger.bad_text"]);
     if path.starts_with("/participants") { operation.refuses(&["edge.other_participant"]) } else { operation }
+}
+
+fn lots() -> Operation {
+    let lot = json!({
+        "lot": 1, "amount": 50, "left": 20, "expired": 0, "pending": false, "available_ms": null,
+        "expires_ms": 1_798_675_200_000_i64,
+    });
+    let path = "/participants/{participant}/wallets/{wallet}/units/{unit}/lots";
+    Operation::get(path, "listLots", "What a wallet is made of, and when it expires")
+        .describe(
+            "The parts of a balance that have something left, in the order in which they came: the first that is available is \
+             spent first.",
+        )
+        .needs::<Look>()
+        .query::<PageQuery>()
+        .answers::<LotsView>(200, "A page of lots.", json!({ "lots": [lot] }))
+        .refuses(&["account.missing", "edge.other_participant", "ledger.bad_text", "ledger.bad_unit"])
 }
 
 fn statement(path: &'static str, id: &'static str, summary: &'static str) -> Operation {

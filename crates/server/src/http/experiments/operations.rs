@@ -4,8 +4,8 @@ use campaign::experiment::document::Document;
 use serde_json::{Value, json};
 
 use super::{
-    AssignmentView, ExperimentView, ExperimentsView, GenerationView, GoalBody, GoalView, MovedExperimentView,
-    ShownView, WeightsBody, WhoBody, WhoQuery,
+    AssignmentView, ExperimentView, ExperimentsView, ExposuresView, GenerationView, GoalBody, GoalView,
+    MovedExperimentView, ShownView, WeightsBody, WhoBody, WhoQuery,
 };
 use crate::http::auth::{LookUp, Operate, Review, Start, Tell};
 use crate::http::operation::Operation;
@@ -149,6 +149,19 @@ fn of_participants() -> Vec<Operation> {
             .body::<WhoBody>(json!({ "participant": "ada" }))
             .answers::<AssignmentView<'static>>(200, "Where they stand.", exposed)
             .refuses(&["edge.bad_text", "experiment.missing", "experiment.state"]),
+        Operation::get("/experiments/{experiment}/exposures", "listExposures", "The log of exposures")
+            .describe("For whoever computes results of their own. It names nobody, and who was forgotten is not in it.")
+            .needs::<Review>()
+            .query::<PageQuery>()
+            .answers::<ExposuresView<'static>>(
+                200,
+                "A page of exposures.",
+                json!({ "exposures": [{
+                    "pseudonym": "9f86d081884c7d659a2feaa0c55ad015", "arm": "bigger", "generation": 1,
+                    "exposed_ms": 1_795_404_093_840_i64,
+                }] }),
+            )
+            .refuses(&["experiment.missing"]),
         Operation::post("/experiments/{experiment}/goals", "reachGoal", "Tell what a participant did")
             .describe("It counts once for each `event`, where they were exposed before and the experiment runs.")
             .needs::<Tell>()

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use ::ledger::error::Error;
+use ::ledger::hold::Hold;
 use ::ledger::order::What;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kernel::amount::AMOUNT_MAX;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{About, AboutBody, account, id_of, order, time, told, unit};
 use crate::http::App;
-use crate::http::auth::{Allowed, Move};
+use crate::http::auth::{Allowed, Move, Read};
 use crate::http::problem::Problem;
-use crate::http::request::{Ids, Named, Sent};
+use crate::http::request::{Ids, Named, Sent, answer};
 
 /// Whose wallet, or which account of the house.
 #[derive(Deserialize, JsonSchema)]
@@ -71,6 +73,36 @@ pub(super) async fn hold(
     let what = What::Hold { from: place(from)?, to: place(to)?, amount, expires_ms };
     let order = order(&sent, &caller, About { code, reference }, what)?;
     told(StatusCode::CREATED, app.ledger.submit(order).await?)
+}
+
+/// A hold, and what became of it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct HoldView {
+    /// Its id.
+    id: String,
+    /// The key of the account where the amount is kept back.
+    account: String,
+    /// The key of the account where it goes when it is captured.
+    to: String,
+    /// How much, in minor units.
+    amount: i64,
+    /// When it is released by itself, in milliseconds since the epoch.
+    expires_ms: i64,
+    /// `open`, `captured` (all of it or a part), `released` or `expired`.
+    state: &'static str,
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    _: Allowed<Read>,
+    Ids(hold): Ids<String>,
+) -> Result<Response, Problem> {
+    let missing = || Error::NoSuchHold(hold.clone());
+    let found = app.ledger.hold(id_of(&hold).map_err(|_| missing())?).await?;
+    let Hold { id, account, amount, to, expires_ms, state } = found.ok_or_else(missing)?;
+    let (id, account, to) = (id.to_string(), account.to_string(), to.to_string());
+    let view = HoldView { id, account, to, amount, expires_ms, state: state.word() };
+    Ok(answer(StatusCode::OK, &view, false))
 }
 
 /// A capture. May be left out.

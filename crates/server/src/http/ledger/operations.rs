@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::exchanges::{ExchangeBody, RatesView};
-use super::holds::{CaptureBody, HoldBody};
+use super::holds::{CaptureBody, HoldBody, HoldView};
 use super::{AboutBody, EntryView, ReceiptView, TransferBody};
 use crate::http::auth::{Look, Move, Read};
 use crate::http::operation::Operation;
@@ -172,6 +172,18 @@ fn holds() -> Vec<Operation> {
                 "ledger.time_over",
                 "ledger.too_many_holds",
             ]),
+        Operation::get("/holds/{id}", "getHold", "A hold, and what became of it")
+            .describe("What became due in the last second may not be done yet.")
+            .needs::<Read>()
+            .answers::<HoldView>(
+                200,
+                "The hold.",
+                json!({
+                    "id": ID, "account": ADA, "to": ISSUED, "amount": 20, "expires_ms": 1_795_404_983_000_i64,
+                    "state": "open",
+                }),
+            )
+            .refuses(&["hold.missing"]),
         Operation::post("/holds/{id}/capture", "captureHold", "Move what is held, or a part of it")
             .describe("Once; the rest is released.")
             .needs::<Move>()
