@@ -75,7 +75,8 @@ impl Booth {
         Self::open_at(Place { folder, database: None }, sections, outbound).await
     }
 
-    async fn open_at(place: Place, sections: &str, outbound: Option<Arc<dyn Outbound>>) -> Self {
+    /// The same at a place that the trial has made.
+    pub async fn open_at(place: Place, sections: &str, outbound: Option<Arc<dyn Outbound>>) -> Self {
         let clock = Arc::new(ManualClock::at(crate::NOON_MS));
         let mut config = Config::read(&format!("[auth]\nkeys = {}\n{sections}", keys()), std::iter::empty())
             .expect("a configuration");
